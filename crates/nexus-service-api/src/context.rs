@@ -1,0 +1,139 @@
+//! Who asks.
+
+use std::sync::Arc;
+
+use nexus_kernel::{Error, Result, Timestamp};
+
+/// Everything a request carries besides its arguments. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Who asks, as the credential says.
+    pub principal: Arc<Principal>,
+    /// For whom the principal acts, where its credential allows that.
+    pub on_behalf_of: Option<Arc<str>>,
+    /// Names the run of an agent whose operations belong together.
+    pub session: Option<Arc<str>>,
+    /// Names this request in logs and operation records.
+    pub request_id: Option<Arc<str>>,
+    /// When the answer is of no more use; long operations stop there.
+    pub deadline: Option<Timestamp>,
+}
+
+impl Context {
+    /// A context with nothing but who asks.
+    #[must_use]
+    pub fn new(principal: Arc<Principal>) -> Self {
+        Self { principal, on_behalf_of: None, session: None, request_id: None, deadline: None }
+    }
+
+    /// The node itself, or a program that embeds it: may do anything.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::new(Arc::new(Principal::system()))
+    }
+
+    /// Refuses to go on past the deadline.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when `now` is past it.
+    pub fn check_deadline(&self, now: Timestamp) -> Result<()> {
+        match self.deadline {
+            Some(deadline) if now >= deadline => Err(Error::unavailable(
+                "the request's deadline passed before it finished; ask for less or allow more time",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A user, an agent or the system, and what its credential grants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// Which sort of caller.
+    pub kind: PrincipalKind,
+    /// Its name, unique within its kind and zone.
+    pub id: String,
+    /// The key it came with, by public id; none for the system.
+    pub key_id: Option<String>,
+    /// The zone the credential is bound to.
+    pub zone: String,
+    /// What it may do there.
+    pub rights: Rights,
+    /// If given, an absolute path: nothing outside of it may be touched.
+    pub prefix: Option<String>,
+}
+
+impl Principal {
+    /// The node itself.
+    #[must_use]
+    pub fn system() -> Self {
+        Self {
+            kind: PrincipalKind::System,
+            id: "system".into(),
+            key_id: None,
+            zone: "root".into(),
+            rights: Rights::Admin,
+            prefix: None,
+        }
+    }
+}
+
+/// Sorts of callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PrincipalKind {
+    /// A person.
+    User,
+    /// A program acting for a person or by itself.
+    Agent,
+    /// The node.
+    System,
+}
+
+impl PrincipalKind {
+    /// The name as stored and printed.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Agent => "agent",
+            Self::System => "system",
+        }
+    }
+}
+
+/// What a credential grants, each including the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rights {
+    /// Read files, listings, history.
+    ReadOnly,
+    /// Change files too.
+    ReadWrite,
+    /// Manage keys, garbage collection and settings too.
+    Admin,
+}
+
+impl Rights {
+    /// The name as stored and printed.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "read-only",
+            Self::ReadWrite => "read-write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl std::str::FromStr for Rights {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "read-only" => Ok(Self::ReadOnly),
+            "read-write" => Ok(Self::ReadWrite),
+            "admin" => Ok(Self::Admin),
+            _ => Err(Error::invalid("rights are read-only, read-write or admin").with("rights", text)),
+        }
+    }
+}

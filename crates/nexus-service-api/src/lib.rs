@@ -1,0 +1,17 @@
+//! The protocols between the filesystem, the services and the doors.
+//!
+//! * [`Context`] and [`Principal`]: who asks, taken from a credential and nothing else.
+//! * [`Authorizer`]: the one place that decides whether they may.
+//! * [`Settings`]: small values kept with the zone they belong to.
+//! * [`Clock`] and [`Entropy`]: time and randomness as parameters.
+#![deny(missing_docs)]
+
+mod authorizer;
+mod context;
+mod env;
+mod settings;
+
+pub use authorizer::{Action, Authorizer, Target};
+pub use context::{Context, Principal, PrincipalKind, Rights};
+pub use env::{Clock, Entropy, SystemClock, SystemEntropy};
+pub use settings::{Expect, Setting, Settings};
