@@ -1,0 +1,4 @@
+//! Every kernel contract in memory.
+
+pub mod metastore;
+pub mod router;

@@ -1,0 +1,1 @@
+//! [`Metastore`](nexus_kernel::Metastore) in a `BTreeMap`.

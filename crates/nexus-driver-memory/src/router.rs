@@ -1,0 +1,1 @@
+//! [`VfsRouter`](nexus_kernel::VfsRouter) in a `BTreeMap`.

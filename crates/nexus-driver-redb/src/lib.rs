@@ -1,0 +1,1 @@
+//! The local [`Metastore`](nexus_kernel::Metastore): one redb file, one committer.

@@ -1,0 +1,3 @@
+//! What every driver is tested with.
+
+pub mod metastore;
