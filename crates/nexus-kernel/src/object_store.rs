@@ -176,6 +176,25 @@ pub struct ObjectMeta {
     pub modified: Timestamp,
 }
 
+impl ObjectMeta {
+    /// The bytes that `range` selects of this blob: all of them without a range, else the
+    /// range cut at the blob's end.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` when the range begins beyond the end or runs backwards.
+    pub fn select(&self, range: Option<Range<u64>>) -> Result<Range<u64>> {
+        let range = range.unwrap_or(0..self.size);
+        if range.start > self.size || range.start > range.end {
+            return Err(Error::invalid("ask for a range that begins inside the blob and runs forward")
+                .with("key", &self.key)
+                .with("range", format_args!("{}..{}", range.start, range.end))
+                .with("size", self.size));
+        }
+        Ok(range.start..range.end.min(self.size))
+    }
+}
+
 /// An open blob.
 pub struct Blob {
     /// Facts of the whole blob.
