@@ -1,1 +1,95 @@
-//! [`Metastore`](nexus_kernel::Metastore) in a `BTreeMap`.
+//! [`Metastore`] in a `BTreeMap`.
+
+mod recent;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use nexus_kernel::{
+    Commit, Freshness, Limits, Metastore, Page, Result, Revision, Scan, Txn, Value,
+};
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use self::state::State;
+
+/// The reference [`Metastore`]: everything in one ordered map behind one lock.
+///
+/// Nothing survives the process, so both durabilities are the same.
+pub struct MemoryMetastore {
+    state: RwLock<State>,
+    newest: watch::Sender<Revision>,
+}
+
+impl MemoryMetastore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            state: RwLock::new(State::default()),
+            newest: watch::Sender::new(Revision::ZERO),
+        }
+    }
+
+    async fn wait_until(&self, reached: impl Fn(Revision) -> bool) -> Revision {
+        let mut newest = self.newest.subscribe();
+        let seen = newest.wait_for(|revision| reached(*revision)).await;
+        *seen.expect("the sender lives as long as the store")
+    }
+
+    async fn wait_for(&self, freshness: Freshness) {
+        if let Freshness::AtLeast(revision) = freshness {
+            self.wait_until(|newest| newest >= revision).await;
+        }
+    }
+}
+
+impl Default for MemoryMetastore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Metastore for MemoryMetastore {
+    fn limits(&self) -> Limits {
+        Limits::STANDARD
+    }
+
+    async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Value>> {
+        self.limits().check_key(key)?;
+        self.wait_for(freshness).await;
+        Ok(self.state.read().get(key))
+    }
+
+    async fn get_many(&self, keys: &[Bytes], freshness: Freshness) -> Result<Vec<Option<Value>>> {
+        self.limits().check_keys(keys)?;
+        self.wait_for(freshness).await;
+        let state = self.state.read();
+        Ok(keys.iter().map(|key| state.get(key)).collect())
+    }
+
+    async fn scan(&self, scan: Scan, freshness: Freshness) -> Result<Page> {
+        self.limits().check_scan(&scan)?;
+        self.wait_for(freshness).await;
+        Ok(self.state.read().scan(&scan))
+    }
+
+    async fn commit(&self, txn: Txn) -> Result<Commit> {
+        self.limits().check_txn(&txn)?;
+        let mut state = self.state.write();
+        let commit = state.commit(&txn)?;
+        self.newest.send_replace(state.revision());
+        Ok(commit)
+    }
+
+    async fn changed(&self, after: Revision) -> Result<Revision> {
+        Ok(self.wait_until(|newest| newest > after).await)
+    }
+
+    async fn sync(&self) -> Result<Revision> {
+        Ok(self.state.read().revision())
+    }
+}

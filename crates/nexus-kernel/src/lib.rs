@@ -13,6 +13,7 @@
 #![deny(missing_docs)]
 
 mod error;
+mod limits;
 mod metastore;
 mod object_store;
 mod router;

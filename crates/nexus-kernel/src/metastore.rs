@@ -69,7 +69,8 @@ pub struct Limits {
     pub key_bytes_max: usize,
     /// Longest value in bytes.
     pub value_bytes_max: usize,
-    /// Most guards and operations together in one transaction.
+    /// Most guards and operations together in one transaction, and most keys in one
+    /// `get_many`.
     pub txn_items_max: usize,
     /// Most bytes of keys and values in one transaction.
     pub txn_bytes_max: usize,
@@ -247,7 +248,8 @@ pub enum Op {
     /// `LimitExceeded`. A counter that reaches 0 stays, with the value 0.
     Add(Bytes, i64),
     /// Sets a key to the larger of its value and this one, in byte order; an absent key is
-    /// smaller than anything.
+    /// smaller than anything. A key that has the larger value already is not written, and
+    /// keeps its revision.
     Max(Bytes, Bytes),
     /// Sets the key made of this prefix and the commit's own revision ([`STAMP_LEN`] bytes).
     PutStamped(Bytes, Bytes),
