@@ -1,3 +1,4 @@
 //! What every driver is tested with.
 
 pub mod metastore;
+pub mod object_store;

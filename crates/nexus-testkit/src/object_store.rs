@@ -2,6 +2,7 @@
 //!
 //! Every clause of the trait's documentation is one function here and one named test in
 //! every driver that says [`object_store_contract!`](crate::object_store_contract).
+#![expect(clippy::unwrap_used, reason = "the clauses are tests")]
 
 use std::sync::Arc;
 
