@@ -3,15 +3,18 @@
 //! * [`Context`] and [`Principal`]: who asks, taken from a credential and nothing else.
 //! * [`Authorizer`]: the one place that decides whether they may.
 //! * [`Settings`]: small values kept with the zone they belong to.
+//! * [`KeyService`]: the credentials callers come with.
 //! * [`Clock`] and [`Entropy`]: time and randomness as parameters.
 #![deny(missing_docs)]
 
 mod authorizer;
 mod context;
 mod env;
+mod keys;
 mod settings;
 
 pub use authorizer::{Action, Authorizer, Target};
 pub use context::{Context, Principal, PrincipalKind, Rights};
 pub use env::{Clock, Entropy, SystemClock, SystemEntropy};
+pub use keys::{CreatedKey, KeyInfo, KeyPage, KeyService, KeyUpdate, NewKey};
 pub use settings::{Expect, Setting, Settings};

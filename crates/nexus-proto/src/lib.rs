@@ -1,0 +1,7 @@
+//! The gRPC interface. Its documentation is in `proto/nexus/v1`.
+
+/// Version 1.
+pub mod v1 {
+    #![expect(clippy::all, clippy::pedantic, reason = "generated code")]
+    tonic::include_proto!("nexus.v1");
+}
