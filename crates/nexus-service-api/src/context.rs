@@ -23,7 +23,13 @@ impl Context {
     /// A context with nothing but who asks.
     #[must_use]
     pub fn new(principal: Arc<Principal>) -> Self {
-        Self { principal, on_behalf_of: None, session: None, request_id: None, deadline: None }
+        Self {
+            principal,
+            on_behalf_of: None,
+            session: None,
+            request_id: None,
+            deadline: None,
+        }
     }
 
     /// The node itself, or a program that embeds it: may do anything.
@@ -133,7 +139,10 @@ impl std::str::FromStr for Rights {
             "read-only" => Ok(Self::ReadOnly),
             "read-write" => Ok(Self::ReadWrite),
             "admin" => Ok(Self::Admin),
-            _ => Err(Error::invalid("rights are read-only, read-write or admin").with("rights", text)),
+            _ => {
+                Err(Error::invalid("rights are read-only, read-write or admin")
+                    .with("rights", text))
+            }
         }
     }
 }
