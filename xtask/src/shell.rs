@@ -37,7 +37,7 @@ pub(crate) fn run<A: AsRef<OsStr>>(
     program: impl AsRef<OsStr>,
     arguments: impl IntoIterator<Item = A>,
 ) -> Result<()> {
-    let mut command = command(program, arguments);
+    let (mut command, line) = command(program, arguments);
     let status = command
         .status()
         .with_context(|| format!("could not start {line}"))?;
