@@ -1,1 +1,33 @@
 //! The local [`Metastore`](nexus_kernel::Metastore): one redb file, one committer.
+//!
+//! Writers queue; a single thread takes everything that waits, checks and applies it in
+//! order inside one redb transaction, flushes once, and answers everyone (group commit).
+//! Readers open a redb snapshot where they stand, without a thread hop.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `open` | where the file comes from: locks, first creation, format |
+//! | `layout` | tables and how a row is written |
+//! | `queue` | who waits to be committed |
+//! | `committer` | the thread that commits groups |
+//! | `apply` | guards and operations on an open redb transaction |
+//! | `recent` | transaction ids for retries |
+//! | `driver` | the [`Metastore`](nexus_kernel::Metastore) itself |
+#![deny(missing_docs)]
+
+mod apply;
+mod committer;
+mod config;
+mod driver;
+mod error;
+mod layout;
+mod open;
+mod queue;
+mod recent;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+pub use config::RedbConfig;
+pub use driver::RedbMetastore;
+pub use stats::RedbStats;

@@ -1,0 +1,269 @@
+//! The thread that commits groups.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nexus_kernel::{Commit, Durability, Error, Revision, Txn};
+use parking_lot::RwLock;
+use redb::WriteTransaction;
+use tokio::sync::watch;
+
+use crate::apply::{Rows, Verdict};
+use crate::error;
+use crate::layout::{FACTS, RECENT, REVISION_FACT, ROWS};
+use crate::open::{Opened, Progress};
+use crate::queue::{Closed, Queue, Request};
+use crate::recent::Recent;
+use crate::stats::Counters;
+
+/// The database while it is open, shared by readers and the committer.
+pub(crate) type Shared = Arc<RwLock<Option<Opened>>>;
+
+/// The only writer of the database.
+pub(crate) struct Committer {
+    opened: Shared,
+    queue: Arc<Queue>,
+    counters: Arc<Counters>,
+    newest: watch::Sender<Revision>,
+    recent: Recent,
+    /// What readers see.
+    visible: Revision,
+    /// What a power loss leaves.
+    durable: Revision,
+    relaxed_delay_max: Duration,
+    /// When what is visible must become durable.
+    flush_at: Option<Instant>,
+}
+
+/// A group that could not be committed.
+struct Failure {
+    error: redb::Error,
+    /// Whether redb had begun to commit.
+    committing: bool,
+}
+
+/// What a group came to before it is committed.
+struct Evaluated {
+    /// One for each transaction, in order.
+    verdicts: Vec<Verdict>,
+    newest: Revision,
+    must_sync: bool,
+}
+
+impl Committer {
+    pub(crate) fn new(
+        opened: Shared,
+        queue: Arc<Queue>,
+        counters: Arc<Counters>,
+        progress: Progress,
+        relaxed_delay_max: Duration,
+    ) -> Self {
+        Self {
+            opened,
+            queue,
+            counters,
+            newest: watch::Sender::new(progress.revision),
+            recent: progress.recent,
+            visible: progress.revision,
+            durable: progress.revision,
+            relaxed_delay_max,
+            flush_at: None,
+        }
+    }
+
+    /// The newest revision readers see; ends when the committer does.
+    pub(crate) fn newest(&self) -> watch::Receiver<Revision> {
+        self.newest.subscribe()
+    }
+
+    /// Commits groups until the queue is closed and drained, or a write fails.
+    pub(crate) fn run(mut self) {
+        let _stopped = StopsTheQueue(self.queue.clone());
+        while let Some(group) = self.queue.take_group(self.flush_at) {
+            if self.serve(group).is_break() {
+                return;
+            }
+        }
+        let _ = self.serve(Vec::new());
+        self.opened.write().take();
+    }
+
+    fn serve(&mut self, group: Vec<Request>) -> ControlFlow<()> {
+        match self.commit(&group) {
+            Ok(verdicts) => {
+                self.answer(group, verdicts);
+                ControlFlow::Continue(())
+            }
+            Err(failure) => {
+                self.queue.close(Closed::AfterFailure);
+                group
+                    .into_iter()
+                    .for_each(|request| request.refuse(failure.answer()));
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    fn answer(&self, group: Vec<Request>, verdicts: Vec<Verdict>) {
+        let mut verdicts = verdicts.into_iter();
+        for request in group {
+            // Who no longer waits for the answer does not mind.
+            match request {
+                Request::Commit(_, answer) => {
+                    let verdict = verdicts.next().expect("each transaction has a verdict");
+                    drop(answer.send(verdict));
+                }
+                Request::Sync(answer) => drop(answer.send(Ok(self.durable))),
+            }
+        }
+    }
+
+    /// Commits a group with at most one flush. An empty group is there only for the flush.
+    fn commit(&mut self, group: &[Request]) -> Result<Vec<Verdict>, Failure> {
+        let nothing_to_apply = !group
+            .iter()
+            .any(|request| matches!(request, Request::Commit(..)));
+        if nothing_to_apply && self.durable == self.visible {
+            self.flush_at = None;
+            return Ok(Vec::new());
+        }
+        let started = Instant::now();
+        let opened = self.opened.clone();
+        let opened = opened.read();
+        let db = &opened
+            .as_ref()
+            .expect("only the committer closes the database")
+            .db;
+
+        let mut txn = db.begin_write().map_err(Failure::before)?;
+        let evaluated = self.evaluate(&txn, group).map_err(Failure::before)?;
+        let due = self.flush_at.is_some_and(|at| at <= started);
+        let sync =
+            (evaluated.must_sync || due || group.is_empty()) && self.durable < evaluated.newest;
+        if evaluated.newest == self.visible && !sync {
+            txn.abort().map_err(Failure::before)?;
+            return Ok(evaluated.verdicts);
+        }
+        set_durability(&mut txn, sync);
+        txn.commit().map_err(Failure::during)?;
+        self.committed(evaluated.newest, sync, started);
+        Ok(evaluated.verdicts)
+    }
+
+    fn committed(&mut self, newest: Revision, sync: bool, started: Instant) {
+        self.visible = newest;
+        self.counters.committed();
+        if sync {
+            self.durable = newest;
+            self.flush_at = None;
+            self.counters.synced(started.elapsed());
+        } else {
+            self.flush_at
+                .get_or_insert(started + self.relaxed_delay_max);
+        }
+        self.newest.send_replace(newest);
+    }
+
+    fn evaluate(
+        &mut self,
+        txn: &WriteTransaction,
+        group: &[Request],
+    ) -> Result<Evaluated, redb::Error> {
+        let mut evaluated = Evaluated {
+            verdicts: Vec::with_capacity(group.len()),
+            newest: self.visible,
+            must_sync: false,
+        };
+        let mut rows = Rows::new(txn.open_table(ROWS)?);
+        for request in group {
+            match request {
+                Request::Sync(_) => evaluated.must_sync = true,
+                Request::Commit(asked, _) => self.judge(&mut rows, asked, &mut evaluated)?,
+            }
+        }
+        if evaluated.newest > self.visible {
+            txn.open_table(FACTS)?
+                .insert(REVISION_FACT, evaluated.newest.0)?;
+        }
+        if self.recent.has_fresh() {
+            self.recent.store(&mut txn.open_table(RECENT)?)?;
+        }
+        let applied = (evaluated.newest.0 - self.visible.0) as usize;
+        self.counters.evaluated(applied, evaluated.rejected());
+        Ok(evaluated)
+    }
+
+    fn judge(
+        &mut self,
+        rows: &mut Rows<'_>,
+        txn: &Txn,
+        group: &mut Evaluated,
+    ) -> Result<(), redb::Error> {
+        let verdict = match txn.id.and_then(|id| self.recent.revision_of(id)) {
+            Some(first) => Ok(Commit::Applied(first)),
+            None => rows.commit(txn, group.newest.next())?,
+        };
+        if let Ok(Commit::Applied(revision)) = verdict {
+            group.must_sync |= txn.durability == Durability::Sync;
+            if revision > group.newest {
+                group.newest = revision;
+                if let Some(id) = txn.id {
+                    self.recent.remember(id, revision);
+                }
+            }
+        }
+        group.verdicts.push(verdict);
+        Ok(())
+    }
+}
+
+impl Evaluated {
+    fn rejected(&self) -> usize {
+        let rejected = |verdict: &&Verdict| !matches!(verdict, Ok(Commit::Applied(_)));
+        self.verdicts.iter().filter(rejected).count()
+    }
+}
+
+impl Failure {
+    fn before(error: impl Into<redb::Error>) -> Self {
+        Self {
+            error: error.into(),
+            committing: false,
+        }
+    }
+
+    fn during(error: impl Into<redb::Error>) -> Self {
+        Self {
+            error: error.into(),
+            committing: true,
+        }
+    }
+
+    fn answer(&self) -> Error {
+        let answer = error::translate(&self.error);
+        if self.committing {
+            return answer.outcome_unknown();
+        }
+        answer
+    }
+}
+
+fn set_durability(txn: &mut WriteTransaction, sync: bool) {
+    let durability = if sync {
+        redb::Durability::Immediate
+    } else {
+        redb::Durability::None
+    };
+    txn.set_durability(durability)
+        .expect("there are no savepoints and no other processes");
+}
+
+/// Refuses what waits when the committer ends by a panic, so that nobody waits for ever.
+struct StopsTheQueue(Arc<Queue>);
+
+impl Drop for StopsTheQueue {
+    fn drop(&mut self) {
+        self.0.close(Closed::AfterFailure);
+    }
+}

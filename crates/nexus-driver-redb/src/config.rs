@@ -1,0 +1,34 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the file is and how much memory and delay it may cost.
+#[derive(Clone, Debug)]
+pub struct RedbConfig {
+    /// The database file. Its folder must exist.
+    pub path: PathBuf,
+    /// Most memory for cached pages.
+    pub cache_bytes: usize,
+    /// Most transactions in one group.
+    pub group_txns_max: usize,
+    /// Most bytes of transactions in one group; a larger transaction goes alone.
+    pub group_bytes_max: usize,
+    /// Most bytes of transactions waiting; beyond it, callers wait for room.
+    pub queue_bytes_max: usize,
+    /// How long a relaxed commit may stay without being durable.
+    pub relaxed_delay_max: Duration,
+}
+
+impl RedbConfig {
+    /// A store at `path` with the usual limits.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            cache_bytes: 64 << 20,
+            group_txns_max: 1024,
+            group_bytes_max: 16 << 20,
+            queue_bytes_max: 128 << 20,
+            relaxed_delay_max: Duration::from_secs(1),
+        }
+    }
+}

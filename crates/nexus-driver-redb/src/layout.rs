@@ -1,0 +1,47 @@
+//! Tables, and how a row is written.
+
+use bytes::Bytes;
+use nexus_kernel::{Revision, Value};
+use redb::TableDefinition;
+
+/// The key space: a value is the revision that wrote it (8 bytes, big-endian), then its
+/// bytes.
+pub(crate) const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
+
+/// [`FORMAT_FACT`] and [`REVISION_FACT`].
+pub(crate) const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
+
+/// Transaction ids by the first revision of the group that applied them; see `recent`.
+pub(crate) const RECENT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("recent");
+
+/// Which layout the file has.
+pub(crate) const FORMAT_FACT: &str = "format";
+/// The newest revision.
+pub(crate) const REVISION_FACT: &str = "revision";
+
+/// The layout of this version.
+pub(crate) const FORMAT: u64 = 1;
+
+const REVISION_LEN: usize = 8;
+
+/// Writes a row's value into `row`, replacing what was there.
+pub(crate) fn encode(row: &mut Vec<u8>, revision: Revision, bytes: &[u8]) {
+    row.clear();
+    row.extend_from_slice(&revision.0.to_be_bytes());
+    row.extend_from_slice(bytes);
+}
+
+/// The revision and the bytes of a row, or `None` when it is too short to be one.
+pub(crate) fn split(row: &[u8]) -> Option<(Revision, &[u8])> {
+    let (revision, bytes) = row.split_first_chunk::<REVISION_LEN>()?;
+    Some((Revision(u64::from_be_bytes(*revision)), bytes))
+}
+
+/// A row as the kernel's value.
+pub(crate) fn decode(row: &[u8]) -> Option<Value> {
+    let (revision, bytes) = split(row)?;
+    Some(Value {
+        bytes: Bytes::copy_from_slice(bytes),
+        revision,
+    })
+}

@@ -1,0 +1,13 @@
+use tempfile::TempDir;
+
+use super::{RedbConfig, RedbMetastore};
+
+nexus_testkit::metastore_contract!(RedbMetastore::open(&in_folder(&folder())).unwrap());
+
+fn folder() -> TempDir {
+    TempDir::new().unwrap()
+}
+
+fn in_folder(folder: &TempDir) -> RedbConfig {
+    RedbConfig::new(folder.path().join("metastore.redb"))
+}
