@@ -2,19 +2,18 @@
 //! `protoc` is needed.
 
 use std::error::Error;
+use std::path::Path;
+
+use prost::Message;
 
 const ROOT: &str = "../../proto";
-const FILES: [&str; 3] = [
-    "nexus/v1/types.proto",
-    "nexus/v1/files.proto",
-    "nexus/v1/admin.proto",
-];
+const FILES: [&str; 3] = ["nexus/v1/types.proto", "nexus/v1/files.proto", "nexus/v1/admin.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={ROOT}");
     let descriptors = protox::compile(FILES, [ROOT])?;
-    tonic_prost_build::configure()
-        .bytes(".")
-        .compile_fds(descriptors)?;
+    let out = std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
+    std::fs::write(Path::new(&out).join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
     Ok(())
 }

@@ -9,3 +9,7 @@ pub mod v1 {
     )]
     tonic::include_proto!("nexus.v1");
 }
+
+/// The interface as an encoded `google.protobuf.FileDescriptorSet`, for whoever must list its
+/// services and methods.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
