@@ -2,3 +2,4 @@
 
 pub mod metastore;
 pub mod object_store;
+pub mod power_loss;

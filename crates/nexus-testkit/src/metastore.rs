@@ -6,7 +6,10 @@
     reason = "a clause is the body of a test: a panic is its verdict"
 )]
 pub mod clauses;
+mod faulty;
 pub mod support;
+
+pub use faulty::{Faults, FaultyMetastore};
 
 /// Expands to one `#[tokio::test]` per clause of the contract of
 /// [`Metastore`](nexus_kernel::Metastore).
