@@ -1,0 +1,140 @@
+//! The real node.
+
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+use crate::cli::Cli;
+use crate::process::{Process, WAIT_MAX};
+use crate::tools::binary;
+
+/// A folder that a node keeps its data in. It outlives the node, so that a test can start another
+/// one in it.
+pub struct Home {
+    folder: TempDir,
+    admin_key: OnceLock<String>,
+}
+
+impl Home {
+    /// An empty one.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it makes a folder on the disk")]
+    pub fn new() -> Self {
+        let folder = TempDir::with_prefix("nexus-test-").expect("the temporary folder is writable");
+        Self {
+            folder,
+            admin_key: OnceLock::new(),
+        }
+    }
+
+    /// Where the node's data is.
+    #[must_use]
+    pub fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Starts a node and waits until it answers.
+    #[track_caller]
+    pub fn start(&self) -> Node<'_> {
+        self.start_with(&[])
+    }
+
+    /// Starts a node with more environment (`NEXUS_…`) and waits until it answers.
+    #[track_caller]
+    pub fn start_with(&self, environment: &[(&str, &str)]) -> Node<'_> {
+        let process = self.launch(environment);
+        let url = process.wait_for_line("where it listens", WAIT_MAX, listening_at);
+        // Printed at the first start only, before the node listens.
+        let key = self
+            .admin_key
+            .get_or_init(|| process.wait_for_line("the admin key", WAIT_MAX, admin_key));
+        Node { process, url, key }
+    }
+
+    /// Starts a node and leaves it to the test whether it comes up.
+    #[track_caller]
+    pub fn launch(&self, environment: &[(&str, &str)]) -> Process {
+        let mut command = bare(&binary("nexus-node"), self.folder.path());
+        command
+            .arg("--data")
+            .arg(self.data())
+            .args(["--listen", "127.0.0.1:0"]);
+        Process::start(command.envs(environment.iter().copied()))
+    }
+}
+
+/// A node that answers; killed when dropped.
+pub struct Node<'home> {
+    process: Process,
+    url: String,
+    key: &'home str,
+}
+
+impl Node<'_> {
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// `127.0.0.1:PORT`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.url
+            .strip_prefix("http://")
+            .expect("the node said so when it started")
+    }
+
+    /// The admin key of the first start.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.key
+    }
+
+    /// The process, for what it said and for its id.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The `nexus` command, pointed at this node with the admin key.
+    #[must_use]
+    pub fn cli(&self) -> Cli {
+        Cli::new(&self.url, self.key)
+    }
+
+    /// Ends it as a loss of power would.
+    #[track_caller]
+    pub fn kill(self) {
+        self.process.kill();
+    }
+
+    /// Asks it to end and waits for that.
+    #[track_caller]
+    pub fn stop(self) -> ExitStatus {
+        self.process.terminate()
+    }
+}
+
+/// A command that sees nothing of the environment that the tests happen to run in.
+pub(crate) fn bare(program: &Path, home: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("HOME", home)
+        .env("RUST_BACKTRACE", "1")
+        .current_dir(home);
+    command
+}
+
+fn listening_at(line: &str) -> Option<String> {
+    line.trim()
+        .strip_prefix("listening on ")
+        .map(|url| url.trim_end_matches('/').to_owned())
+}
+
+fn admin_key(line: &str) -> Option<String> {
+    line.trim().strip_prefix("admin key: ").map(str::to_owned)
+}
