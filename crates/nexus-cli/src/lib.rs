@@ -1,0 +1,5 @@
+//! The parts of the `nexus` command.
+
+pub mod archive;
+mod etag;
+pub mod io;

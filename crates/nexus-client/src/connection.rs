@@ -1,0 +1,159 @@
+//! Reaching a node.
+
+use std::time::Duration;
+
+use nexus_kernel::{Error, Result};
+use nexus_proto::v1::admin_client::AdminClient;
+use nexus_proto::v1::files_client::FilesClient;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+/// Most bytes in one message from the node: a page of 10,000 detailed entries fits.
+const MESSAGE_BYTES_MAX: usize = 64 << 20;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often an idle call asks whether the other side is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+
+/// A connection to a node, with the key to use it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    channel: Channel,
+    credentials: Credentials,
+}
+
+/// How to connect.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The API key, `sk-...`. Without one a node answers nothing.
+    pub api_key: Option<String>,
+    /// Names the run whose operations belong together, in the operation log.
+    pub session: Option<String>,
+    /// Names the request in logs and in the operation log; the node makes one up for each
+    /// call if this is not given.
+    pub request_id: Option<String>,
+    /// The agent to act as; only the key's own.
+    pub agent: Option<String>,
+}
+
+impl Client {
+    /// Connects to the node at `url`, such as `http://127.0.0.1:2026`.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` if nothing answers there, `InvalidArgument` for a URL or a key that
+    /// cannot be one, `Unsupported` for `https`.
+    pub async fn connect(url: &str, api_key: &str) -> Result<Self> {
+        let options = Options {
+            api_key: Some(api_key.to_owned()),
+            ..Options::default()
+        };
+        Self::connect_with(url, options).await
+    }
+
+    /// Connects with more than a key.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(url: &str, options: Options) -> Result<Self> {
+        let credentials = Credentials::new(&options)?;
+        let channel = endpoint(url)?
+            .connect()
+            .await
+            .map_err(|error| unreachable(url, error))?;
+        Ok(Self {
+            channel,
+            credentials,
+        })
+    }
+
+    pub(crate) fn files(&self) -> FilesClient<Authenticated> {
+        FilesClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn admin(&self) -> AdminClient<Authenticated> {
+        AdminClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+}
+
+/// A channel that adds who asks to every call.
+pub(crate) type Authenticated = InterceptedService<Channel, Credentials>;
+
+/// The metadata of every call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Credentials(Vec<(&'static str, MetadataValue<Ascii>)>);
+
+impl Credentials {
+    fn new(options: &Options) -> Result<Self> {
+        let bearer = options
+            .api_key
+            .as_ref()
+            .map(|key| format!("Bearer {}", key.trim()));
+        let named = [
+            ("authorization", &bearer),
+            ("x-nexus-session", &options.session),
+            ("x-request-id", &options.request_id),
+            ("x-agent-id", &options.agent),
+        ];
+        let mut headers = Vec::new();
+        for (name, value) in named {
+            let Some(value) = value else { continue };
+            let mut parsed: MetadataValue<Ascii> = value.parse().map_err(|_| not_ascii(name))?;
+            parsed.set_sensitive(name == "authorization");
+            headers.push((name, parsed));
+        }
+        Ok(Self(headers))
+    }
+}
+
+impl Interceptor for Credentials {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        for (name, value) in &self.0 {
+            request.metadata_mut().insert(*name, value.clone());
+        }
+        Ok(request)
+    }
+}
+
+fn endpoint(url: &str) -> Result<Endpoint> {
+    if url.starts_with("https:") {
+        return Err(Error::unsupported(
+            "this client does not speak TLS yet; use http:// to a node on this machine or through a \
+             tunnel",
+        )
+        .with("url", url.escape_debug()));
+    }
+    let endpoint = Endpoint::from_shared(url.to_owned())
+        .ok()
+        .filter(|_| url.starts_with("http://"));
+    let endpoint = endpoint.ok_or_else(|| {
+        Error::invalid("a node's address is a URL like http://127.0.0.1:2026")
+            .with("url", url.escape_debug())
+    })?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_adaptive_window(true)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .user_agent(concat!("nexus-client/", env!("CARGO_PKG_VERSION")))
+        .expect("the name and a version make a header"))
+}
+
+fn unreachable(url: &str, error: tonic::transport::Error) -> Error {
+    let message = format!(
+        "no node answers at {url}; start one with `nexus-node`, or name the one you mean with its URL"
+    );
+    Error::unavailable(message).because(error)
+}
+
+fn not_ascii(header: &'static str) -> Error {
+    Error::invalid(
+        "a key, a session, an agent or a request id is printable ASCII without line breaks",
+    )
+    .with("header", header)
+}

@@ -1,0 +1,172 @@
+//! A gRPC status as the error the node had.
+
+use nexus_kernel::{Error, Kind};
+use nexus_proto::v1::ErrorDetail;
+use prost::Message;
+use tonic::{Code, Status};
+
+/// The metadata of a status that carries an [`ErrorDetail`].
+const DETAIL: &str = "nexus-error-bin";
+
+/// The error of a read.
+pub(crate) fn from_status(status: Status) -> Error {
+    match detail(&status) {
+        Some(detail) => from_detail(&detail),
+        None => from_code(status),
+    }
+}
+
+/// The error of a change. If it is not the node's own answer, then nobody knows whether the
+/// change was applied.
+pub(crate) fn from_status_of_change(status: Status) -> Error {
+    if let Some(detail) = detail(&status) {
+        return from_detail(&detail);
+    }
+    let lost = matches!(
+        status.code(),
+        Code::Unavailable
+            | Code::Unknown
+            | Code::Cancelled
+            | Code::DeadlineExceeded
+            | Code::Internal
+    );
+    let error = from_code(status);
+    if lost { error.outcome_unknown() } else { error }
+}
+
+fn detail(status: &Status) -> Option<ErrorDetail> {
+    let bytes = status.metadata().get_bin(DETAIL)?.to_bytes().ok()?;
+    ErrorDetail::decode(bytes).ok()
+}
+
+fn from_detail(detail: &ErrorDetail) -> Error {
+    let kind = KINDS.into_iter().find(|kind| kind.as_str() == detail.kind);
+    // What the node calls internal, or what only a newer one knows: it failed, not the caller.
+    let mut error = Error::new(kind.unwrap_or(Kind::Unavailable), detail.message.clone());
+    for fact in &detail.context {
+        error = match known_fact(&fact.name) {
+            Some(name) => error.with(name, &fact.value),
+            None => error.with("detail", format_args!("{} {}", fact.name, fact.value)),
+        };
+    }
+    if detail.outcome_unknown {
+        error.outcome_unknown()
+    } else {
+        error
+    }
+}
+
+fn from_code(status: Status) -> Error {
+    let message = match status.code() {
+        Code::Unavailable | Code::Unknown | Code::Cancelled if has_source(&status) => {
+            "the connection to the node was lost; check that nexus-node is running and try again"
+                .to_owned()
+        }
+        Code::Unimplemented => "the node does not know this call; upgrade it".to_owned(),
+        _ if status.message().is_empty() => format!("the node answered: {}", status.code()),
+        _ => status.message().to_owned(),
+    };
+    Error::new(kind_of(status.code()), message).because(status)
+}
+
+fn has_source(status: &Status) -> bool {
+    std::error::Error::source(status).is_some()
+}
+
+fn kind_of(code: Code) -> Kind {
+    match code {
+        Code::NotFound => Kind::NotFound,
+        Code::AlreadyExists => Kind::AlreadyExists,
+        Code::InvalidArgument | Code::OutOfRange => Kind::InvalidArgument,
+        Code::Unauthenticated => Kind::Unauthenticated,
+        Code::PermissionDenied => Kind::PermissionDenied,
+        Code::Aborted | Code::FailedPrecondition => Kind::Conflict,
+        Code::ResourceExhausted => Kind::LimitExceeded,
+        Code::Unimplemented => Kind::Unsupported,
+        Code::DataLoss => Kind::Corrupt,
+        _ => Kind::Unavailable,
+    }
+}
+
+const KINDS: [Kind; 12] = [
+    Kind::NotFound,
+    Kind::AlreadyExists,
+    Kind::WrongType,
+    Kind::NotEmpty,
+    Kind::InvalidArgument,
+    Kind::Unauthenticated,
+    Kind::PermissionDenied,
+    Kind::Conflict,
+    Kind::LimitExceeded,
+    Kind::Unsupported,
+    Kind::Unavailable,
+    Kind::Corrupt,
+];
+
+/// An error names its facts statically; these are the names a program may look for.
+fn known_fact(name: &str) -> Option<&'static str> {
+    const FACTS: [&str; 50] = [
+        "action",
+        "at",
+        "attempts",
+        "bytes",
+        "bytes_max",
+        "cause",
+        "code",
+        "current",
+        "current_etag",
+        "cursor",
+        "edit_index",
+        "edits",
+        "edits_max",
+        "etag",
+        "expected",
+        "expected_etag",
+        "field",
+        "file",
+        "format",
+        "from",
+        "header",
+        "hint",
+        "id",
+        "key",
+        "key_id",
+        "levels",
+        "limit",
+        "line",
+        "matches_max",
+        "name",
+        "needed",
+        "newest",
+        "operation",
+        "path",
+        "pattern",
+        "prefix",
+        "range",
+        "reason",
+        "request_id",
+        "revision",
+        "rights",
+        "rows",
+        "rows_max",
+        "setting",
+        "size",
+        "steps",
+        "tag",
+        "to",
+        "version",
+        "zone",
+    ];
+    FACTS.into_iter().find(|fact| *fact == name)
+}
+
+/// The error for an answer that does not hold together.
+pub(crate) fn misunderstood(what: &'static str) -> Error {
+    Error::unsupported(
+        "the node's answer makes no sense to this client; use a client of the node's version",
+    )
+    .with("reason", what)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! What was before, and what happens.
+
+use futures::stream::BoxStream;
+use nexus_kernel::{Durability, Result};
+use nexus_proto::v1;
+
+use crate::connection::Client;
+use crate::convert;
+use crate::error::{from_status, from_status_of_change};
+use crate::reads::{items, pages};
+use crate::types::changes::Changed;
+use crate::types::files::Page;
+use crate::types::history::{ChangeKind, LogQuery, Record, Version, VersionAt, WatchQuery};
+
+impl Client {
+    /// The contents a file has had, newest first: at most `limit`, or the node's default if 0,
+    /// of the versions before `before`.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if nothing is there.
+    pub async fn versions(
+        &self,
+        path: &str,
+        limit: u32,
+        before: Option<u64>,
+    ) -> Result<Vec<Version>> {
+        let request = v1::VersionsRequest {
+            path: path.to_owned(),
+            limit,
+            before,
+        };
+        let answer = self.files().versions(request).await.map_err(from_status)?;
+        Ok(answer
+            .into_inner()
+            .versions
+            .into_iter()
+            .map(convert::version)
+            .collect())
+    }
+
+    /// What changed between two contents of a file, as a unified diff; empty if nothing did.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if the file or one of the two is missing.
+    pub async fn diff(&self, path: &str, from: VersionAt, to: VersionAt) -> Result<String> {
+        use v1::version_at::Point;
+        let point = |side| {
+            let point = match side {
+                VersionAt::Version(version) => Point::Version(version),
+                VersionAt::At(at) => Point::At(at.into_wire()),
+            };
+            Some(v1::VersionAt { point: Some(point) })
+        };
+        let request = v1::DiffRequest {
+            path: path.to_owned(),
+            from: point(from),
+            to: point(to),
+        };
+        let answer = self.files().diff(request).await.map_err(from_status)?;
+        Ok(answer.into_inner().diff)
+    }
+
+    /// Makes an earlier content the newest version.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` if the file or the version is missing.
+    pub async fn rollback(
+        &self,
+        path: &str,
+        version: u64,
+        durability: Durability,
+    ) -> Result<Changed> {
+        let durability = convert::durability(durability);
+        let request = v1::RollbackRequest {
+            path: path.to_owned(),
+            version,
+            durability,
+        };
+        let answer = self
+            .files()
+            .rollback(request)
+            .await
+            .map_err(from_status_of_change)?;
+        convert::changed(answer.into_inner())
+    }
+
+    /// One page of the zone's commits.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for an unknown cursor.
+    pub async fn log(&self, query: LogQuery) -> Result<Page<Record>> {
+        let request = v1::LogRequest {
+            path_prefix: query.path_prefix,
+            actor: query.actor,
+            kind: query
+                .kind
+                .map(ChangeKind::to_wire)
+                .unwrap_or_default()
+                .into(),
+            session: query.session,
+            request_id: query.request_id,
+            since: query.since.map(|revision| revision.0),
+            until: query.until.map(|revision| revision.0),
+            newest_first: query.newest_first,
+            limit: query.limit,
+            cursor: query.cursor.unwrap_or_default(),
+        };
+        let answer = self
+            .files()
+            .log(request)
+            .await
+            .map_err(from_status)?
+            .into_inner();
+        let items = answer
+            .records
+            .into_iter()
+            .map(convert::record)
+            .collect::<Result<_>>()?;
+        Ok(Page {
+            items,
+            next: convert::cursor(answer.next),
+        })
+    }
+
+    /// The zone's commits, asked for page by page as they are consumed.
+    #[must_use]
+    pub fn log_all(&self, query: LogQuery) -> BoxStream<'static, Result<Record>> {
+        let client = self.clone();
+        pages(query.cursor.clone(), move |cursor| {
+            let client = client.clone();
+            let query = LogQuery {
+                cursor,
+                ..query.clone()
+            };
+            async move { client.log(query).await }
+        })
+    }
+
+    /// The zone's commits as they happen, without a gap. Ends only with an error; go on from the
+    /// revision after the last that came.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for a pattern that is none.
+    pub async fn watch(&self, query: WatchQuery) -> Result<BoxStream<'static, Result<Record>>> {
+        let after = query.after.map(|revision| revision.0);
+        let request = v1::WatchRequest {
+            pattern: query.pattern,
+            after,
+        };
+        let answer = self.files().watch(request).await.map_err(from_status)?;
+        Ok(items(answer.into_inner(), convert::record))
+    }
+}

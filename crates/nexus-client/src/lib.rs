@@ -1,0 +1,58 @@
+//! The Rust client of a Nexus node, over gRPC.
+//!
+//! ```no_run
+//! # async fn example() -> nexus_client::Result<()> {
+//! use nexus_client::{At, Client, ReadOptions, WriteOptions};
+//!
+//! let nexus = Client::connect("http://127.0.0.1:2026", "sk-...").await?;
+//! let written = nexus.write("/notes.txt", "hello".into(), WriteOptions::default()).await?;
+//! let file = nexus.read("/notes.txt", ReadOptions::default()).await?;
+//! assert_eq!(&file.bytes[..], b"hello");
+//!
+//! // As it was before.
+//! let before = At::revision(nexus_client::Revision(written.revision.0 - 1));
+//! assert!(nexus.stat("/notes.txt", before).await.is_err());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`Client`] is cheap to clone, and its calls share one connection. Every call is a method
+//! of it; what a call takes besides its subject is an options struct with sensible defaults.
+//!
+//! # Errors
+//!
+//! Every failure is a [`nexus_kernel::Error`](Error), the same that the node had: its kind
+//! says what went wrong, its message what to do, its outcome whether a change may have
+//! happened. A change whose answer was lost on the way has the outcome `Unknown`.
+//!
+//! # Cancel safety
+//!
+//! Dropping the future of a read ends the call. Dropping that of a change may leave it
+//! applied or not; a dropped [`Client::write_stream`] whose body had not ended changes nothing.
+#![deny(missing_docs)]
+
+mod admin;
+mod changes;
+mod connection;
+mod convert;
+mod error;
+mod history;
+mod reads;
+mod search;
+mod types;
+
+pub use connection::{Client, Options};
+pub use nexus_kernel::{ByteStream, Durability, Error, Kind, Outcome, Result, Revision, Timestamp};
+pub use types::admin::{
+    GcReport, Identity, Key, NewKey, NewKeyOptions, PrincipalKind, Rights, VerifyProgress,
+};
+pub use types::changes::{
+    BatchStep, Changed, Edit, EditMatch, EditOptions, Edited, MkdirOptions, MoveOptions,
+    Precondition, RemoveOptions, Replace, SetAttributes, WriteOptions,
+};
+pub use types::files::{
+    At, Content, DirEntry, Duplicates, FileBytes, FileKind, ListOptions, Page, ReadOptions, Stat,
+    Usage,
+};
+pub use types::history::{Change, ChangeKind, LogQuery, Record, Version, VersionAt, WatchQuery};
+pub use types::search::{GlobQuery, GrepMatch, GrepQuery};

@@ -1,0 +1,7 @@
+//! What the client's calls take and give.
+
+pub(crate) mod admin;
+pub(crate) mod changes;
+pub(crate) mod files;
+pub(crate) mod history;
+pub(crate) mod search;

@@ -1,0 +1,153 @@
+//! What was before.
+
+use nexus_kernel::{Revision, Timestamp};
+
+use super::files::{At, FileKind};
+
+/// A past or present content of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its number, from 1.
+    pub version: u64,
+    /// Hash of the content.
+    pub etag: String,
+    /// Bytes of content.
+    pub size: u64,
+    /// The commit that made it.
+    pub revision: Revision,
+    /// When.
+    pub created: Timestamp,
+    /// Who, as `kind:id`.
+    pub author: String,
+    /// Whether it is today's.
+    pub current: bool,
+}
+
+/// One side of a diff.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VersionAt {
+    /// A version of the file.
+    Version(u64),
+    /// What the file was at a point.
+    At(At),
+}
+
+/// Which commits to tell.
+#[derive(Clone, Debug, Default)]
+pub struct LogQuery {
+    /// Only changes at or below this path.
+    pub path_prefix: Option<String>,
+    /// Only by this principal, as `kind:id`.
+    pub actor: Option<String>,
+    /// Only changes of this kind.
+    pub kind: Option<ChangeKind>,
+    /// Only of this session.
+    pub session: Option<String>,
+    /// Only of this request.
+    pub request_id: Option<String>,
+    /// The first revision.
+    pub since: Option<Revision>,
+    /// The last revision.
+    pub until: Option<Revision>,
+    /// Newest first.
+    pub newest_first: bool,
+    /// Most records in a page; 0 for the node's default.
+    pub limit: u32,
+    /// Continue after the page that gave this cursor.
+    pub cursor: Option<String>,
+}
+
+/// Which commits to wait for.
+#[derive(Clone, Debug, Default)]
+pub struct WatchQuery {
+    /// An absolute glob; everything if not given.
+    pub pattern: Option<String>,
+    /// Begin after this revision; from now if not given.
+    pub after: Option<Revision>,
+}
+
+/// One commit: who did what, when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its revision.
+    pub revision: Revision,
+    /// When.
+    pub time: Timestamp,
+    /// Who, as `kind:id`.
+    pub actor: String,
+    /// For whom.
+    pub on_behalf_of: Option<String>,
+    /// The public id of the key it came with.
+    pub key_id: Option<String>,
+    /// The run it belongs to.
+    pub session: Option<String>,
+    /// The request it came with.
+    pub request_id: Option<String>,
+    /// What it did.
+    pub changes: Vec<Change>,
+}
+
+/// One thing that a commit did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What.
+    pub kind: ChangeKind,
+    /// Where.
+    pub path: String,
+    /// Of a rename or copy: where it came from.
+    pub old_path: Option<String>,
+    /// The inode.
+    pub ino: u64,
+    /// What the inode is.
+    pub file_kind: FileKind,
+    /// The file's version after it.
+    pub version: u64,
+    /// The content after it.
+    pub etag: Option<String>,
+    /// The size after it.
+    pub size: u64,
+}
+
+macro_rules! change_kinds {
+    ($($kind:ident = $name:literal: $doc:literal,)*) => {
+        /// What a change did.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ChangeKind {
+            $(#[doc = $doc] $kind,)*
+        }
+
+        impl ChangeKind {
+            /// Every kind.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// The name as people and doors write it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                }
+            }
+
+            pub(crate) fn to_wire(self) -> nexus_proto::v1::ChangeKind {
+                match self {
+                    $(Self::$kind => nexus_proto::v1::ChangeKind::$kind,)*
+                }
+            }
+        }
+    };
+}
+
+change_kinds! {
+    FileWrite = "file_write": "A file's content was written.",
+    FileDelete = "file_delete": "A file or link was removed.",
+    FileRename = "file_rename": "A file or link was renamed.",
+    DirCreate = "dir_create": "A directory was made.",
+    DirDelete = "dir_delete": "A directory was removed, with all below it.",
+    DirRename = "dir_rename": "A directory was renamed.",
+    LinkCreate = "link_create": "A file got another name.",
+    SymlinkCreate = "symlink_create": "A symbolic link was made.",
+    MetadataChange = "metadata_change": "Custom metadata or tags changed.",
+    AttributeChange = "attribute_change": "Permission bits, owner, times or size changed.",
+    FileCopy = "file_copy": "A file was copied.",
+    DirCopy = "dir_copy": "A tree was copied.",
+}
