@@ -7,6 +7,7 @@ const KERNEL: &str = "nexus-kernel";
 const SERVICE_API: &str = "nexus-service-api";
 const TESTKIT: &str = "nexus-testkit";
 const DRIVER: &str = "nexus-driver-";
+const REFERENCE_DRIVER: &str = "nexus-driver-memory";
 
 /// The crates of this workspace that a crate may build on. `None`: all of them.
 fn may_use(package: &str) -> Result<Option<&'static [&'static str]>, Unplaced> {
@@ -71,9 +72,15 @@ fn is_allowed(package: &str, allowed: Option<&[&str]>, dependency: &Dependency) 
             || dependency.kind == Kind::Dev
             || KERNEL_LIBRARIES.contains(&name);
     }
-    let for_tests = dependency.kind == Kind::Dev
-        && (name == TESTKIT || name.starts_with(DRIVER) && TESTED_ON_DRIVERS.contains(&package));
+    let for_tests = dependency.kind == Kind::Dev && may_test_with(package, name);
     for_tests || allowed.is_none_or(|allowed| allowed.contains(&name))
+}
+
+fn may_test_with(package: &str, name: &str) -> bool {
+    // A driver's tests compare it with the reference.
+    let is_compared = package.starts_with(DRIVER) && name == REFERENCE_DRIVER;
+    let stands_on_it = name.starts_with(DRIVER) && TESTED_ON_DRIVERS.contains(&package);
+    name == TESTKIT || is_compared || stands_on_it
 }
 
 fn reason(package: &str, dependency: &str) -> &'static str {

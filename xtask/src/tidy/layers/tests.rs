@@ -70,6 +70,13 @@ fn the_tests_of_the_filesystem_and_the_server_may_stand_on_drivers() {
 }
 
 #[test]
+fn a_driver_may_be_compared_with_the_reference_in_its_tests() {
+    allowed("nexus-driver-redb", "nexus-driver-memory", Kind::Dev);
+    refused("nexus-driver-redb", "nexus-driver-memory", Kind::Normal);
+    refused("nexus-driver-redb", "nexus-driver-local", Kind::Dev);
+}
+
+#[test]
 fn the_testkit_is_for_tests() {
     allowed("nexus-driver-redb", "nexus-testkit", Kind::Dev);
     refused("nexus-driver-redb", "nexus-testkit", Kind::Normal);
