@@ -3,7 +3,8 @@
 use nexus_kernel::Kind;
 use nexus_service_api::{Context, Expect, KeyService, KeyUpdate, PrincipalKind, Rights, Settings};
 
-use super::{KEYS_MAX, Secret, setting};
+use super::store::{PAGE, setting};
+use super::{KEYS_MAX, Secret};
 use world::{DAY, FakeSettings, World, admin, agent, context_of};
 
 mod lifecycle;
@@ -139,9 +140,9 @@ async fn keys_outlive_the_process() {
 #[tokio::test]
 async fn more_keys_than_one_page_of_settings_are_read_back() {
     let mut world = World::empty().await;
-    world.fill(super::PAGE + 5).await;
+    world.fill(PAGE + 5).await;
     let page = world.keys.list(&system(), KEYS_MAX, None).await.unwrap();
-    assert_eq!(page.keys.len(), super::PAGE + 5);
+    assert_eq!(page.keys.len(), PAGE + 5);
 }
 
 #[tokio::test]

@@ -214,3 +214,22 @@ async fn a_key_in_doubt_lets_nobody_in() {
     world.settings.heal();
     assert!(!world.is_in_force(&key).await);
 }
+
+#[tokio::test]
+async fn a_caller_who_leaves_does_not_stop_a_change() {
+    let world = World::new().await;
+    let key = world.make(agent("scout", Rights::ReadOnly)).await;
+    let gate = world.settings.hold_puts();
+    let who = system();
+    let revoking = world.keys.revoke(&who, &key.info.key_id);
+    // Begun, and then dropped while the store has not answered yet.
+    tokio::select! {
+        biased;
+        _ = revoking => unreachable!("the store holds its answer"),
+        () = world.settings.put_waits() => {}
+    }
+    drop(gate);
+    // Another change comes after it.
+    world.make(agent("next", Rights::ReadOnly)).await;
+    assert!(!world.is_in_force(&key).await);
+}

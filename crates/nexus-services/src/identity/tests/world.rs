@@ -12,8 +12,11 @@ use nexus_service_api::{
     Rights, Setting, Settings,
 };
 
+use tokio::sync::{Notify, OwnedRwLockWriteGuard, RwLock};
+
 use crate::authorizer::KeyAuthorizer;
-use crate::identity::{KeyParts, Keys, setting};
+use crate::identity::store::setting;
+use crate::identity::{KeyParts, Keys};
 
 pub(super) const DAY: i64 = 86_400_000_000_000;
 
@@ -81,7 +84,7 @@ impl World {
                 .await
                 .unwrap();
         }
-        let parts = self.keys.parts.clone();
+        let parts = self.keys.store.parts.clone();
         self.keys = Arc::new(Keys::open(parts).await.unwrap());
     }
 
@@ -188,6 +191,8 @@ pub(super) enum Fault {
 #[derive(Default)]
 pub(super) struct FakeSettings {
     state: Mutex<State>,
+    gate: Arc<RwLock<()>>,
+    arrived: Notify,
 }
 
 #[derive(Default)]
@@ -200,6 +205,18 @@ struct State {
 impl FakeSettings {
     pub(super) fn fail_next(&self, fault: Fault) {
         self.state.lock().unwrap().fault = Some(fault);
+    }
+
+    /// Puts wait until what is returned is dropped.
+    pub(super) fn hold_puts(&self) -> OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.gate)
+            .try_write_owned()
+            .expect("no put is under way")
+    }
+
+    /// Until a put has come.
+    pub(super) async fn put_waits(&self) {
+        self.arrived.notified().await;
     }
 
     pub(super) fn heal(&self) {
@@ -256,6 +273,8 @@ impl Settings for FakeSettings {
     }
 
     async fn put(&self, name: &str, value: Option<Bytes>, expect: Expect) -> Result<Revision> {
+        self.arrived.notify_one();
+        let _open = self.gate.read().await;
         let mut state = self.state.lock().unwrap();
         let lost = Error::unavailable("the store did not answer; read before you try again");
         match state.fault {
