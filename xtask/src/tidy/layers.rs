@@ -84,19 +84,15 @@ fn may_test_with(package: &str, name: &str) -> bool {
 }
 
 fn reason(package: &str, dependency: &str) -> &'static str {
-    match () {
-        () if package == KERNEL && !dependency.starts_with("nexus-") => {
-            "the kernel is contracts only, and whoever implements one compiles all it needs"
-        }
-        () if dependency.starts_with(DRIVER) => {
-            "drivers are picked in nexus-node; above the kernel nobody names one"
-        }
-        () if package == "nexus-client" => {
-            "a client speaks the wire formats and knows nothing of the node's insides"
-        }
-        () => {
-            "the arrows point kernel <- {fs, drivers}, service-api <- {fs, services, drivers}, {fs, services} <- server <- node"
-        }
+    if package == KERNEL && !dependency.starts_with("nexus-") {
+        "the kernel is contracts only, and whoever implements one compiles all it needs"
+    } else if dependency.starts_with(DRIVER) {
+        "drivers are picked in nexus-node; above the kernel nobody names one"
+    } else if package == "nexus-client" {
+        "a client speaks the wire formats and knows nothing of the node's insides"
+    } else {
+        "the arrows point kernel <- {fs, drivers}, service-api <- {fs, services, drivers}, \
+         {fs, services} <- server <- node"
     }
 }
 
