@@ -89,7 +89,8 @@ impl Committer {
         self.opened.write().take();
     }
 
-    fn serve(&mut self, group: Vec<Request>) -> ControlFlow<()> {
+    /// Commits and answers a group; breaks when the store has failed.
+    pub(crate) fn serve(&mut self, group: Vec<Request>) -> ControlFlow<()> {
         match self.commit(&group) {
             Ok(verdicts) => {
                 self.answer(group, verdicts);

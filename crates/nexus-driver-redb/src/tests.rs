@@ -1,3 +1,5 @@
+mod power_loss;
+
 use tempfile::TempDir;
 
 use super::{RedbConfig, RedbMetastore};

@@ -66,6 +66,11 @@ impl SimulatedDisk {
         self.0.lock().fuse = Some(operations);
     }
 
+    /// Takes back [`lose_power_after`](Self::lose_power_after).
+    pub fn keep_power(&self) {
+        self.0.lock().fuse = None;
+    }
+
     /// Stops now.
     pub fn lose_power(&self) {
         self.0.lock().powered = false;

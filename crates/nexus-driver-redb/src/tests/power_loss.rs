@@ -1,0 +1,349 @@
+//! The power goes at any write, resize or sync: while groups are committed, while the file
+//! is closed, while a restart recovers, while the file is first created. After each
+//! restart the store must hold exactly the first R transactions, and at least every
+//! acknowledged `Sync` one.
+//!
+//! The committer is driven here without its thread, so that a seed replays exactly.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use nexus_driver_memory::MemoryMetastore;
+use nexus_kernel::{
+    Commit, Durability, Entry, Freshness, Guard, KeyRange, Metastore, Op, Revision, Scan, Txn,
+    TxnId,
+};
+use nexus_testkit::power_loss::SimulatedDisk;
+use parking_lot::RwLock;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use redb::{ReadableDatabase, ReadableTable};
+use tokio::sync::oneshot;
+
+use crate::committer::{Committer, Shared};
+use crate::config::RedbConfig;
+use crate::layout::{self, ROWS};
+use crate::open;
+use crate::queue::{Closed, Queue, Request};
+
+/// Crashes of one simulated machine.
+const CRASHES: u64 = 20;
+
+/// What went wrong; none of it may.
+type Violation = String;
+
+#[test]
+fn no_acknowledged_commit_is_lost_at_any_of_4000_power_losses() {
+    for seed in 0..200 {
+        if let Err(violation) = Machine::new(seed).live_through(CRASHES) {
+            panic!("seed {seed}: {violation}");
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_lies_about_syncs_is_caught() {
+    let caught = (0..10).any(|seed| {
+        let machine = Machine::new(seed);
+        machine.disk.lie_about_syncs();
+        machine.live_through(CRASHES).is_err()
+    });
+    assert!(caught, "the simulation would not notice a lost write");
+}
+
+struct Machine {
+    disk: SimulatedDisk,
+    random: StdRng,
+    /// The transactions that applied, in order: the nth became revision n.
+    log: Vec<Txn>,
+    /// Holds what `log` says.
+    model: MemoryMetastore,
+    /// What must survive.
+    promised: Revision,
+    next_id: u128,
+}
+
+/// The store while the machine runs.
+struct Running {
+    committer: Committer,
+    queue: Arc<Queue>,
+    opened: Shared,
+    revision: Revision,
+}
+
+impl Machine {
+    fn new(seed: u64) -> Self {
+        Self {
+            disk: SimulatedDisk::new(seed),
+            random: StdRng::seed_from_u64(!seed),
+            log: Vec::new(),
+            model: MemoryMetastore::new(),
+            promised: Revision::ZERO,
+            next_id: 0,
+        }
+    }
+
+    fn live_through(mut self, crashes: u64) -> Result<(), Violation> {
+        self.create();
+        for crash in 0..crashes {
+            self.live_until_the_next()
+                .map_err(|v| format!("crash {crash}: {v}"))?;
+        }
+        Ok(())
+    }
+
+    /// The first creation happens under another name: what a crash leaves of it is thrown
+    /// away, and only a finished one becomes the store.
+    fn create(&mut self) {
+        loop {
+            self.disk.lose_power_after(self.random.random_range(0..120));
+            let created = open::backend(&config(), self.disk.clone());
+            let whole = created.is_ok();
+            drop(created);
+            if whole && self.disk.has_power() {
+                return;
+            }
+            let fresh = SimulatedDisk::new(self.random.random());
+            self.disk = fresh;
+        }
+    }
+
+    fn live_until_the_next(&mut self) -> Result<(), Violation> {
+        let mut running = self.recover()?;
+        self.check(&running)?;
+        self.disk.lose_power_after(self.random.random_range(0..150));
+        for _ in 0..self.random.random_range(1..10) {
+            self.commit_a_group(&mut running)?;
+        }
+        self.stop(running);
+        self.disk = self.disk.restart();
+        Ok(())
+    }
+
+    /// Opens what a crash left, with more crashes on the way.
+    fn recover(&mut self) -> Result<Running, Violation> {
+        for _ in 0..self.random.random_range(0..3) {
+            self.disk.lose_power_after(self.random.random_range(0..12));
+            drop(Running::open(&self.disk));
+            self.disk = self.disk.restart();
+        }
+        self.disk.keep_power();
+        Running::open(&self.disk).map_err(|error| format!("does not open: {error:?}"))
+    }
+
+    /// The store holds the first R transactions and no trace of another.
+    fn check(&mut self, running: &Running) -> Result<(), Violation> {
+        let (found, promised) = (running.revision, self.promised);
+        if found < promised || found.0 > self.log.len() as u64 {
+            let issued = self.log.len();
+            return Err(format!(
+                "found revision {found}, promised {promised}, issued {issued}"
+            ));
+        }
+        self.log.truncate(found.0 as usize);
+        self.model = MemoryMetastore::new();
+        for txn in &self.log {
+            let replayed = now(self.model.commit(txn.clone()));
+            assert!(matches!(replayed, Ok(Commit::Applied(_))));
+        }
+        let (have, want) = (running.rows(), rows(&self.model));
+        if have != want {
+            return Err(format!(
+                "at revision {found} the rows are {have:?}, not {want:?}"
+            ));
+        }
+        Ok(())
+    }
+
+    fn commit_a_group(&mut self, running: &mut Running) -> Result<(), Violation> {
+        let txns: Vec<_> = (0..self.random.random_range(1..8))
+            .map(|_| self.random_txn())
+            .collect();
+        let asks_for_sync = self.random.random_ratio(1, 4);
+        let answers: Vec<_> = txns.iter().map(|txn| running.push(txn)).collect();
+        let synced = asks_for_sync.then(|| running.push_sync());
+        running.serve();
+        for (txn, mut answer) in txns.into_iter().zip(answers) {
+            let want = now(self.model.commit(txn.clone()));
+            if let Ok(Commit::Applied(revision)) = want
+                && revision.0 > self.log.len() as u64
+            {
+                self.log.push(txn.clone());
+            }
+            if !self.disk.has_power() {
+                continue;
+            }
+            let have = answer.try_recv().map_err(|_| "a caller got no answer")?;
+            let (have, want) = (have.map_err(|e| e.kind()), want.map_err(|e| e.kind()));
+            if have != want {
+                return Err(format!("answered {have:?}, not {want:?} to {txn:?}"));
+            }
+            if let (Ok(Commit::Applied(revision)), Durability::Sync) = (have, txn.durability) {
+                self.promised = self.promised.max(revision);
+            }
+        }
+        if let Some(mut synced) = synced
+            && let Ok(Ok(revision)) = synced.try_recv()
+        {
+            self.promised = self.promised.max(revision);
+        }
+        Ok(())
+    }
+
+    /// Pulls the plug, or closes in order, which makes everything durable.
+    fn stop(&mut self, running: Running) {
+        if self.random.random_ratio(2, 3) {
+            self.disk.lose_power();
+        }
+        running.queue.close(Closed::Gracefully);
+        running.committer.run();
+        drop(running.opened);
+        if self.disk.has_power() {
+            self.promised = Revision(self.log.len() as u64);
+        }
+    }
+
+    fn random_txn(&mut self) -> Txn {
+        let ops = (0..self.random.random_range(1..6)).map(|_| self.random_op());
+        let ops = ops.collect();
+        let guards = match self.random.random_range(0..6) {
+            0 => vec![Guard::Absent(self.random_key())],
+            1 => vec![Guard::Present(self.random_key())],
+            2 => vec![Guard::RangeEmpty(self.random_range())],
+            _ => Vec::new(),
+        };
+        Txn {
+            id: self.random_id(),
+            guards,
+            ops,
+            durability: [Durability::Sync, Durability::Relaxed][self.random.random_range(0..2)],
+        }
+    }
+
+    fn random_op(&mut self) -> Op {
+        let key = self.random_key();
+        match self.random.random_range(0..12) {
+            0..=4 => Op::Put(key, self.random_value()),
+            5 => Op::Delete(key),
+            6 => Op::DeleteRange(self.random_range()),
+            7 | 8 => Op::Add("n".into(), self.random.random_range(-9..9)),
+            9 => Op::Add(key, 1),
+            10 => Op::Max(key, self.random_value()),
+            _ => Op::PutStamped("l/".into(), self.random_value()),
+        }
+    }
+
+    fn random_key(&mut self) -> Bytes {
+        format!("k/{:02}", self.random.random_range(0..40)).into()
+    }
+
+    fn random_range(&mut self) -> KeyRange {
+        let start = self.random.random_range(0..40);
+        let end = start + self.random.random_range(0..4);
+        KeyRange {
+            start: format!("k/{start:02}").into(),
+            end: format!("k/{end:02}").into(),
+        }
+    }
+
+    /// Mostly small; at times larger than a page.
+    fn random_value(&mut self) -> Bytes {
+        let length = match self.random.random_range(0..10) {
+            0 => self.random.random_range(3000..10_000),
+            1 => 8,
+            _ => self.random.random_range(0..100),
+        };
+        vec![self.random.random(); length].into()
+    }
+
+    /// A third of the transactions have an id, and some of those had it before.
+    fn random_id(&mut self) -> Option<TxnId> {
+        match self.random.random_range(0..9) {
+            0 if self.next_id > 0 => Some(TxnId(self.random.random_range(0..self.next_id))),
+            0..=2 => {
+                self.next_id += 1;
+                Some(TxnId(self.next_id - 1))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Running {
+    fn open(disk: &SimulatedDisk) -> nexus_kernel::Result<Self> {
+        let opened = open::backend(&config(), disk.clone())?;
+        let progress = open::progress(&opened)?;
+        let revision = progress.revision;
+        let opened = Arc::new(RwLock::new(Some(opened)));
+        let queue = Arc::new(Queue::new(&config()));
+        let committer = Committer::new(
+            opened.clone(),
+            queue.clone(),
+            Arc::default(),
+            progress,
+            config().relaxed_delay_max,
+        );
+        Ok(Self {
+            committer,
+            queue,
+            opened,
+            revision,
+        })
+    }
+
+    fn push(&self, txn: &Txn) -> oneshot::Receiver<nexus_kernel::Result<Commit>> {
+        let (answer, answered) = oneshot::channel();
+        // A store that failed refuses it; then the answer is an error too.
+        let _ = now(self.queue.push(Request::Commit(txn.clone(), answer), 1));
+        answered
+    }
+
+    fn push_sync(&self) -> oneshot::Receiver<nexus_kernel::Result<Revision>> {
+        let (answer, answered) = oneshot::channel();
+        let _ = now(self.queue.push(Request::Sync(answer), 1));
+        answered
+    }
+
+    fn serve(&mut self) {
+        if let Some(group) = self.queue.take_group(None) {
+            let _ = self.committer.serve(group);
+        }
+    }
+
+    fn rows(&self) -> Vec<Entry> {
+        let opened = self.opened.read();
+        let snapshot = opened.as_ref().unwrap().db.begin_read().unwrap();
+        let table = snapshot.open_table(ROWS).unwrap();
+        let rows = ReadableTable::iter(&table).unwrap().map(|row| {
+            let (key, row) = row.unwrap();
+            Entry {
+                key: Bytes::copy_from_slice(key.value()),
+                value: layout::decode(row.value()).unwrap(),
+            }
+        });
+        rows.collect()
+    }
+}
+
+fn rows(model: &MemoryMetastore) -> Vec<Entry> {
+    let all = KeyRange {
+        start: "".into(),
+        end: "z".into(),
+    };
+    let page = model.scan(Scan::forward(all, 10_000), Freshness::Linearizable);
+    now(page).unwrap().entries
+}
+
+fn config() -> RedbConfig {
+    RedbConfig {
+        cache_bytes: 1 << 20,
+        relaxed_delay_max: Duration::from_secs(3600),
+        ..RedbConfig::new("")
+    }
+}
+
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("nothing here has to wait")
+}
