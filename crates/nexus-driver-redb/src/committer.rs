@@ -15,6 +15,7 @@ use crate::layout::{FACTS, RECENT, REVISION_FACT, ROWS};
 use crate::open::{Opened, Progress};
 use crate::queue::{Closed, Queue, Request};
 use crate::recent::Recent;
+use crate::space::Space;
 use crate::stats::Counters;
 
 /// The database while it is open, shared by readers and the committer.
@@ -27,6 +28,8 @@ pub(crate) struct Committer {
     counters: Arc<Counters>,
     newest: watch::Sender<Revision>,
     recent: Recent,
+    /// Watched when the store stands on a file.
+    space: Option<Space>,
     /// What readers see.
     visible: Revision,
     /// What a power loss leaves.
@@ -57,6 +60,7 @@ impl Committer {
         queue: Arc<Queue>,
         counters: Arc<Counters>,
         progress: Progress,
+        space: Option<Space>,
         relaxed_delay_max: Duration,
     ) -> Self {
         Self {
@@ -65,6 +69,7 @@ impl Committer {
             counters,
             newest: watch::Sender::new(progress.revision),
             recent: progress.recent,
+            space,
             visible: progress.revision,
             durable: progress.revision,
             relaxed_delay_max,
@@ -130,6 +135,9 @@ impl Committer {
             return Ok(Vec::new());
         }
         let started = Instant::now();
+        if let Some(space) = &mut self.space {
+            space.refresh(started);
+        }
         let opened = self.opened.clone();
         let opened = opened.read();
         let db = &opened
@@ -203,7 +211,10 @@ impl Committer {
     ) -> Result<(), redb::Error> {
         let verdict = match txn.id.and_then(|id| self.recent.revision_of(id)) {
             Some(first) => Ok(Commit::Applied(first)),
-            None => rows.commit(txn, group.newest.next())?,
+            None => match self.admit(txn) {
+                Ok(()) => rows.commit(txn, group.newest.next())?,
+                Err(refused) => Err(refused),
+            },
         };
         if let Ok(Commit::Applied(revision)) = verdict {
             group.must_sync |= txn.durability == Durability::Sync;
@@ -216,6 +227,10 @@ impl Committer {
         }
         group.verdicts.push(verdict);
         Ok(())
+    }
+
+    fn admit(&self, txn: &Txn) -> nexus_kernel::Result<()> {
+        self.space.as_ref().map_or(Ok(()), |space| space.admit(txn))
     }
 }
 

@@ -14,6 +14,9 @@ pub struct RedbConfig {
     pub group_bytes_max: usize,
     /// Most bytes of transactions waiting; beyond it, callers wait for room.
     pub queue_bytes_max: usize,
+    /// Disk space to keep free: below it only transactions that delete something are
+    /// taken, so that the disk does not run full in the middle of a commit.
+    pub free_bytes_min: u64,
     /// How long a relaxed commit may stay without being durable.
     pub relaxed_delay_max: Duration,
 }
@@ -28,7 +31,16 @@ impl RedbConfig {
             group_txns_max: 1024,
             group_bytes_max: 16 << 20,
             queue_bytes_max: 128 << 20,
+            free_bytes_min: 64 << 20,
             relaxed_delay_max: Duration::from_secs(1),
+        }
+    }
+
+    /// The folder that the file is in.
+    pub(crate) fn folder(&self) -> PathBuf {
+        match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.into(),
+            _ => ".".into(),
         }
     }
 }

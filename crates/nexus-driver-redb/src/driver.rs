@@ -22,6 +22,7 @@ use crate::error;
 use crate::layout::{self, FACTS, REVISION_FACT, ROWS};
 use crate::open::{self, Opened};
 use crate::queue::{Closed, Queue, Request};
+use crate::space::Space;
 use crate::stats::{Counters, RedbStats};
 
 /// Memory that a guard or operation costs while it waits, besides its bytes.
@@ -91,6 +92,7 @@ impl RedbMetastore {
             queue.clone(),
             counters.clone(),
             progress,
+            path.is_some().then(|| Space::new(config)),
             config.relaxed_delay_max,
         );
         let newest = committer.newest();

@@ -13,6 +13,9 @@ pub(crate) fn storage(error: impl Into<redb::Error>) -> Error {
 pub(crate) fn translate(error: &redb::Error) -> Error {
     let answer = match error {
         redb::Error::Corrupted(_) => corrupt(),
+        redb::Error::TableDoesNotExist(_) | redb::Error::TableTypeMismatch { .. } => {
+            Error::corrupt("the file is no metastore of Nexus; choose another path")
+        }
         redb::Error::Io(error) => return io(error),
         _ => failed(),
     };
@@ -54,6 +57,12 @@ pub(crate) fn newer_or_older() -> Error {
 
 pub(crate) fn closed() -> Error {
     Error::unavailable("the metastore is closed; open it again")
+}
+
+/// Refuses a transaction while there is little room left.
+pub(crate) fn nearly_full(reserve: u64) -> Error {
+    Error::limit("the disk is nearly full; free some space, then try again")
+        .with("bytes kept free", reserve)
 }
 
 pub(crate) fn corrupt() -> Error {

@@ -12,6 +12,7 @@
 //! | `committer` | the thread that commits groups |
 //! | `apply` | guards and operations on an open redb transaction |
 //! | `recent` | transaction ids for retries |
+//! | `space` | keeps the disk from running full in the middle of a commit |
 //! | `driver` | the [`Metastore`](nexus_kernel::Metastore) itself |
 #![deny(missing_docs)]
 
@@ -24,6 +25,7 @@ mod layout;
 mod open;
 mod queue;
 mod recent;
+mod space;
 mod stats;
 #[cfg(test)]
 mod tests;

@@ -88,7 +88,7 @@ fn create(config: &RedbConfig) -> Result<()> {
         .map_err(error::opening)?;
     initialise(&db).map_err(error::storage)?;
     db.close().map_err(error::opening)?;
-    publish(&unfinished, &config.path).map_err(|error| error::io(&error))
+    publish(&unfinished, config).map_err(|error| error::io(&error))
 }
 
 fn initialise(db: &Database) -> Result<(), redb::Error> {
@@ -114,13 +114,9 @@ fn read_progress(db: &Database) -> Result<(Option<u64>, Progress), redb::Error> 
     Ok((fact(FORMAT_FACT)?, progress))
 }
 
-fn publish(unfinished: &Path, path: &Path) -> io::Result<()> {
-    fs::rename(unfinished, path)?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    File::open(folder)?.sync_all()
+fn publish(unfinished: &Path, config: &RedbConfig) -> io::Result<()> {
+    fs::rename(unfinished, &config.path)?;
+    File::open(config.folder())?.sync_all()
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

@@ -1,3 +1,6 @@
+mod failures;
+mod files;
+mod groups;
 mod power_loss;
 
 use tempfile::TempDir;

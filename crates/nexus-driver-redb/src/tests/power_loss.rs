@@ -283,6 +283,7 @@ impl Running {
             queue.clone(),
             Arc::default(),
             progress,
+            None,
             config().relaxed_delay_max,
         );
         Ok(Self {

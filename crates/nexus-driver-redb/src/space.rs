@@ -1,0 +1,53 @@
+//! Keeps the disk from running full in the middle of a commit, after which the store would
+//! have to be opened again.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nexus_kernel::{Op, Result, Txn};
+
+use crate::config::RedbConfig;
+use crate::error;
+
+/// How long an answer of the operating system is good for.
+const RECHECK: Duration = Duration::from_millis(100);
+
+/// The free space on the disk that the file is on.
+pub(crate) struct Space {
+    folder: PathBuf,
+    reserve: u64,
+    short: bool,
+    checked: Option<Instant>,
+}
+
+impl Space {
+    pub(crate) fn new(config: &RedbConfig) -> Self {
+        Self {
+            folder: config.folder(),
+            reserve: config.free_bytes_min,
+            short: false,
+            checked: None,
+        }
+    }
+
+    /// Looks again, when the last look was long enough ago.
+    pub(crate) fn refresh(&mut self, now: Instant) {
+        if self.checked.is_some_and(|then| now < then + RECHECK) {
+            return;
+        }
+        self.checked = Some(now);
+        // Where the space cannot be told, the disk itself says when it is full.
+        let disk = rustix::fs::statvfs(&self.folder);
+        self.short =
+            disk.is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < self.reserve);
+    }
+
+    /// Refuses a transaction that only adds while there is little room.
+    pub(crate) fn admit(&self, txn: &Txn) -> Result<()> {
+        let deletes = |op: &Op| matches!(op, Op::Delete(_) | Op::DeleteRange(_));
+        if self.short && !txn.ops.iter().any(deletes) {
+            return Err(error::nearly_full(self.reserve));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! A disk that stops answering.
+
+use nexus_kernel::{Durability, Kind, Metastore, Outcome, Revision, Txn};
+use nexus_testkit::metastore::support::{
+    Store, add, bytes, counter, delete, put, refused, txn, write,
+};
+use nexus_testkit::power_loss::SimulatedDisk;
+use tokio::task::JoinSet;
+
+use super::{folder, in_folder};
+use crate::{RedbConfig, RedbMetastore};
+
+fn config() -> RedbConfig {
+    RedbConfig::new("")
+}
+
+#[tokio::test]
+async fn after_a_failed_write_the_outcome_is_unknown_and_the_store_stops() {
+    let disk = SimulatedDisk::new(1);
+    let store = RedbMetastore::with_backend(&config(), disk.clone()).unwrap();
+    let waiter = tokio::spawn({
+        let store = store.clone();
+        async move { store.changed(Revision(7)).await }
+    });
+    disk.lose_power();
+    let failed = store.commit(txn([], [add("n", 1)])).await.unwrap_err();
+    assert_eq!(
+        (failed.kind(), failed.outcome()),
+        (Kind::Unavailable, Outcome::Unknown)
+    );
+
+    let later = store.commit(txn([], [add("n", 1)])).await.unwrap_err();
+    assert_eq!(
+        (later.kind(), later.outcome()),
+        (Kind::Unavailable, Outcome::NotApplied)
+    );
+    assert!(later.message().contains("restart the node"), "{later}");
+    assert_eq!(store.sync().await.unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(waiter.await.unwrap().unwrap_err().kind(), Kind::Unavailable);
+    assert_eq!(store.close().await.unwrap_err().kind(), Kind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_failed_flush_is_told_to_everyone_in_the_group() {
+    for operations in 0..30 {
+        let disk = SimulatedDisk::new(operations);
+        let store = RedbMetastore::with_backend(&config(), disk.clone()).unwrap();
+        disk.lose_power_after(operations);
+        let mut writers = JoinSet::new();
+        for _ in 0..20 {
+            let store = store.clone();
+            writers.spawn(async move { store.commit(txn([], [add("n", 1)])).await.is_ok() });
+        }
+        let acknowledged = writers
+            .join_all()
+            .await
+            .into_iter()
+            .filter(|ok| *ok)
+            .count();
+        drop(store);
+        let store = RedbMetastore::with_backend(&config(), disk.restart()).unwrap();
+        let survived = counter(&(store as Store), "n").await;
+        assert!(
+            survived >= acknowledged as i64,
+            "{survived} of {acknowledged}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn on_a_nearly_full_disk_only_deleting_is_left() {
+    let folder = folder();
+    let full = RedbConfig {
+        free_bytes_min: u64::MAX,
+        ..in_folder(&folder)
+    };
+    let store: Store = RedbMetastore::open(&in_folder(&folder)).unwrap();
+    write(&store, [put("a", "1"), put("b", "2")]).await;
+    drop(store);
+    let store: Store = RedbMetastore::open(&full).unwrap();
+    assert_eq!(
+        refused(&store, txn([], [put("c", "3")])).await,
+        Kind::LimitExceeded
+    );
+    write(&store, [delete("a"), put("log", "a is gone")]).await;
+    assert_eq!(bytes(&store, "b").await.unwrap(), "2");
+}
+
+/// Through the threads and the public interface what `power_loss` shows without them: each
+/// writer's acknowledged `Sync` commits survive, and no transaction is there by half.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_writers_lose_nothing_acknowledged_to_a_power_loss() {
+    const WRITERS: usize = 6;
+    let mut disk = SimulatedDisk::new(7);
+    let mut promised = [0; WRITERS];
+    drop(RedbMetastore::with_backend(&config(), disk.clone()).unwrap());
+    for crash in 0..60 {
+        let store = RedbMetastore::with_backend(&config(), disk.clone()).unwrap();
+        let shared: Store = store.clone();
+        let mut sum = 0;
+        for (writer, promised) in promised.iter_mut().enumerate() {
+            let survived = counter(&shared, format!("w/{writer}")).await;
+            assert!(
+                survived >= *promised,
+                "crash {crash}: {survived} of {promised}"
+            );
+            *promised = survived;
+            sum += survived;
+        }
+        assert_eq!(counter(&shared, "all").await, sum, "crash {crash}");
+
+        disk.lose_power_after(20 + crash * 3);
+        let mut writers = JoinSet::new();
+        for writer in 0..WRITERS {
+            let store = store.clone();
+            writers.spawn(async move { (writer, write_until_it_fails(&store, writer).await) });
+        }
+        for (writer, acknowledged) in writers.join_all().await {
+            promised[writer] += acknowledged;
+        }
+        drop((store, shared));
+        disk = disk.restart();
+    }
+}
+
+/// Every third commit is `Relaxed`; returns how many an acknowledged `Sync` one covers.
+async fn write_until_it_fails(store: &RedbMetastore, writer: usize) -> i64 {
+    let mut covered = 0;
+    for n in 1.. {
+        let durability = match n % 3 {
+            0 => Durability::Relaxed,
+            _ => Durability::Sync,
+        };
+        let bump = Txn {
+            durability,
+            ..txn([], [add(format!("w/{writer}"), 1), add("all", 1)])
+        };
+        if store.commit(bump).await.is_err() {
+            break;
+        }
+        if durability == Durability::Sync {
+            covered = n;
+        }
+    }
+    covered
+}
