@@ -1,5 +1,6 @@
 //! Blobs by key, streamed both ways.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Range;
 use std::pin::Pin;
@@ -112,6 +113,12 @@ impl ObjectKey {
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for ObjectKey {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

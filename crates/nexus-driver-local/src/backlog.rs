@@ -1,0 +1,108 @@
+//! Full segments that wait to become files.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::{Failure, Result};
+use crate::segments::Segment;
+
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    state: Mutex<State>,
+    changed: Condvar,
+    behind_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    sealed: VecDeque<Arc<Segment>>,
+    /// How many attempts at the first segment have ended.
+    attempts: u64,
+    /// Why the last attempt failed, if it did.
+    failure: Option<Failure>,
+    closed: bool,
+}
+
+impl Backlog {
+    pub(crate) fn new(sealed: impl IntoIterator<Item = Arc<Segment>>, behind_max: usize) -> Self {
+        let sealed = sealed.into_iter().collect();
+        Self {
+            state: Mutex::new(State {
+                sealed,
+                ..State::default()
+            }),
+            changed: Condvar::new(),
+            behind_max,
+        }
+    }
+
+    pub(crate) fn push(&self, segment: Arc<Segment>) {
+        self.state.lock().sealed.push_back(segment);
+        self.changed.notify_all();
+    }
+
+    /// Waits until few enough segments wait. Fails with what keeps them from becoming files.
+    pub(crate) fn wait_for_room(&self) -> Result<()> {
+        self.wait_until_at_most(self.behind_max)
+    }
+
+    /// Waits until no segment waits.
+    pub(crate) fn wait_until_empty(&self) -> Result<()> {
+        self.wait_until_at_most(0)
+    }
+
+    fn wait_until_at_most(&self, behind_max: usize) -> Result<()> {
+        let mut state = self.state.lock();
+        let seen = state.attempts;
+        // Whatever stood in the way may be gone: let the next attempt decide.
+        state.failure = None;
+        self.changed.notify_all();
+        while state.sealed.len() > behind_max {
+            if let Some(failure) = state.failure.as_ref().filter(|_| state.attempts > seen) {
+                return Err(failure.clone());
+            }
+            self.changed.wait(&mut state);
+        }
+        Ok(())
+    }
+
+    /// The first segment, when there is one and no failure stands against trying it; `None` when
+    /// there will be none.
+    pub(crate) fn wait_for_work(&self) -> Option<Arc<Segment>> {
+        let mut state = self.state.lock();
+        loop {
+            let first = state.sealed.front().filter(|_| state.failure.is_none());
+            if let Some(segment) = first {
+                return Some(Arc::clone(segment));
+            }
+            if state.closed {
+                return None;
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Ends an attempt at the first segment.
+    pub(crate) fn ended(&self, outcome: Result<()>) {
+        let mut state = self.state.lock();
+        state.attempts += 1;
+        state.failure = outcome.err();
+        if state.failure.is_none() {
+            state.sealed.pop_front();
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// No segment will be pushed any more.
+    pub(crate) fn close(&self) {
+        self.state.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.state.lock().sealed.len()
+    }
+}

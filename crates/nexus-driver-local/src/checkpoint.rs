@@ -1,0 +1,127 @@
+//! Turns full segments of the journal into files.
+//!
+//! A checkpoint is a replay of one segment. It may stop anywhere and be done again from the start,
+//! because
+//!
+//! * a segment is durable before any of it is applied,
+//! * only the last change of each key is applied, so a second replay brings back nothing,
+//! * segments are applied in order, and each has durably left the journal before the next begins.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use nexus_kernel::{ObjectKey, Timestamp};
+
+use crate::core::Core;
+use crate::disk::{Access, Disk, parent};
+use crate::error::{Failure, Result};
+use crate::layout;
+use crate::record::{Logged, Op, scan};
+use crate::segments::{Segment, unless_missing};
+
+/// Carries out checkpoints until the backlog closes and is empty.
+pub(crate) fn run(core: &Core) {
+    while let Some(segment) = core.backlog.wait_for_work() {
+        let ended = checkpoint(core, &segment);
+        if let Err(failure) = &ended {
+            let number = segment.number;
+            tracing::warn!(
+                ?failure,
+                number,
+                "the journal waits to become files; nothing is lost"
+            );
+        }
+        drop(segment);
+        core.backlog.ended(ended);
+    }
+}
+
+/// Makes the blobs of a segment files and takes the segment out of the journal.
+pub(crate) fn checkpoint(core: &Core, segment: &Arc<Segment>) -> Result<()> {
+    let scan = scan(&*segment.file, segment.number)?;
+    let last = last_changes(&*core.disk, &scan.changes)?;
+    for logged in last.values() {
+        apply(core, segment, logged)?;
+    }
+    core.disk.sync_all()?;
+    for key in last.keys() {
+        core.overlay.write().forget(key, segment.number);
+    }
+    // One count is the backlog's and one the caller's; any other is a reader's.
+    let idle = Arc::strong_count(segment) <= 2;
+    core.segments.lock().retire(segment.number, idle)?;
+    core.counters.checkpoints.add(1);
+    Ok(())
+}
+
+/// The last change of each key. Staged files of earlier ones are removed.
+fn last_changes<'a>(
+    disk: &dyn Disk,
+    changes: &'a [Logged],
+) -> io::Result<BTreeMap<&'a ObjectKey, &'a Logged>> {
+    let mut last = BTreeMap::new();
+    for logged in changes {
+        let earlier = last.insert(&logged.key, logged);
+        if let Some(Op::Place { id, .. }) = earlier.map(|earlier| earlier.op) {
+            unless_missing(disk.remove(&layout::staged(id)))?;
+        }
+    }
+    Ok(last)
+}
+
+fn apply(core: &Core, segment: &Segment, logged: &Logged) -> Result<()> {
+    let disk = &*core.disk;
+    let path = layout::blob(&logged.key);
+    match logged.op {
+        Op::Put { at, size } => {
+            let bytes = segment.file.read_at(at, size as usize)?;
+            if bytes.len() != size as usize {
+                let detail = format!("segment {} is cut short at {at}", segment.number);
+                return Err(Failure::corrupt(detail));
+            }
+            let half = layout::half(core.next_id());
+            let written = write_file(disk, &half, &bytes, logged.modified)
+                .and_then(|()| move_into_place(disk, &half, &path));
+            if written.is_err() {
+                // The disk may be full: what helps nobody must not stay. It goes at the next
+                // start otherwise.
+                drop(disk.remove(&half));
+            }
+            Ok(written?)
+        }
+        // Missing means that an earlier attempt moved it.
+        Op::Place { id, .. } => {
+            let staged = layout::staged(id);
+            let dated = disk.open(&staged, Access::ReadWrite);
+            let moved = dated
+                .and_then(|file| file.date(logged.modified))
+                .and_then(|()| move_into_place(disk, &staged, &path));
+            Ok(unless_missing(moved)?)
+        }
+        Op::Delete => Ok(unless_missing(disk.remove(&path))?),
+    }
+}
+
+fn write_file(disk: &dyn Disk, path: &str, bytes: &[u8], modified: Timestamp) -> io::Result<()> {
+    let file = disk.create(path)?;
+    file.write_at(&mut [IoSlice::new(bytes)], 0)?;
+    file.date(modified)
+}
+
+/// Renames, and makes the directories above only if they turn out to be missing.
+fn move_into_place(disk: &dyn Disk, from: &str, to: &str) -> io::Result<()> {
+    match disk.rename(from, to) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            create_dirs(disk, parent(to))?;
+            disk.rename(from, to)
+        }
+        renamed => renamed,
+    }
+}
+
+fn create_dirs(disk: &dyn Disk, dir: &str) -> io::Result<()> {
+    let ends = dir.match_indices('/').map(|(at, _)| at);
+    ends.chain([dir.len()])
+        .try_for_each(|end| disk.create_dir(&dir[..end]))
+}
