@@ -1,0 +1,136 @@
+//! Editing text files in place.
+
+use nexus_kernel::{Durability, Error, Kind, Result, Revision};
+
+use crate::edit::{self, Edit, EditMatch};
+use crate::etag::Etag;
+use crate::session::Session;
+use crate::types::{At, Precondition, Stat, WriteOptions};
+
+/// How often an edit is tried when others write the same file.
+const ATTEMPTS_MAX: usize = 64;
+
+/// How an edit is done.
+#[derive(Clone, Copy, Debug)]
+pub struct EditOptions {
+    /// The content the edit was made for; another one is a `Conflict`.
+    pub if_match: Option<Etag>,
+    /// How alike, 0 to 1, a passage must be to stand for the text that is sought.
+    pub fuzzy_threshold: f64,
+    /// Show what would happen and change nothing.
+    pub preview: bool,
+    /// When it is acknowledged.
+    pub durability: Durability,
+}
+
+impl Default for EditOptions {
+    fn default() -> Self {
+        Self {
+            if_match: None,
+            fuzzy_threshold: 0.85,
+            preview: false,
+            durability: Durability::Sync,
+        }
+    }
+}
+
+/// What an edit did, or would do.
+#[derive(Clone, Debug)]
+pub struct Edited {
+    /// Whether every edit has its place; if not, nothing changed, and not either in a preview.
+    pub applied: bool,
+    /// What each edit matched, up to the first that failed.
+    pub matches: Vec<EditMatch>,
+    /// Why not, and what to do about it.
+    pub problem: Option<String>,
+    /// The change as a unified diff; empty if there is none.
+    pub diff: String,
+    /// The file's attributes, after the change if there was one.
+    pub stat: Stat,
+    /// The commit, if there was one.
+    pub revision: Option<Revision>,
+}
+
+impl Session {
+    /// Searches and replaces in a text file: every edit in order, all or none. If others
+    /// write the file meanwhile, the edits are applied again to what they wrote, unless
+    /// `if_match` names a content.
+    ///
+    /// # Errors
+    ///
+    /// An edit without a place is no error but an answer that is not `applied`. `Conflict`
+    /// for another content than `if_match`, `InvalidArgument` for a file that is not UTF-8
+    /// text or a malformed edit, `LimitExceeded` for too many edits or too large a text; as
+    /// [`write`](Self::write).
+    pub async fn edit(&self, path: &str, edits: &[Edit], options: EditOptions) -> Result<Edited> {
+        for _ in 0..ATTEMPTS_MAX {
+            match self.try_edit(path, edits, &options).await {
+                Err(error) if options.if_match.is_none() && error.kind() == Kind::Conflict => {
+                    tokio::task::yield_now().await;
+                }
+                result => return result,
+            }
+        }
+        Err(
+            Error::conflict("others kept writing the same file first; try again")
+                .with("path", path),
+        )
+    }
+
+    async fn try_edit(&self, path: &str, edits: &[Edit], options: &EditOptions) -> Result<Edited> {
+        let file = self.read(path, At::Latest).await?;
+        if let (Some(expected), Some(current)) = (options.if_match, file.stat.etag)
+            && expected != current
+        {
+            return Err(Error::conflict(
+                "the file changed since it was read; read it again and redo the edit",
+            )
+            .with("path", path)
+            .with("expected_etag", expected)
+            .with("current_etag", current));
+        }
+        let old = String::from_utf8(file.bytes.into()).map_err(|_| {
+            Error::invalid("this is not UTF-8 text; write the file instead").with("path", path)
+        })?;
+        let (old, attempt) = apply(old, edits.to_vec(), options.fuzzy_threshold).await?;
+        let problem = attempt.problem();
+        let mut edited = Edited {
+            applied: attempt.text.is_some(),
+            matches: attempt.matches,
+            problem,
+            diff: String::new(),
+            stat: file.stat,
+            revision: None,
+        };
+        let Some(new) = attempt.text else {
+            return Ok(edited);
+        };
+        edited.diff = edit::unified_diff(&old, &new, path, path);
+        if options.preview || new == old {
+            return Ok(edited);
+        }
+        let precondition = edited
+            .stat
+            .etag
+            .map_or(Precondition::Exists, Precondition::Etag);
+        let write = WriteOptions {
+            precondition,
+            durability: options.durability,
+            ..WriteOptions::default()
+        };
+        let changed = self.write(path, new.into(), write).await?;
+        edited.revision = Some(changed.revision);
+        edited.stat = changed.into_stat();
+        Ok(edited)
+    }
+}
+
+/// Applies edits where computing for long does no harm.
+async fn apply(text: String, edits: Vec<Edit>, threshold: f64) -> Result<(String, edit::Attempt)> {
+    let task = tokio::task::spawn_blocking(move || {
+        let attempt = edit::apply(&text, &edits, threshold)?;
+        Ok((text, attempt))
+    });
+    task.await
+        .map_err(|why| Error::unavailable("the edit was interrupted; try again").because(why))?
+}

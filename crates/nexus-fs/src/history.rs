@@ -1,0 +1,286 @@
+//! Versions of a file.
+
+use nexus_kernel::{Durability, Error, Kind, Result, Revision, Scan, Timestamp};
+use nexus_service_api::Action;
+
+use crate::edit;
+use crate::etag::Etag;
+use crate::keys;
+use crate::read::existing;
+use crate::records::{self, Ended, InodeRecord, unreadable};
+use crate::resolve::resolve;
+use crate::session::Session;
+use crate::steps::is_a_directory;
+use crate::types::{
+    At, Changed, Content, FileBytes, FileKind, Ino, Precondition, Version, WriteOptions,
+};
+
+/// History rows read at a time.
+const PAGE: usize = 256;
+/// The largest text that is compared.
+pub const DIFF_BYTES_MAX: u64 = 16 << 20;
+
+/// One side of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionAt {
+    /// A version of the file that the path names today.
+    Version(u64),
+    /// What the path named then.
+    At(At),
+}
+
+/// A state of a file, with the revision that made it.
+struct State {
+    record: InodeRecord,
+    since: Revision,
+}
+
+impl Session {
+    /// The versions of a file, newest first; at most `limit` of those before the version
+    /// number `before`.
+    ///
+    /// # Errors
+    ///
+    /// As [`stat`](Self::stat); `WrongType` for a directory.
+    pub async fn versions(
+        &self,
+        path: &str,
+        limit: usize,
+        before: Option<u64>,
+    ) -> Result<Vec<Version>> {
+        let mut versions: Vec<Version> = Vec::new();
+        let mut states = self.states(path).await?;
+        let current = states.newest.record.version;
+        while versions.len() < limit {
+            let Some(state) = states.first_of_version().await? else {
+                break;
+            };
+            if before.is_none_or(|before| state.record.version < before) {
+                versions.push(version(&state, current)?);
+            }
+        }
+        Ok(versions)
+    }
+
+    /// Opens a past version of a file.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when there is no such version; as [`open`](Self::open).
+    pub async fn open_version(&self, path: &str, version: u64) -> Result<Content> {
+        let (ino, state) = self.version_state(path, version).await?;
+        let stat = state.record.stat(ino, state.since)?;
+        let range = 0..stat.size;
+        let body = self
+            .zone
+            .content_stream(&state.record, range.clone())
+            .await?;
+        Ok(Content { stat, range, body })
+    }
+
+    /// Reads a past version of a file whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_version`](Self::open_version); `LimitExceeded` above
+    /// [`READ_WHOLE_BYTES_MAX`](crate::READ_WHOLE_BYTES_MAX).
+    pub async fn read_version(&self, path: &str, version: u64) -> Result<FileBytes> {
+        let (ino, state) = self.version_state(path, version).await?;
+        let stat = state.record.stat(ino, state.since)?;
+        if stat.size > crate::READ_WHOLE_BYTES_MAX {
+            return Err(
+                Error::limit("more than 64 MiB cannot be read in one piece; stream it")
+                    .with("size", stat.size),
+            );
+        }
+        let bytes = self.zone.content_bytes(&state.record, 0..stat.size).await?;
+        Ok(FileBytes { stat, bytes })
+    }
+
+    /// The unified diff between two states of a text file.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` when a side is not UTF-8 text, `LimitExceeded` above
+    /// [`DIFF_BYTES_MAX`].
+    pub async fn diff(&self, path: &str, from: VersionAt, to: VersionAt) -> Result<String> {
+        let (old, new) = (
+            self.text_of(path, from).await?,
+            self.text_of(path, to).await?,
+        );
+        let name = |side: VersionAt| match side {
+            VersionAt::Version(version) => format!("{path}@v{version}"),
+            VersionAt::At(At::Latest | At::AtLeast(_)) => path.to_owned(),
+            VersionAt::At(At::Revision(revision)) => format!("{path}@{revision}"),
+            VersionAt::At(At::Time(time)) => {
+                format!("{path}@{}", crate::time::format_rfc3339(time))
+            }
+        };
+        Ok(edit::unified_diff(&old, &new, &name(from), &name(to)))
+    }
+
+    async fn text_of(&self, path: &str, side: VersionAt) -> Result<String> {
+        let file = match side {
+            VersionAt::Version(version) => self.read_version(path, version).await?,
+            VersionAt::At(at) => self.read(path, at).await?,
+        };
+        if file.stat.size > DIFF_BYTES_MAX {
+            return Err(
+                Error::limit("a text to compare has at most 16 MiB").with("size", file.stat.size)
+            );
+        }
+        String::from_utf8(file.bytes.into()).map_err(|_| {
+            Error::invalid("this is not UTF-8 text; compare the etags of binary files")
+                .with("path", path)
+        })
+    }
+
+    /// Makes a past version of a file its newest one again.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_version`](Self::open_version) and [`write`](Self::write).
+    pub async fn rollback(
+        &self,
+        path: &str,
+        version: u64,
+        durability: Durability,
+    ) -> Result<Changed> {
+        loop {
+            let now = self.stat(path, At::Latest).await?;
+            let content = self.open_version(path, version).await?;
+            let precondition = now.etag.map_or(Precondition::Exists, Precondition::Etag);
+            let options = WriteOptions {
+                precondition,
+                durability,
+                ..WriteOptions::default()
+            };
+            match self.write_stream(path, content.body, options).await {
+                Err(error)
+                    if error.kind() == Kind::Conflict && error.fact("current_etag").is_some() => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn version_state(&self, path: &str, version: u64) -> Result<(Ino, State)> {
+        let mut states = self.states(path).await?;
+        let ino = Ino(states.ino);
+        while let Some(state) = states.first_of_version().await? {
+            if state.record.version == version {
+                return Ok((ino, state));
+            }
+            if state.record.version < version {
+                break;
+            }
+        }
+        Err(
+            Error::not_found("the file has no such version; list its versions")
+                .with("path", path)
+                .with("version", version),
+        )
+    }
+
+    /// The states of the file a path names today, from the newest down.
+    async fn states(&self, path: &str) -> Result<States<'_>> {
+        let view = self.zone.view(At::Latest).await?;
+        let place = resolve(&view, path, true).await?;
+        self.permit(Action::Read, &place.path, &place.chain).await?;
+        let ino = place.found()?.ino;
+        if place.kind() == Some(FileKind::Directory) {
+            return Err(is_a_directory(&place.path));
+        }
+        let inode = existing(&view, ino, &place).await?;
+        let newest = State {
+            record: inode.record.clone(),
+            since: inode.revision,
+        };
+        let pending = Some(State {
+            record: inode.record.clone(),
+            since: inode.revision,
+        });
+        Ok(States {
+            session: self,
+            ino,
+            newest,
+            pending,
+            before: inode.revision.next(),
+            page: Vec::new(),
+        })
+    }
+}
+
+/// Walks the states of an inode backwards.
+struct States<'a> {
+    session: &'a Session,
+    ino: u64,
+    newest: State,
+    pending: Option<State>,
+    /// History rows from here on have been read.
+    before: Revision,
+    /// Rows read and not yet used, the newest last.
+    page: Vec<State>,
+}
+
+impl States<'_> {
+    /// The oldest state that has the version of the next newest one: the one whose commit
+    /// made the version.
+    async fn first_of_version(&mut self) -> Result<Option<State>> {
+        let Some(mut first) = self.pending.take() else {
+            return Ok(None);
+        };
+        loop {
+            match self.older().await? {
+                Some(state) if state.record.version == first.record.version => first = state,
+                other => {
+                    self.pending = other;
+                    return Ok(Some(first));
+                }
+            }
+        }
+    }
+
+    async fn older(&mut self) -> Result<Option<State>> {
+        if self.page.is_empty() {
+            let range = keys::inode_history_before(self.ino, self.before);
+            let store = &self.session.zone.metastore;
+            let page = store
+                .scan(
+                    Scan::backward(range, PAGE),
+                    nexus_kernel::Freshness::Linearizable,
+                )
+                .await?;
+            if let Some(oldest) = page.entries.last() {
+                self.before = Revision(keys::last_number(&oldest.key));
+            }
+            for entry in page.entries.into_iter().rev() {
+                let ended: Ended = records::decode(entry.value.bytes)?;
+                let record = records::decode(ended.record)?;
+                self.page.push(State {
+                    record,
+                    since: Revision(ended.since),
+                });
+            }
+        }
+        Ok(self.page.pop())
+    }
+}
+
+fn version(state: &State, current: u64) -> Result<Version> {
+    let record = &state.record;
+    let etag: Option<Etag> = record.content_etag()?;
+    let author = if record.author.is_empty() {
+        &record.owner
+    } else {
+        &record.author
+    };
+    Ok(Version {
+        version: record.version,
+        etag: etag.ok_or_else(|| unreadable("file content"))?,
+        size: record.size,
+        revision: state.since,
+        created: Timestamp(record.changed),
+        author: author.clone(),
+        current: record.version == current,
+    })
+}

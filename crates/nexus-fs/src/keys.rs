@@ -1,0 +1,302 @@
+//! The table of keys: one function per kind of row.
+//!
+//! Numbers are big-endian, so that byte order is number order. A name or etag that is
+//! followed by more ends in a zero byte, which names cannot contain.
+//!
+//! | tag | key | value |
+//! | --- | --- | --- |
+//! | `i` | ino | [`InodeRecord`](crate::records::InodeRecord) |
+//! | `d` | parent ino, name | [`DentryRecord`](crate::records::DentryRecord) |
+//! | `t` | directory ino | when its entries last changed (8 bytes, only grows) |
+//! | `h` | ino, end revision | what the inode was until then |
+//! | `e` | parent ino, name, 0, end revision | what the name pointed to until then |
+//! | `l` | revision | operation record |
+//! | `x` | ino, metadata key | custom metadata value |
+//! | `z` | ino, metadata key, 0, end revision | what the value was until then |
+//! | `m` | metadata key, 0, ino | nothing: finds inodes by metadata key |
+//! | `p` | ino, parent ino, name | nothing: the names of an inode beyond its first |
+//! | `c` | etag | reference count of a blob (signed counter) |
+//! | `f` | etag | reference count of a manifest (signed counter) |
+//! | `n` | etag, offset | one page of the chunk list of a large content |
+//! | `o` | ino | an inode without a name that some handle still holds |
+//! | `q` | revision | a detached tree that is still to be cleared |
+//! | `s` | name | a setting |
+//! | `v` | name | the filesystem's own facts: format, counters |
+
+use bytes::{BufMut, Bytes, BytesMut};
+use nexus_kernel::{KeyRange, Revision, STAMP_LEN};
+
+use crate::etag::Etag;
+
+pub(crate) const NEXT_INO: &[u8] = b"vnext-ino";
+pub(crate) const FORMAT: &[u8] = b"vformat";
+/// Rewritten by every change that moves or detaches a directory, so that a path resolved
+/// before it can be told from one resolved after.
+pub(crate) const TOPOLOGY: &[u8] = b"vtopology";
+
+pub(crate) const LOG_TAG: u8 = b'l';
+pub(crate) const PURGE_TAG: u8 = b'q';
+
+struct Key(BytesMut);
+
+impl Key {
+    fn tag(tag: u8, capacity: usize) -> Self {
+        let mut bytes = BytesMut::with_capacity(1 + capacity);
+        bytes.put_u8(tag);
+        Self(bytes)
+    }
+
+    fn number(mut self, number: u64) -> Self {
+        self.0.put_u64(number);
+        self
+    }
+
+    fn text(mut self, text: &str) -> Self {
+        self.0.put_slice(text.as_bytes());
+        self
+    }
+
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.0.put_slice(bytes);
+        self
+    }
+
+    fn zero(mut self) -> Self {
+        self.0.put_u8(0);
+        self
+    }
+
+    fn done(self) -> Bytes {
+        self.0.freeze()
+    }
+}
+
+pub(crate) fn inode(ino: u64) -> Bytes {
+    Key::tag(b'i', 8).number(ino).done()
+}
+
+pub(crate) fn all_inodes() -> KeyRange {
+    KeyRange::prefix(&b"i"[..])
+}
+
+pub(crate) fn dentry(parent: u64, name: &str) -> Bytes {
+    Key::tag(b'd', 8 + name.len())
+        .number(parent)
+        .text(name)
+        .done()
+}
+
+/// All names in a directory, or those after `after`.
+pub(crate) fn dentries(parent: u64, after: Option<&str>) -> KeyRange {
+    let mut range = KeyRange::prefix(Key::tag(b'd', 8).number(parent).done());
+    if let Some(name) = after {
+        range.start = Key::tag(b'd', 9 + name.len())
+            .number(parent)
+            .text(name)
+            .zero()
+            .done();
+    }
+    range
+}
+
+pub(crate) fn all_dentries() -> KeyRange {
+    KeyRange::prefix(&b"d"[..])
+}
+
+pub(crate) fn directory_time(ino: u64) -> Bytes {
+    Key::tag(b't', 8).number(ino).done()
+}
+
+/// What a stamp makes into the key of an ended inode state.
+pub(crate) fn inode_history(ino: u64) -> Bytes {
+    Key::tag(b'h', 8 + STAMP_LEN).number(ino).done()
+}
+
+/// The states of an inode that ended after `after`.
+pub(crate) fn inode_history_after(ino: u64, after: Revision) -> KeyRange {
+    let mut range = KeyRange::prefix(inode_history(ino));
+    range.start = Key::tag(b'h', 16)
+        .number(ino)
+        .number(after.0.saturating_add(1))
+        .done();
+    range
+}
+
+/// The states of an inode that ended before `before`.
+pub(crate) fn inode_history_before(ino: u64, before: Revision) -> KeyRange {
+    let mut range = KeyRange::prefix(inode_history(ino));
+    range.end = Key::tag(b'h', 16).number(ino).number(before.0).done();
+    range
+}
+
+pub(crate) fn all_inode_history() -> KeyRange {
+    KeyRange::prefix(&b"h"[..])
+}
+
+pub(crate) fn dentry_history(parent: u64, name: &str) -> Bytes {
+    Key::tag(b'e', 9 + name.len() + STAMP_LEN)
+        .number(parent)
+        .text(name)
+        .zero()
+        .done()
+}
+
+pub(crate) fn dentry_history_after(parent: u64, name: &str, after: Revision) -> KeyRange {
+    let prefix = dentry_history(parent, name);
+    let mut range = KeyRange::prefix(prefix.clone());
+    range.start = stamped(&prefix, after.next());
+    range
+}
+
+/// All ended names of a directory, or those after `after`.
+pub(crate) fn dentries_history(parent: u64, after: Option<&str>) -> KeyRange {
+    let mut range = KeyRange::prefix(Key::tag(b'e', 8).number(parent).done());
+    if let Some(name) = after {
+        range.start = Key::tag(b'e', 9 + name.len())
+            .number(parent)
+            .text(name)
+            .bytes(&[1])
+            .done();
+    }
+    range
+}
+
+/// The name and end revision in the key of an ended dentry.
+pub(crate) fn parse_dentry_history(key: &[u8]) -> Option<(&str, Revision)> {
+    let (rest, end) = key.get(9..)?.split_last_chunk::<STAMP_LEN>()?;
+    let name = std::str::from_utf8(rest.strip_suffix(&[0])?).ok()?;
+    Some((name, Revision(u64::from_be_bytes(*end))))
+}
+
+pub(crate) fn log_prefix() -> Bytes {
+    Bytes::from_static(b"l")
+}
+
+/// Operation records after one revision and up to another.
+pub(crate) fn log_between(after: Revision, until: Revision) -> KeyRange {
+    let end = Key::tag(LOG_TAG, 9).number(until.0).zero().done();
+    KeyRange {
+        start: stamped(b"l", after.next()),
+        end,
+    }
+}
+
+pub(crate) fn metadata(ino: u64, key: &str) -> Bytes {
+    Key::tag(b'x', 8 + key.len()).number(ino).text(key).done()
+}
+
+pub(crate) fn all_metadata(ino: u64) -> KeyRange {
+    KeyRange::prefix(Key::tag(b'x', 8).number(ino).done())
+}
+
+pub(crate) fn metadata_history(ino: u64, key: &str) -> Bytes {
+    Key::tag(b'z', 9 + key.len() + STAMP_LEN)
+        .number(ino)
+        .text(key)
+        .zero()
+        .done()
+}
+
+pub(crate) fn all_metadata_history(ino: u64) -> KeyRange {
+    KeyRange::prefix(Key::tag(b'z', 8).number(ino).done())
+}
+
+pub(crate) fn metadata_index(key: &str, ino: u64) -> Bytes {
+    Key::tag(b'm', 9 + key.len())
+        .text(key)
+        .zero()
+        .number(ino)
+        .done()
+}
+
+/// The inodes that carry a metadata key, or those after `after`.
+pub(crate) fn metadata_index_after(key: &str, after: u64) -> KeyRange {
+    let mut range = KeyRange::prefix(Key::tag(b'm', 1 + key.len()).text(key).zero().done());
+    range.start = metadata_index(key, after.saturating_add(1));
+    range
+}
+
+pub(crate) fn extra_name(ino: u64, parent: u64, name: &str) -> Bytes {
+    Key::tag(b'p', 16 + name.len())
+        .number(ino)
+        .number(parent)
+        .text(name)
+        .done()
+}
+
+pub(crate) fn extra_names(ino: u64) -> KeyRange {
+    KeyRange::prefix(Key::tag(b'p', 8).number(ino).done())
+}
+
+/// The parent and name in the key of an extra name.
+pub(crate) fn parse_extra_name(key: &[u8]) -> Option<(u64, &str)> {
+    let (parent, name) = key.get(9..)?.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*parent), std::str::from_utf8(name).ok()?))
+}
+
+/// The reference count of a blob.
+pub(crate) fn references(etag: &Etag) -> Bytes {
+    etag_key(b'c', etag, 0).done()
+}
+
+/// The reference count of a manifest. Not the same row: a content that is one chunk has
+/// the etag of its chunk.
+pub(crate) fn manifest_references(etag: &Etag) -> Bytes {
+    etag_key(b'f', etag, 0).done()
+}
+
+pub(crate) fn all_manifest_references() -> KeyRange {
+    KeyRange::prefix(&b"f"[..])
+}
+
+/// The etag in the key of a reference count.
+pub(crate) fn parse_references(key: &[u8]) -> nexus_kernel::Result<Etag> {
+    Etag::from_bytes(key.get(1..).unwrap_or_default())
+}
+
+pub(crate) fn all_references() -> KeyRange {
+    KeyRange::prefix(&b"c"[..])
+}
+
+pub(crate) fn manifest_page(etag: &Etag, offset: u64) -> Bytes {
+    etag_key(b'n', etag, 8).number(offset).done()
+}
+
+/// All pages of a chunk list.
+pub(crate) fn manifest(etag: &Etag) -> KeyRange {
+    KeyRange::prefix(etag_key(b'n', etag, 0).done())
+}
+
+fn etag_key(tag: u8, etag: &Etag, more: usize) -> Key {
+    Key::tag(tag, 33 + more).bytes(&etag.to_bytes())
+}
+
+pub(crate) fn orphan(ino: u64) -> Bytes {
+    Key::tag(b'o', 8).number(ino).done()
+}
+
+pub(crate) fn all_orphans() -> KeyRange {
+    KeyRange::prefix(&b"o"[..])
+}
+
+pub(crate) fn purge_queue() -> KeyRange {
+    KeyRange::prefix(&b"q"[..])
+}
+
+pub(crate) fn setting(name: &str) -> Bytes {
+    Key::tag(b's', name.len()).text(name).done()
+}
+
+/// A stamped key, as the metastore makes it from a prefix and a revision.
+pub(crate) fn stamped(prefix: &[u8], revision: Revision) -> Bytes {
+    let mut key = BytesMut::with_capacity(prefix.len() + STAMP_LEN);
+    key.put_slice(prefix);
+    key.put_u64(revision.0);
+    key.freeze()
+}
+
+/// The number in the last eight bytes of a key: its ino, offset or stamp.
+pub(crate) fn last_number(key: &[u8]) -> u64 {
+    key.last_chunk::<8>()
+        .map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}

@@ -1,0 +1,381 @@
+//! The operation log: one record for each commit, stamped with its revision. It is also
+//! the change feed.
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use nexus_kernel::{Error, Freshness, Result, Revision, Scan, Timestamp};
+use nexus_service_api::{Action, Target};
+
+use crate::etag::Etag;
+use crate::keys;
+use crate::path;
+use crate::pattern::PathPattern;
+use crate::records::{self, ChangeRecord, LogRecord, unreadable};
+use crate::session::Session;
+use crate::types::{FileKind, Ino};
+use crate::zone::Shared;
+
+/// Records read at a time.
+const PAGE: usize = 500;
+/// Largest page of the log.
+pub const LOG_LIMIT_MAX: usize = 10_000;
+/// Most records a page may look through for its filters; past that it returns what it has
+/// and a cursor.
+const LOOK_MAX: usize = 50_000;
+
+/// One commit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The commit's revision: unique and ordered.
+    pub revision: Revision,
+    /// When.
+    pub time: Timestamp,
+    /// Who, as `kind:id`.
+    pub actor: String,
+    /// For whom.
+    pub on_behalf_of: Option<String>,
+    /// With which key.
+    pub key_id: Option<String>,
+    /// In which run of an agent.
+    pub session: Option<String>,
+    /// In which request.
+    pub request_id: Option<String>,
+    /// What it changed, in order.
+    pub changes: Vec<Change>,
+}
+
+/// One change in a commit. Removing or moving a directory is one change for the whole tree.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// What happened.
+    pub kind: ChangeKind,
+    /// To what; of a move, the new path.
+    pub path: String,
+    /// Of a move, copy or hard link, where it comes from.
+    pub old_path: Option<String>,
+    /// The inode.
+    pub ino: Ino,
+    /// What it is.
+    pub file_kind: FileKind,
+    /// Its version after the change.
+    pub version: u64,
+    /// Its content after the change.
+    pub etag: Option<Etag>,
+    /// Its size after the change.
+    pub size: u64,
+}
+
+macro_rules! change_kinds {
+    ($($(#[$doc:meta])* $name:ident = $code:literal $text:literal),* $(,)?) => {
+        /// What happened to a file or directory.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum ChangeKind { $($(#[$doc])* $name),* }
+
+        impl ChangeKind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            pub(crate) const fn code(self) -> u32 {
+                match self { $(Self::$name => $code),* }
+            }
+
+            /// The name as doors print it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+        }
+    };
+}
+
+change_kinds! {
+    /// A file was created or got new content.
+    FileWrite = 1 "file_write",
+    /// A file, or one of its names, was removed.
+    FileDelete = 2 "file_delete",
+    /// A file was moved.
+    FileRename = 3 "file_rename",
+    /// A file was copied to here.
+    FileCopy = 4 "file_copy",
+    /// A directory was created.
+    DirCreate = 5 "dir_create",
+    /// A directory was removed, with all below it.
+    DirDelete = 6 "dir_delete",
+    /// A directory was moved, with all below it.
+    DirRename = 7 "dir_rename",
+    /// A file got another name.
+    LinkCreate = 8 "link_create",
+    /// A symbolic link was created.
+    SymlinkCreate = 9 "symlink_create",
+    /// Custom metadata or tags changed.
+    MetadataChange = 10 "metadata_change",
+    /// Mode, owner or times changed.
+    AttributeChange = 11 "attribute_change",
+}
+
+impl std::str::FromStr for ChangeKind {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.iter().find(|kind| kind.as_str() == text);
+        found.copied().ok_or_else(|| {
+            let all: Vec<_> = Self::ALL.iter().map(|kind| kind.as_str()).collect();
+            Error::invalid("unknown kind of change")
+                .with("kind", path::shown(text))
+                .with("kinds", all.join(" "))
+        })
+    }
+}
+
+/// Which records to read; a record matches if one of its changes does.
+#[derive(Clone, Debug, Default)]
+pub struct LogQuery {
+    /// Changes of this path or below it (new or old path).
+    pub path_prefix: Option<String>,
+    /// By this actor, as `kind:id`.
+    pub actor: Option<String>,
+    /// Of this kind.
+    pub kind: Option<ChangeKind>,
+    /// Of this agent run.
+    pub session: Option<String>,
+    /// Of this request.
+    pub request_id: Option<String>,
+    /// After this revision.
+    pub since: Option<Revision>,
+    /// Up to and with this revision.
+    pub until: Option<Revision>,
+    /// Backwards.
+    pub newest_first: bool,
+    /// Most records in the page; 0 stands for 100.
+    pub limit: usize,
+    /// Continue after the page that gave this cursor.
+    pub cursor: Option<String>,
+}
+
+/// One page of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogPage {
+    /// The records.
+    pub records: Vec<Record>,
+    /// Where the next page begins; none after the last.
+    pub next: Option<String>,
+}
+
+/// Which changes to wait for.
+#[derive(Clone, Debug, Default)]
+pub struct WatchQuery {
+    /// Only changes whose new or old path matches this glob; for a directory that went or
+    /// moved, also when it holds the pattern's base.
+    pub pattern: Option<String>,
+    /// From after this revision; from now on if not given.
+    pub after: Option<Revision>,
+}
+
+impl Session {
+    /// Reads the operation log.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for a bad cursor or path, `LimitExceeded` for too large a page.
+    pub async fn log(&self, query: LogQuery) -> Result<LogPage> {
+        let limit = if query.limit == 0 { 100 } else { query.limit };
+        if limit > LOG_LIMIT_MAX {
+            return Err(
+                Error::limit("a page of the log has at most 10000 records").with("limit", limit)
+            );
+        }
+        let prefix = query
+            .path_prefix
+            .as_deref()
+            .map(path::normalize)
+            .transpose()?;
+        let mut low = query.since.unwrap_or(Revision::ZERO);
+        let mut high = query.until.unwrap_or(Revision(u64::MAX - 1));
+        if let Some(cursor) = &query.cursor {
+            let at = parse_cursor(cursor)?;
+            if query.newest_first {
+                high = Revision(at.0.saturating_sub(1))
+            } else {
+                low = at
+            };
+        }
+        let mut records = Vec::new();
+        let mut looked = 0;
+        loop {
+            let range = keys::log_between(low, high);
+            let scan = if query.newest_first {
+                Scan::backward(range, PAGE)
+            } else {
+                Scan::forward(range, PAGE)
+            };
+            let page = self
+                .zone
+                .metastore
+                .scan(scan, Freshness::Linearizable)
+                .await?;
+            for entry in page.entries {
+                let record = decode(&entry.key, entry.value.bytes)?;
+                looked += 1;
+                if query.newest_first {
+                    high = Revision(record.revision.0 - 1)
+                } else {
+                    low = record.revision
+                };
+                let at = record.revision;
+                if matches(&query, prefix, &record) {
+                    records.extend(self.visible_part(record).await?);
+                }
+                if records.len() >= limit || looked >= LOOK_MAX {
+                    return Ok(LogPage {
+                        records,
+                        next: Some(format!("l{at}")),
+                    });
+                }
+            }
+            self.check_deadline()?;
+            if !page.more {
+                return Ok(LogPage {
+                    records,
+                    next: None,
+                });
+            }
+        }
+    }
+
+    /// Every commit from `after` on, in order, without loss; waits for more at the end.
+    /// Ends only with an error, or when dropped.
+    #[must_use]
+    pub fn watch(&self, query: WatchQuery) -> BoxStream<'static, Result<Record>> {
+        let session = self.clone();
+        let stream = async_stream::try_stream! {
+            let pattern = query.pattern.as_deref().map(|glob| PathPattern::new(glob, "/")).transpose()?;
+            let mut after = match query.after {
+                Some(revision) => revision,
+                None => session.zone.revision().await?,
+            };
+            loop {
+                let newest = session.zone.metastore.changed(after).await?;
+                let page = session.zone.log_after(after, newest).await?;
+                let last = page.last().map_or(newest, |record| record.revision);
+                let whole = page.len() < PAGE;
+                for mut record in page {
+                    if let Some(pattern) = &pattern {
+                        record.changes.retain(|change| change_matches(pattern, change));
+                    }
+                    if let Some(record) = session.visible_part(record).await? {
+                        yield record;
+                    }
+                }
+                after = if whole { newest } else { last };
+            }
+        };
+        stream.boxed()
+    }
+
+    /// The changes of a record that this caller may see; none if there are none.
+    async fn visible_part(&self, mut record: Record) -> Result<Option<Record>> {
+        let mut kept = Vec::with_capacity(record.changes.len());
+        for change in record.changes {
+            let inos = [Ino::ROOT.0, change.ino.0];
+            let target = Target {
+                path: &change.path,
+                inodes: &inos,
+            };
+            let visible = self
+                .zone
+                .authorizer
+                .visible(&self.context, &[target])
+                .await?;
+            // An ancestor that is visible only as the way to something is not to be read about.
+            let readable =
+                visible[0] && self.permit(Action::Read, &change.path, &inos).await.is_ok();
+            if readable {
+                kept.push(change);
+            }
+        }
+        record.changes = kept;
+        Ok(Some(record).filter(|record| !record.changes.is_empty()))
+    }
+}
+
+fn change_matches(pattern: &PathPattern, change: &Change) -> bool {
+    let paths = [Some(change.path.as_str()), change.old_path.as_deref()];
+    let whole_tree = matches!(change.kind, ChangeKind::DirDelete | ChangeKind::DirRename);
+    paths.into_iter().flatten().any(|path| {
+        pattern.matches(path) || (whole_tree && path::is_within(&pattern.base_dir(), path))
+    })
+}
+
+impl Shared {
+    async fn log_after(&self, after: Revision, until: Revision) -> Result<Vec<Record>> {
+        let scan = Scan::forward(keys::log_between(after, until), PAGE);
+        let page = self.metastore.scan(scan, Freshness::Linearizable).await?;
+        page.entries
+            .into_iter()
+            .map(|entry| decode(&entry.key, entry.value.bytes))
+            .collect()
+    }
+}
+
+fn parse_cursor(cursor: &str) -> Result<Revision> {
+    let revision = cursor
+        .strip_prefix('l')
+        .and_then(|digits| digits.parse().ok());
+    revision.map(Revision).ok_or_else(|| {
+        Error::invalid("unknown cursor; use one that a page of the log gave")
+            .with("cursor", path::shown(cursor))
+    })
+}
+
+fn matches(query: &LogQuery, prefix: Option<&str>, record: &Record) -> bool {
+    let same = |wanted: &Option<String>, found: Option<&str>| {
+        wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
+    };
+    let change_matches = |change: &Change| {
+        let within = |path: &str| prefix.is_none_or(|prefix| path::is_within(path, prefix));
+        query.kind.is_none_or(|kind| kind == change.kind)
+            && (within(&change.path) || change.old_path.as_deref().is_some_and(within))
+    };
+    same(&query.actor, Some(&record.actor))
+        && same(&query.session, record.session.as_deref())
+        && same(&query.request_id, record.request_id.as_deref())
+        && record.changes.iter().any(change_matches)
+}
+
+fn decode(key: &[u8], value: bytes::Bytes) -> Result<Record> {
+    let record: LogRecord = records::decode(value)?;
+    Ok(Record {
+        revision: Revision(keys::last_number(key)),
+        time: Timestamp(record.time),
+        actor: record.actor,
+        on_behalf_of: record.on_behalf_of,
+        key_id: record.key_id,
+        session: record.session,
+        request_id: record.request_id,
+        changes: record
+            .changes
+            .into_iter()
+            .map(change)
+            .collect::<Result<_>>()?,
+    })
+}
+
+fn change(record: ChangeRecord) -> Result<Change> {
+    let kind = ChangeKind::ALL
+        .iter()
+        .find(|kind| kind.code() == record.kind);
+    Ok(Change {
+        kind: *kind.ok_or_else(|| unreadable("kind of change"))?,
+        path: record.path,
+        old_path: record.old_path,
+        ino: Ino(record.ino),
+        file_kind: records::kind_of(record.file_kind)?,
+        version: record.version,
+        etag: if record.etag.is_empty() {
+            None
+        } else {
+            Some(Etag::from_bytes(&record.etag)?)
+        },
+        size: record.size,
+    })
+}

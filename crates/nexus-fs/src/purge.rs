@@ -1,0 +1,139 @@
+//! Clearing away trees that a recursive delete has detached.
+//!
+//! A recursive delete is one commit: it takes the top of the tree out of the namespace and
+//! queues the tree here. The rows below are removed afterwards, a bounded number at a time,
+//! each step a commit of its own that keeps history as any delete does. A stop in between
+//! loses nothing: the queue is in the metastore.
+
+use std::sync::Arc;
+
+use nexus_kernel::{Durability, Op, Result};
+use nexus_service_api::Context;
+
+use crate::keys;
+use crate::records::kind_of;
+use crate::session::Session;
+use crate::steps::{clear_metadata, unlink};
+use crate::tx::Tx;
+use crate::types::FileKind;
+use crate::view::Child;
+use crate::zone::Shared;
+
+/// Names removed in one commit.
+const STEP: usize = 256;
+
+/// Clears the queue whenever there is something in it, for as long as the zone is served.
+pub(crate) async fn run(zone: Arc<Shared>) {
+    let session = Session {
+        zone,
+        context: Context::system(),
+    };
+    loop {
+        if let Err(error) = session.clear_queue().await {
+            // What is left stays queued; the next delete or start tries again.
+            tracing::warn!(?error, "clearing a deleted tree away failed");
+        }
+        session.zone.purge.notified().await;
+    }
+}
+
+impl Session {
+    /// Clears every queued tree away; answers how many there were.
+    pub(crate) async fn clear_queue(&self) -> Result<usize> {
+        let view = self.zone.view(crate::At::Latest).await?;
+        let mut cleared = 0;
+        loop {
+            let page = view.scan(keys::purge_queue(), 1).await?;
+            let Some(entry) = page.entries.into_iter().next() else {
+                return Ok(cleared);
+            };
+            let top = entry.key.get(1..).and_then(|key| key.first_chunk::<8>());
+            let top = top.map_or(0, |bytes| u64::from_be_bytes(*bytes));
+            self.clear_tree(top).await?;
+            self.commit_clear(|| Work::Done {
+                top,
+                queued: entry.key.clone(),
+            })
+            .await?;
+            cleared += 1;
+        }
+    }
+
+    /// Removes everything below a detached directory, deepest first.
+    async fn clear_tree(&self, top: u64) -> Result<()> {
+        let mut stack = vec![(top, String::new(), top)];
+        while let Some((parent, name, dir)) = stack.last().cloned() {
+            let view = self.zone.view(crate::At::Latest).await?;
+            let (children, more) = view.children(dir, None, STEP).await?;
+            let is_dir =
+                |child: &Child| kind_of(child.dentry.kind).ok() == Some(FileKind::Directory);
+            let (dirs, files): (Vec<_>, Vec<_>) = children.into_iter().partition(is_dir);
+            if !files.is_empty() {
+                self.commit_clear(|| Work::Files {
+                    dir,
+                    files: files.clone(),
+                })
+                .await?;
+            }
+            if dirs.is_empty() && !more {
+                stack.pop();
+                if dir != top {
+                    self.commit_clear(|| Work::Directory {
+                        parent,
+                        name: name.clone(),
+                        dir,
+                    })
+                    .await?;
+                }
+            }
+            stack.extend(
+                dirs.into_iter()
+                    .map(|child| (dir, child.name, child.dentry.ino)),
+            );
+        }
+        Ok(())
+    }
+
+    async fn commit_clear(&self, work: impl Fn() -> Work) -> Result<()> {
+        let mut attempt = 0;
+        loop {
+            let mut tx = Tx::begin(self, attempt);
+            clear(&mut tx, work()).await?;
+            if tx.commit(Durability::Relaxed).await?.is_some() {
+                return Ok(());
+            }
+            attempt += 1;
+        }
+    }
+}
+
+enum Work {
+    Files { dir: u64, files: Vec<Child> },
+    Directory { parent: u64, name: String, dir: u64 },
+    Done { top: u64, queued: bytes::Bytes },
+}
+
+async fn clear(tx: &mut Tx<'_>, work: Work) -> Result<()> {
+    match work {
+        Work::Files { dir, files } => {
+            for Child { name, .. } in files {
+                if let Some(dentry) = tx.name(dir, &name).await? {
+                    unlink(tx, dir, &name, dentry).await?;
+                }
+            }
+        }
+        Work::Directory { parent, name, dir } => {
+            tx.must_be_empty(dir);
+            tx.set_name(parent, &name, None).await?;
+            clear_metadata(tx, dir).await?;
+            tx.remove_inode(dir).await?;
+        }
+        Work::Done { top, queued } => {
+            tx.must_be_empty(top);
+            clear_metadata(tx, top).await?;
+            tx.remove_inode(top).await?;
+            tx.also(Op::Delete(queued));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! A zone as one caller sees it.
+
+use std::sync::Arc;
+
+use nexus_kernel::{Result, Revision};
+use nexus_service_api::{Action, Context, Target};
+
+use crate::zone::{Shared, Zone};
+
+/// A zone as one caller sees it: every operation of the filesystem is a method of it, and
+/// asks the zone's authorizer before it does anything. Cheap to make and to clone.
+#[derive(Clone)]
+pub struct Session {
+    pub(crate) zone: Arc<Shared>,
+    pub(crate) context: Context,
+}
+
+impl Zone {
+    /// The zone as `context`'s principal sees it.
+    #[must_use]
+    pub fn session(&self, context: Context) -> Session {
+        Session {
+            zone: Arc::clone(&self.shared),
+            context,
+        }
+    }
+}
+
+impl Session {
+    /// Who this session acts for.
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The newest revision of the zone.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the metastore answers.
+    pub async fn revision(&self) -> Result<Revision> {
+        self.zone.revision().await
+    }
+
+    /// Makes everything written so far durable, `Relaxed` writes too; answers the newest
+    /// revision that is.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the stores answer.
+    pub async fn sync(&self) -> Result<Revision> {
+        self.zone.content.sync().await?;
+        self.zone.metastore.sync().await
+    }
+
+    /// The one authorization point: nothing is read or changed without passing it.
+    pub(crate) async fn permit(&self, action: Action, path: &str, inodes: &[u64]) -> Result<()> {
+        let target = Target { path, inodes };
+        self.zone
+            .authorizer
+            .authorize(&self.context, action, target)
+            .await
+    }
+
+    /// Asks for an action that is not about a file.
+    pub(crate) async fn administer(&self) -> Result<()> {
+        self.permit(Action::Administer, "/", &[]).await
+    }
+
+    /// Refuses to go on past the request's deadline.
+    pub(crate) fn check_deadline(&self) -> Result<()> {
+        if self.context.deadline.is_none() {
+            return Ok(());
+        }
+        self.context.check_deadline(self.zone.config.clock.now())
+    }
+
+    /// The principal as records name it.
+    pub(crate) fn actor(&self) -> String {
+        let principal = &self.context.principal;
+        format!("{}:{}", principal.kind.as_str(), principal.id)
+    }
+}

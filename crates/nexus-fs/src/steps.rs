@@ -1,0 +1,288 @@
+//! Changes: each kind is a step that runs against a transaction in the making; one or many
+//! steps make one commit.
+
+use std::sync::Arc;
+
+use nexus_kernel::{Durability, Error, Result, Timestamp};
+use nexus_service_api::Action;
+
+use crate::content::Stored;
+use crate::log::ChangeKind;
+use crate::path;
+use crate::records::{ChangeRecord, InodeRecord, kind_code};
+use crate::resolve::{End, Place, blocked, not_found, resolve};
+use crate::session::Session;
+use crate::tx::{Committed, Tx};
+use crate::types::{
+    Changed, FileKind, Ino, MkdirOptions, MoveOptions, RemoveOptions, SetAttributes, WriteOptions,
+};
+
+mod attributes;
+mod copy;
+mod link;
+mod make;
+mod remove;
+mod rename;
+mod write;
+
+pub use attributes::{KEY_BYTES_MAX, KEYS_MAX, VALUE_BYTES_MAX};
+pub(crate) use remove::{clear_metadata, unlink};
+
+/// How often a change that keeps losing races is tried. Each round some other change won,
+/// so this many writers of the same row all get through.
+const ATTEMPTS_MAX: usize = 128;
+/// Most steps in one commit.
+pub const BATCH_STEPS_MAX: usize = 10_000;
+
+pub(crate) enum Step {
+    Write {
+        path: String,
+        content: Arc<Stored>,
+        options: WriteOptions,
+    },
+    Mkdir {
+        path: String,
+        options: MkdirOptions,
+    },
+    Remove {
+        path: String,
+        options: RemoveOptions,
+        only_directory: bool,
+    },
+    Rename {
+        from: String,
+        to: String,
+        options: MoveOptions,
+    },
+    Copy {
+        from: String,
+        to: String,
+        options: MoveOptions,
+    },
+    Symlink {
+        target: String,
+        path: String,
+    },
+    HardLink {
+        existing: String,
+        path: String,
+    },
+    SetAttributes {
+        path: String,
+        set: SetAttributes,
+    },
+    SetMetadata {
+        path: String,
+        set: Vec<(String, Option<bytes::Bytes>)>,
+    },
+}
+
+impl Step {
+    /// Runs against `tx`; answers the inode the step is about, if it still exists after it.
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Option<u64>> {
+        tx.depends_on_path();
+        match self {
+            Self::Write {
+                path,
+                content,
+                options,
+            } => write::write(tx, path, content, options).await.map(Some),
+            Self::Mkdir { path, options } => make::mkdir(tx, path, options).await.map(Some),
+            Self::Remove {
+                path,
+                options,
+                only_directory,
+            } => remove::remove(tx, path, options, *only_directory)
+                .await
+                .map(|()| None),
+            Self::Rename { from, to, options } => {
+                rename::rename(tx, from, to, options).await.map(Some)
+            }
+            Self::Copy { from, to, options } => copy::copy(tx, from, to, options).await.map(Some),
+            Self::Symlink { target, path } => link::symlink(tx, target, path).await.map(Some),
+            Self::HardLink { existing, path } => {
+                link::hard_link(tx, existing, path).await.map(Some)
+            }
+            Self::SetAttributes { path, set } => {
+                attributes::set_attributes(tx, path, set).await.map(Some)
+            }
+            Self::SetMetadata { path, set } => {
+                attributes::set_metadata(tx, path, set).await.map(Some)
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Runs one step as one commit.
+    pub(crate) async fn run(&self, step: Step, durability: Durability) -> Result<Changed> {
+        let mut changed = self.run_all(&[step], durability).await?;
+        Ok(changed.pop().expect("one step has one result"))
+    }
+
+    /// Runs steps in order as one commit, all or none.
+    pub(crate) async fn run_all(
+        &self,
+        steps: &[Step],
+        durability: Durability,
+    ) -> Result<Vec<Changed>> {
+        if steps.len() > BATCH_STEPS_MAX {
+            return Err(Error::limit("a batch has at most 10000 steps; split it")
+                .with("steps", steps.len()));
+        }
+        for attempt in 0..ATTEMPTS_MAX {
+            let mut tx = Tx::begin(self, attempt);
+            let mut inos = Vec::with_capacity(steps.len());
+            for step in steps {
+                inos.push(step.apply(&mut tx).await?);
+            }
+            if let Some(committed) = tx.commit(durability).await? {
+                return inos
+                    .into_iter()
+                    .map(|ino| changed(&committed, ino))
+                    .collect();
+            }
+            tokio::task::yield_now().await;
+        }
+        Err(
+            Error::conflict("others kept changing the same files first; try again")
+                .with("attempts", ATTEMPTS_MAX),
+        )
+    }
+}
+
+fn changed(committed: &Committed, ino: Option<u64>) -> Result<Changed> {
+    let revision = committed.revision;
+    let left = ino.and_then(|ino| Some((ino, committed.inode(ino)?)));
+    let stat = left
+        .map(|(ino, (record, since))| record.stat(Ino(ino), *since))
+        .transpose()?;
+    Ok(Changed { revision, stat })
+}
+
+/// A place whose parent exists, where a name can be made.
+pub(crate) struct Slot {
+    pub parent: u64,
+    pub name: String,
+}
+
+impl Tx<'_> {
+    pub(crate) async fn resolve<'p>(&self, path: &'p str, follow: bool) -> Result<Place<'p>> {
+        resolve(self, path, follow).await
+    }
+
+    /// Asks the authorizer about a place.
+    pub(crate) async fn permit(&self, action: Action, place: &Place<'_>) -> Result<()> {
+        self.session.permit(action, &place.path, &place.chain).await
+    }
+
+    /// The directory and name that a missing place would have, making the directories
+    /// before it if `parents` is set.
+    pub(crate) async fn slot(&mut self, place: &Place<'_>, parents: bool) -> Result<Slot> {
+        let End::Missing(missing) = place.end else {
+            return Err(blocked(&place.path));
+        };
+        let mut parent = *place.chain.last().expect("a chain begins with the root");
+        let depth = path::names(&place.path).count() - missing;
+        if missing > 1 && !parents {
+            let (directory, _) = path::split(&place.path).expect("a missing place has a name");
+            return Err(not_found(directory)
+                .with("hint", "create the parent directory, or ask for parents"));
+        }
+        let mut names = path::names(&place.path).skip(depth);
+        let mut so_far = format!(
+            "/{}",
+            path::names(&place.path)
+                .take(depth)
+                .collect::<Vec<_>>()
+                .join("/")
+        );
+        for _ in 1..missing {
+            let name = names.next().expect("counted");
+            so_far = path::join(&so_far, name);
+            parent =
+                make::make_directory(self, parent, name, &so_far, make::DIRECTORY_MODE).await?;
+        }
+        let name = names.next().expect("counted").to_owned();
+        Ok(Slot { parent, name })
+    }
+
+    /// The directory and name of a place that exists; none for the root.
+    pub(crate) fn name_of<'s>(place: &'s Place<'_>) -> Option<(u64, &'s str)> {
+        let (_, name) = path::split(&place.path)?;
+        let parent = place.chain.len().checked_sub(2)?;
+        Some((place.chain[parent], name))
+    }
+
+    pub(crate) async fn new_ino(&self) -> Result<u64> {
+        self.zone().inos.next(&*self.zone().metastore).await
+    }
+
+    /// A record for a new inode of this caller.
+    pub(crate) fn blank(&self, kind: FileKind, mode: u32, parent: u64, name: &str) -> InodeRecord {
+        InodeRecord {
+            kind: kind_code(kind),
+            mode: mode & 0o7777,
+            owner: self.session.actor(),
+            links: 1,
+            created: self.now.0,
+            modified: self.now.0,
+            changed: self.now.0,
+            parent,
+            name: name.to_owned(),
+            ..InodeRecord::default()
+        }
+    }
+
+    /// Notes a change of an inode for the operation log.
+    pub(crate) fn note(
+        &mut self,
+        kind: ChangeKind,
+        path: &str,
+        ino: u64,
+        parent: u64,
+    ) -> &mut ChangeRecord {
+        let mut change = ChangeRecord {
+            kind: kind.code(),
+            path: path.to_owned(),
+            ino,
+            parent,
+            ..ChangeRecord::default()
+        };
+        if let Some(record) = self.loaded_inode(ino) {
+            change.file_kind = record.kind;
+            change.version = record.version;
+            change.etag = record.etag.clone();
+            change.size = record.size;
+        }
+        self.record(change)
+    }
+}
+
+pub(crate) fn is_a_directory(path: &str) -> Error {
+    Error::wrong_type("this is a directory, not a file")
+        .with("expected", "file")
+        .with("path", path)
+}
+
+pub(crate) fn not_a_directory(path: &str) -> Error {
+    Error::wrong_type("this is a file, not a directory")
+        .with("expected", "directory")
+        .with("path", path)
+}
+
+pub(crate) fn exists(path: &str) -> Error {
+    Error::already_exists("something with this name exists").with("path", path)
+}
+
+/// Stamps an inode whose content changed.
+pub(crate) fn touch_content(record: &mut InodeRecord, now: Timestamp, author: String) {
+    record.version += 1;
+    record.modified = now.0;
+    record.changed = now.0;
+    record.author = if author == record.owner {
+        String::new()
+    } else {
+        author
+    };
+}

@@ -1,0 +1,152 @@
+//! Removing names, and what they named.
+
+use bytes::Bytes;
+use nexus_kernel::{Error, Op, Result};
+use nexus_service_api::Action;
+
+use super::not_a_directory;
+use crate::keys;
+use crate::log::ChangeKind;
+use crate::records::{DentryRecord, kind_of};
+use crate::tx::Tx;
+use crate::types::{FileKind, RemoveOptions};
+
+pub(super) async fn remove(
+    tx: &mut Tx<'_>,
+    path: &str,
+    options: &RemoveOptions,
+    only_directory: bool,
+) -> Result<()> {
+    let place = tx.resolve(path, false).await?;
+    tx.permit(Action::Delete, &place).await?;
+    let dentry = place.found()?;
+    let Some((parent, name)) = Tx::name_of(&place) else {
+        return Err(Error::invalid(
+            "the root cannot be removed; remove what is in it",
+        ));
+    };
+    tx.name(parent, name).await?;
+    if place.kind() != Some(FileKind::Directory) {
+        if only_directory {
+            return Err(not_a_directory(&place.path));
+        }
+        tx.inode(dentry.ino).await?;
+        tx.note(ChangeKind::FileDelete, &place.path, dentry.ino, parent);
+        return unlink(tx, parent, name, dentry).await;
+    }
+    tx.inode(dentry.ino).await?;
+    tx.note(ChangeKind::DirDelete, &place.path, dentry.ino, parent);
+    if options.recursive && !is_empty(tx, dentry.ino).await? {
+        return detach(tx, parent, name, dentry).await;
+    }
+    remove_empty(tx, parent, name, dentry.ino, &place.path).await
+}
+
+/// Takes a whole tree out of the namespace in one step; a background task clears it away
+/// afterwards (see `purge`).
+pub(super) async fn detach(
+    tx: &mut Tx<'_>,
+    parent: u64,
+    name: &str,
+    dir: DentryRecord,
+) -> Result<()> {
+    tx.set_name(parent, name, None).await?;
+    tx.moves_directory();
+    tx.also(Op::PutStamped(purge_prefix(dir.ino), Bytes::new()));
+    tx.session.zone.purge.notify_one();
+    Ok(())
+}
+
+fn purge_prefix(ino: u64) -> Bytes {
+    let mut key = vec![keys::PURGE_TAG];
+    key.extend_from_slice(&ino.to_be_bytes());
+    key.into()
+}
+
+/// Removes a directory, which must be empty.
+pub(super) async fn remove_empty(
+    tx: &mut Tx<'_>,
+    parent: u64,
+    name: &str,
+    dir: u64,
+    path: &str,
+) -> Result<()> {
+    if !is_empty(tx, dir).await? {
+        return Err(Error::not_empty(
+            "the directory is not empty; empty it, or remove it recursively",
+        )
+        .with("path", path));
+    }
+    tx.must_be_empty(dir);
+    tx.set_name(parent, name, None).await?;
+    clear_metadata(tx, dir).await?;
+    tx.remove_inode(dir).await
+}
+
+/// Whether a directory has no entries, as this transaction leaves it.
+pub(super) async fn is_empty(tx: &Tx<'_>, dir: u64) -> Result<bool> {
+    let (gone, made): (Vec<_>, Vec<_>) = tx.pending_names(dir).partition(|(_, exists)| !exists);
+    if !made.is_empty() {
+        return Ok(false);
+    }
+    let (stored, _) = tx.view().children(dir, None, gone.len() + 1).await?;
+    Ok(stored
+        .iter()
+        .all(|child| gone.iter().any(|(name, _)| *name == child.name)))
+}
+
+/// Removes one name of a file or symbolic link, and the inode with its last name.
+pub(crate) async fn unlink(
+    tx: &mut Tx<'_>,
+    parent: u64,
+    name: &str,
+    dentry: DentryRecord,
+) -> Result<()> {
+    debug_assert_ne!(kind_of(dentry.kind).ok(), Some(FileKind::Directory));
+    tx.set_name(parent, name, None).await?;
+    let now = tx.now.0;
+    let record = tx.inode_mut(dentry.ino).await?;
+    record.links = record.links.saturating_sub(1);
+    record.changed = now;
+    if record.links > 0 {
+        return drop_name(tx, dentry.ino, parent, name).await;
+    }
+    if tx.zone().handles.is_open(dentry.ino) {
+        // The last close removes it; see `handles`.
+        tx.also(Op::Put(keys::orphan(dentry.ino), Bytes::new()));
+        return Ok(());
+    }
+    clear_metadata(tx, dentry.ino).await?;
+    tx.remove_inode(dentry.ino).await
+}
+
+/// Keeps an inode's record of its names true when one of several goes.
+pub(super) async fn drop_name(tx: &mut Tx<'_>, ino: u64, parent: u64, name: &str) -> Result<()> {
+    let record = tx.inode_mut(ino).await?;
+    if record.parent != parent || record.name != name {
+        tx.also(Op::Delete(keys::extra_name(ino, parent, name)));
+        return Ok(());
+    }
+    let page = tx.view().scan(keys::extra_names(ino), 1).await?;
+    if let Some(entry) = page.entries.first()
+        && let Some((parent, name)) = keys::parse_extra_name(&entry.key)
+    {
+        let record = tx.inode_mut(ino).await?;
+        (record.parent, record.name) = (parent, name.to_owned());
+        tx.also(Op::Delete(entry.key.clone()));
+    }
+    Ok(())
+}
+
+/// Ends all custom metadata of an inode that goes.
+pub(crate) async fn clear_metadata(tx: &mut Tx<'_>, ino: u64) -> Result<()> {
+    let page = tx
+        .view()
+        .scan(keys::all_metadata(ino), super::attributes::KEYS_MAX)
+        .await?;
+    for entry in page.entries {
+        let name = String::from_utf8_lossy(&entry.key[9..]).into_owned();
+        tx.set_metadata(ino, &name, None).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,359 @@
+//! Reading names and inodes: as they are, through the cache, or as they were at a revision.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use nexus_kernel::{Error, Freshness, KeyRange, Result, Revision, Scan, Timestamp, Value};
+
+use crate::cache::{CachedDentry, CachedInode};
+use crate::keys;
+use crate::records::{self, DentryRecord, Ended, InodeRecord};
+use crate::types::At;
+use crate::zone::Shared;
+
+/// A state of the zone.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub zone: &'a Shared,
+    /// The revision read as of; none for the latest.
+    pub at: Option<Revision>,
+    /// Reads past the cache: for a second attempt after a lost race.
+    pub fresh: bool,
+}
+
+/// A name in a directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Child {
+    pub name: String,
+    pub dentry: DentryRecord,
+}
+
+/// A state that a history row holds.
+pub(crate) struct Past {
+    pub since: Revision,
+    pub record: Bytes,
+}
+
+impl Shared {
+    /// The state that `at` names.
+    pub(crate) async fn view(&self, at: At) -> Result<View<'_>> {
+        let at = match at {
+            At::Latest => None,
+            At::AtLeast(revision) => {
+                self.check_reached(revision).await?;
+                None
+            }
+            At::Revision(revision) => {
+                self.check_reached(revision).await?;
+                Some(revision)
+            }
+            At::Time(time) => Some(self.revision_at(time).await?),
+        };
+        Ok(View {
+            zone: self,
+            at,
+            fresh: false,
+        })
+    }
+
+    async fn check_reached(&self, revision: Revision) -> Result<()> {
+        let newest = self.revision().await?;
+        if revision <= newest {
+            return Ok(());
+        }
+        Err(
+            Error::invalid("that revision is still to come; ask for one that a write has returned")
+                .with("revision", revision)
+                .with("newest", newest),
+        )
+    }
+
+    /// The last revision at or before `time`: a binary search over the operation log, whose
+    /// times never decrease.
+    async fn revision_at(&self, time: Timestamp) -> Result<Revision> {
+        let newest = self.revision().await?;
+        let (mut low, mut high) = (Revision::ZERO, newest);
+        while low < high {
+            let middle = Revision(low.0 + (high.0 - low.0) / 2);
+            match self.first_record_after(middle, newest).await? {
+                Some((revision, record)) if record.time <= time.0 => low = revision,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    async fn first_record_after(
+        &self,
+        after: Revision,
+        until: Revision,
+    ) -> Result<Option<(Revision, records::LogRecord)>> {
+        let scan = Scan::forward(keys::log_between(after, until), 1);
+        let page = self.metastore.scan(scan, Freshness::Linearizable).await?;
+        let Some(entry) = page.entries.into_iter().next() else {
+            return Ok(None);
+        };
+        let revision = Revision(keys::last_number(&entry.key));
+        Ok(Some((revision, records::decode(entry.value.bytes)?)))
+    }
+
+    fn count(&self, hit: bool) {
+        let counters = &self.counters;
+        let counter = if hit {
+            &counters.hits
+        } else {
+            &counters.misses
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl<'a> View<'a> {
+    /// What a name points to.
+    pub(crate) async fn dentry(&self, parent: u64, name: &str) -> Result<CachedDentry> {
+        let Some(at) = self.at else {
+            return self.latest_dentry(parent, name).await;
+        };
+        let live = self.get(&keys::dentry(parent, name)).await?;
+        let range = keys::dentry_history_after(parent, name, at);
+        let Some(past) = self.state_at(at, live, range).await? else {
+            return Ok(None);
+        };
+        Ok(Some((records::decode(past.record)?, past.since)))
+    }
+
+    async fn latest_dentry(&self, parent: u64, name: &str) -> Result<CachedDentry> {
+        let cache = &self.zone.cache;
+        if !self.fresh
+            && let Some(hit) = cache.dentry(parent, name)
+        {
+            self.zone.count(true);
+            return Ok(hit);
+        }
+        self.zone.count(false);
+        let ticket = cache.dentry_ticket(parent, name);
+        let found = match self.get(&keys::dentry(parent, name)).await? {
+            Some(value) => Some((records::decode(value.bytes)?, value.revision)),
+            None => None,
+        };
+        cache.fill_dentry(&ticket, parent, name, found);
+        Ok(found)
+    }
+
+    /// An inode.
+    pub(crate) async fn inode(&self, ino: u64) -> Result<Option<Arc<CachedInode>>> {
+        let Some(at) = self.at else {
+            return self.latest_inode(ino).await;
+        };
+        let live = self.get(&keys::inode(ino)).await?;
+        let range = keys::inode_history_after(ino, at);
+        let Some(past) = self.state_at(at, live, range).await? else {
+            return Ok(None);
+        };
+        let record = records::decode(past.record)?;
+        Ok(Some(Arc::new(CachedInode {
+            record,
+            revision: past.since,
+        })))
+    }
+
+    async fn latest_inode(&self, ino: u64) -> Result<Option<Arc<CachedInode>>> {
+        if !self.fresh
+            && let Some(hit) = self.zone.cache.inode(ino)
+        {
+            self.zone.count(true);
+            return Ok(Some(hit));
+        }
+        self.zone.count(false);
+        let ticket = self.zone.cache.inode_ticket(ino);
+        let Some(value) = self.get(&keys::inode(ino)).await? else {
+            return Ok(None);
+        };
+        let record: InodeRecord = records::decode(value.bytes)?;
+        let inode = Arc::new(CachedInode {
+            record,
+            revision: value.revision,
+        });
+        self.zone.cache.fill_inode(&ticket, ino, &inode);
+        Ok(Some(inode))
+    }
+
+    /// Many inodes, in order; the latest ones in one call to the metastore.
+    pub(crate) async fn inodes(&self, inos: &[u64]) -> Result<Vec<Option<Arc<CachedInode>>>> {
+        if self.at.is_some() {
+            let mut found = Vec::with_capacity(inos.len());
+            for ino in inos {
+                found.push(self.inode(*ino).await?);
+            }
+            return Ok(found);
+        }
+        let cache = &self.zone.cache;
+        let mut found: Vec<_> = inos.iter().map(|ino| cache.inode(*ino)).collect();
+        let missing: Vec<usize> = (0..inos.len()).filter(|i| found[*i].is_none()).collect();
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let tickets: Vec<_> = missing
+            .iter()
+            .map(|i| cache.inode_ticket(inos[*i]))
+            .collect();
+        let keys: Vec<Bytes> = missing.iter().map(|i| keys::inode(inos[*i])).collect();
+        let values = self
+            .zone
+            .metastore
+            .get_many(&keys, Freshness::Linearizable)
+            .await?;
+        for ((i, ticket), value) in missing.into_iter().zip(tickets).zip(values) {
+            let Some(value) = value else { continue };
+            let record = records::decode(value.bytes)?;
+            let inode = Arc::new(CachedInode {
+                record,
+                revision: value.revision,
+            });
+            cache.fill_inode(&ticket, inos[i], &inode);
+            found[i] = Some(inode);
+        }
+        Ok(found)
+    }
+
+    /// When a directory's entries last changed. Its own history is not kept: a view of the
+    /// past shows when the directory's attributes last changed before it.
+    pub(crate) async fn directory_time(&self, ino: u64, inode: &InodeRecord) -> Result<i64> {
+        if self.at.is_some() {
+            return Ok(inode.modified);
+        }
+        if let Some(time) = self.zone.cache.time(ino) {
+            return Ok(time.max(inode.modified));
+        }
+        let ticket = self.zone.cache.inode_ticket(ino);
+        let value = self.get(&keys::directory_time(ino)).await?;
+        let time = value.map_or(0, |v| {
+            v.bytes.first_chunk().map_or(0, |b| i64::from_be_bytes(*b))
+        });
+        self.zone.cache.fill_time(&ticket, ino, time);
+        Ok(time.max(inode.modified))
+    }
+
+    /// Up to `limit` names of a directory after `after`, and whether there are more.
+    pub(crate) async fn children(
+        &self,
+        dir: u64,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Child>, bool)> {
+        let page = self.scan(keys::dentries(dir, after), limit).await?;
+        let Some(at) = self.at else {
+            let children = page
+                .entries
+                .into_iter()
+                .map(|e| child(&e.key, e.value.bytes));
+            return Ok((children.collect::<Result<_>>()?, page.more));
+        };
+        let mut merged = BTreeMap::new();
+        let last = page
+            .entries
+            .last()
+            .filter(|_| page.more)
+            .map(|e| e.key.slice(9..));
+        for entry in page.entries.into_iter().filter(|e| e.value.revision <= at) {
+            let child = child(&entry.key, entry.value.bytes)?;
+            merged.insert(child.name, child.dentry);
+        }
+        self.merge_past(dir, after, last.as_deref(), at, &mut merged)
+            .await?;
+        let more = last.is_some() || merged.len() > limit;
+        let children = merged
+            .into_iter()
+            .map(|(name, dentry)| Child { name, dentry });
+        Ok((children.take(limit).collect(), more))
+    }
+
+    /// Adds the names that were there at `at` and are not now, up to the name `last`.
+    async fn merge_past(
+        &self,
+        dir: u64,
+        after: Option<&str>,
+        last: Option<&[u8]>,
+        at: Revision,
+        merged: &mut BTreeMap<String, DentryRecord>,
+    ) -> Result<()> {
+        let mut range = keys::dentries_history(dir, after);
+        loop {
+            let page = self.scan(range.clone(), 1_000).await?;
+            for entry in &page.entries {
+                let parsed = keys::parse_dentry_history(&entry.key);
+                let (name, end) = parsed.ok_or_else(|| records::unreadable("dentry history"))?;
+                if last.is_some_and(|last| name.as_bytes() > last) {
+                    return Ok(());
+                }
+                let ended: Ended = records::decode(entry.value.bytes.clone())?;
+                if end > at && ended.since <= at.0 {
+                    merged.insert(name.to_owned(), records::decode(ended.record)?);
+                }
+            }
+            match page.entries.last().filter(|_| page.more) {
+                Some(entry) => range.start = next_key(&entry.key),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Which of a live value and the ended ones in `after_at` held at `at`.
+    pub(crate) async fn state_at(
+        &self,
+        at: Revision,
+        live: Option<Value>,
+        after_at: KeyRange,
+    ) -> Result<Option<Past>> {
+        if let Some(live) = live
+            && live.revision <= at
+        {
+            return Ok(Some(Past {
+                since: live.revision,
+                record: live.bytes,
+            }));
+        }
+        let page = self.scan(after_at, 1).await?;
+        let Some(entry) = page.entries.into_iter().next() else {
+            return Ok(None);
+        };
+        let ended: Ended = records::decode(entry.value.bytes)?;
+        let past = Past {
+            since: Revision(ended.since),
+            record: ended.record,
+        };
+        Ok(Some(past).filter(|past| past.since <= at))
+    }
+
+    pub(crate) async fn get(&self, key: &[u8]) -> Result<Option<Value>> {
+        self.zone.metastore.get(key, Freshness::Linearizable).await
+    }
+
+    pub(crate) async fn scan(&self, range: KeyRange, limit: usize) -> Result<nexus_kernel::Page> {
+        self.zone
+            .metastore
+            .scan(Scan::forward(range, limit), Freshness::Linearizable)
+            .await
+    }
+}
+
+fn child(key: &[u8], value: Bytes) -> Result<Child> {
+    let name = key.get(9..).and_then(|name| std::str::from_utf8(name).ok());
+    let name = name
+        .ok_or_else(|| records::unreadable("dentry"))?
+        .to_owned();
+    Ok(Child {
+        name,
+        dentry: records::decode(value)?,
+    })
+}
+
+/// The first key after `key`.
+pub(crate) fn next_key(key: &[u8]) -> Bytes {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    next.into()
+}

@@ -1,0 +1,272 @@
+//! A namespace on a metastore and an object store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use nexus_kernel::{
+    Commit, Durability, Error, Freshness, Guard, Metastore, ObjectStore, Op, Result, Revision,
+    Timestamp, Txn,
+};
+
+use nexus_service_api::{Authorizer, Clock, Entropy, SystemClock, SystemEntropy};
+
+use tokio::sync::Notify;
+
+use crate::cache::MetaCache;
+use crate::content::ContentStore;
+use crate::etag::HashAlgorithm;
+use crate::handles::OpenInodes;
+use crate::inos::InoAllocator;
+use crate::keys;
+use crate::records::{self, InodeRecord};
+use crate::types::{FileKind, Ino};
+
+/// What a zone is kept in.
+#[derive(Clone)]
+pub struct Stores {
+    /// Names, attributes, history, small contents.
+    pub metastore: Arc<dyn Metastore>,
+    /// Larger contents.
+    pub objects: Arc<dyn ObjectStore>,
+}
+
+/// How a zone is served.
+#[derive(Clone)]
+pub struct ZoneConfig {
+    /// Tells the time of changes.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// The hash that names contents; takes effect when the zone is created.
+    pub hash: HashAlgorithm,
+    /// Contents up to this many bytes lie in the inode itself.
+    pub inline_bytes_max: usize,
+    /// Memory for inodes and dentries, in bytes.
+    pub metadata_cache_bytes: u64,
+    /// Memory for file content, in bytes.
+    pub content_cache_bytes: u64,
+}
+
+impl Default for ZoneConfig {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            hash: HashAlgorithm::Blake3,
+            inline_bytes_max: 8 << 10,
+            metadata_cache_bytes: 48 << 20,
+            content_cache_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Figures for metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ZoneStats {
+    /// Path components and inodes answered from memory.
+    pub cache_hits: u64,
+    /// Those that had to be read from the metastore.
+    pub cache_misses: u64,
+    /// Entries in the metadata cache.
+    pub cache_entries: u64,
+    /// Transactions that applied.
+    pub commits: u64,
+    /// Transactions that lost a race and ran again.
+    pub retries: u64,
+}
+
+/// A namespace: a tree of files with its history. Cheap to clone.
+#[derive(Clone)]
+pub struct Zone {
+    pub(crate) shared: Arc<Shared>,
+    _background: Arc<Background>,
+}
+
+/// A task that ends with the last clone of its zone.
+struct Background(tokio::task::JoinHandle<()>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub(crate) struct Shared {
+    pub metastore: Arc<dyn Metastore>,
+    pub authorizer: Arc<dyn Authorizer>,
+    pub config: ZoneConfig,
+    pub cache: MetaCache,
+    pub content: ContentStore,
+    pub inos: InoAllocator,
+    /// The revision of [`keys::TOPOLOGY`].
+    pub topology: AtomicU64,
+    pub last_time: AtomicI64,
+    pub counters: Counters,
+    pub handles: OpenInodes,
+    /// Wakes the task that clears detached trees away.
+    pub purge: Notify,
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub hits: AtomicU64,
+    pub misses: AtomicU64,
+    pub commits: AtomicU64,
+    pub retries: AtomicU64,
+}
+
+/// The stored layout this build reads and writes.
+const FORMAT_VERSION: u32 = 1;
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct FormatRecord {
+    #[prost(uint32, tag = "1")]
+    version: u32,
+    /// 1 BLAKE3, 2 SHA-256.
+    #[prost(uint32, tag = "2")]
+    hash: u32,
+}
+
+impl Zone {
+    /// Opens the zone in `stores`, creating an empty one where there is none.
+    ///
+    /// One process serves a metastore at a time; the caches rely on it.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` when the stored format is newer than this build; whatever the stores
+    /// answer.
+    pub async fn open(
+        stores: Stores,
+        authorizer: Arc<dyn Authorizer>,
+        mut config: ZoneConfig,
+    ) -> Result<Self> {
+        let metastore = Arc::clone(&stores.metastore);
+        config.hash = format(&*metastore, &config).await?;
+        let topology = metastore
+            .get(keys::TOPOLOGY, Freshness::Linearizable)
+            .await?;
+        let topology = topology.map_or(0, |value| value.revision.0);
+        let shared = Shared {
+            authorizer,
+            cache: MetaCache::new(config.metadata_cache_bytes),
+            content: ContentStore::new(stores, &config),
+            inos: InoAllocator::default(),
+            topology: AtomicU64::new(topology),
+            last_time: AtomicI64::new(0),
+            counters: Counters::default(),
+            handles: OpenInodes::default(),
+            purge: Notify::new(),
+            config,
+            metastore,
+        };
+        let shared = Arc::new(shared);
+        crate::handles::remove_orphans(&shared).await?;
+        let purge = tokio::spawn(crate::purge::run(Arc::clone(&shared)));
+        Ok(Self {
+            shared,
+            _background: Arc::new(Background(purge)),
+        })
+    }
+
+    /// Figures for metrics.
+    #[must_use]
+    pub fn stats(&self) -> ZoneStats {
+        let counters = &self.shared.counters;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ZoneStats {
+            cache_hits: read(&counters.hits),
+            cache_misses: read(&counters.misses),
+            cache_entries: self.shared.cache.len() as u64,
+            commits: read(&counters.commits),
+            retries: read(&counters.retries),
+        }
+    }
+
+    /// Makes everything durable. The zone can still be used afterwards.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the stores answer.
+    pub async fn close(&self) -> Result<()> {
+        self.shared.content.sync().await?;
+        self.shared.metastore.sync().await.map(drop)
+    }
+}
+
+impl Shared {
+    /// The time of the next change: the clock's, but never before an earlier one.
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = self.config.clock.now().0;
+        Timestamp(self.last_time.fetch_max(now, Ordering::Relaxed).max(now))
+    }
+
+    /// The newest revision.
+    pub(crate) async fn revision(&self) -> Result<Revision> {
+        self.metastore.changed(Revision::ZERO).await
+    }
+}
+
+/// Reads the zone's format, or lays out an empty zone; answers its hash.
+async fn format(metastore: &dyn Metastore, config: &ZoneConfig) -> Result<HashAlgorithm> {
+    loop {
+        if let Some(value) = metastore.get(keys::FORMAT, Freshness::Linearizable).await? {
+            return check_format(records::decode(value.bytes)?);
+        }
+        // Lost to another creator: read what it wrote.
+        if let Commit::Applied(_) = metastore.commit(empty_zone(config)).await? {
+            return Ok(config.hash);
+        }
+    }
+}
+
+fn check_format(format: FormatRecord) -> Result<HashAlgorithm> {
+    match (format.version, format.hash) {
+        (FORMAT_VERSION, 1) => Ok(HashAlgorithm::Blake3),
+        (FORMAT_VERSION, 2) => Ok(HashAlgorithm::Sha256),
+        _ => Err(Error::unsupported(
+            "the data was written by a newer Nexus; run that version, or point this one at other data",
+        )
+        .with("format", format.version)
+        .with("supported", FORMAT_VERSION)),
+    }
+}
+
+fn empty_zone(config: &ZoneConfig) -> Txn {
+    let now = config.clock.now().0;
+    let root = InodeRecord {
+        kind: records::kind_code(FileKind::Directory),
+        mode: 0o755,
+        owner: "system:system".into(),
+        links: 1,
+        created: now,
+        modified: now,
+        changed: now,
+        parent: Ino::ROOT.0,
+        ..InodeRecord::default()
+    };
+    let hash = match config.hash {
+        HashAlgorithm::Blake3 => 1,
+        HashAlgorithm::Sha256 => 2,
+    };
+    let format = FormatRecord {
+        version: FORMAT_VERSION,
+        hash,
+    };
+    let put = |key: &'static [u8], value| Op::Put(Bytes::from_static(key), value);
+    Txn {
+        id: None,
+        guards: vec![Guard::Absent(Bytes::from_static(keys::FORMAT))],
+        ops: vec![
+            put(keys::FORMAT, records::encode(&format)),
+            put(keys::TOPOLOGY, Bytes::new()),
+            put(
+                keys::NEXT_INO,
+                Bytes::copy_from_slice(&(Ino::ROOT.0 + 1).to_be_bytes()),
+            ),
+            Op::Put(keys::inode(Ino::ROOT.0), records::encode(&root)),
+        ],
+        durability: Durability::Sync,
+    }
+}

@@ -1,0 +1,297 @@
+use bytes::Bytes;
+use futures::StreamExt;
+use nexus_fs::{
+    At, ChangeKind, LogQuery, MoveOptions, RemoveOptions, VersionAt, WatchQuery, WriteOptions,
+};
+use nexus_kernel::{Durability, Kind, Revision};
+
+use crate::support::{fresh, put, text, text_at, tree};
+
+/// Any read can be made as of an earlier revision, whatever happened since.
+#[tokio::test]
+async fn every_earlier_state_can_be_read() {
+    let (_zone, files) = fresh().await;
+    let mut states = Vec::new();
+    put(&files, "/a/x", "1").await;
+    states.push((
+        files.revision().await.unwrap(),
+        tree(&files, At::Latest).await,
+    ));
+    put(&files, "/a/x", "2").await;
+    states.push((
+        files.revision().await.unwrap(),
+        tree(&files, At::Latest).await,
+    ));
+    files
+        .rename("/a", "/b", MoveOptions::default())
+        .await
+        .unwrap();
+    states.push((
+        files.revision().await.unwrap(),
+        tree(&files, At::Latest).await,
+    ));
+    put(&files, "/a/y", "3").await;
+    states.push((
+        files.revision().await.unwrap(),
+        tree(&files, At::Latest).await,
+    ));
+    let recursive = RemoveOptions {
+        recursive: true,
+        ..RemoveOptions::default()
+    };
+    files.remove("/b", recursive).await.unwrap();
+    states.push((
+        files.revision().await.unwrap(),
+        tree(&files, At::Latest).await,
+    ));
+    put(&files, "/b", "a file now").await;
+    for (revision, expected) in states {
+        assert_eq!(
+            tree(&files, At::Revision(revision)).await,
+            expected,
+            "as of {revision}"
+        );
+    }
+    let future = At::Revision(Revision(1 << 40));
+    assert_eq!(
+        files.stat("/", future).await.unwrap_err().kind(),
+        Kind::InvalidArgument
+    );
+}
+
+/// A time names the last commit at or before it.
+#[tokio::test]
+async fn a_time_names_a_state() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a", "1").await;
+    let time = files.stat("/a", At::Latest).await.unwrap().modified;
+    while nexus_service_api::Clock::now(&nexus_service_api::SystemClock) <= time {}
+    put(&files, "/a", "2").await;
+    assert_eq!(text_at(&files, "/a", At::Time(time)).await, "1");
+    let error = files
+        .read("/a", At::Time(nexus_kernel::Timestamp(0)))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound);
+}
+
+/// Versions are listed newest first, can be read, compared and brought back.
+#[tokio::test]
+async fn versions_can_be_read_and_brought_back() {
+    let (_zone, files) = fresh().await;
+    for content in ["one\n", "two\n", "three\n"] {
+        put(&files, "/a", content).await;
+    }
+    files
+        .rename("/a", "/b", MoveOptions::default())
+        .await
+        .unwrap();
+    let versions = files.versions("/b", 10, None).await.unwrap();
+    assert_eq!(
+        versions.iter().map(|v| v.version).collect::<Vec<_>>(),
+        [3, 2, 1]
+    );
+    assert_eq!(
+        versions.iter().map(|v| v.current).collect::<Vec<_>>(),
+        [true, false, false]
+    );
+    assert_eq!(
+        files.versions("/b", 1, Some(3)).await.unwrap()[0].version,
+        2
+    );
+    assert_eq!(files.read_version("/b", 2).await.unwrap().bytes, "two\n");
+    assert_eq!(
+        files.read_version("/b", 9).await.unwrap_err().kind(),
+        Kind::NotFound
+    );
+    let diff = files
+        .diff("/b", VersionAt::Version(1), VersionAt::At(At::Latest))
+        .await
+        .unwrap();
+    assert!(diff.contains("-one") && diff.contains("+three"), "{diff}");
+    let back = files
+        .rollback("/b", 1, Durability::Sync)
+        .await
+        .unwrap()
+        .into_stat();
+    assert_eq!(
+        (back.version, text(&files, "/b").await),
+        (4, "one\n".into())
+    );
+    assert_eq!(back.etag, Some(versions[2].etag));
+}
+
+/// The log tells of every commit who changed what, and can be filtered and paged.
+#[tokio::test]
+async fn the_log_tells_what_happened() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a/x", "1").await;
+    files
+        .rename("/a/x", "/a/y", MoveOptions::default())
+        .await
+        .unwrap();
+    files
+        .remove("/a/y", RemoveOptions::default())
+        .await
+        .unwrap();
+    let page = files.log(LogQuery::default()).await.unwrap();
+    let kinds: Vec<Vec<ChangeKind>> = page
+        .records
+        .iter()
+        .map(|r| r.changes.iter().map(|c| c.kind).collect())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            vec![ChangeKind::DirCreate, ChangeKind::FileWrite],
+            vec![ChangeKind::FileRename],
+            vec![ChangeKind::FileDelete],
+        ]
+    );
+    assert!(
+        page.records
+            .iter()
+            .all(|record| record.actor == "system:system")
+    );
+    assert_eq!(page.records[1].changes[0].old_path.as_deref(), Some("/a/x"));
+    let query = LogQuery {
+        newest_first: true,
+        limit: 1,
+        ..LogQuery::default()
+    };
+    let first = files.log(query.clone()).await.unwrap();
+    assert_eq!(first.records[0], page.records[2]);
+    let second = files
+        .log(LogQuery {
+            cursor: first.next,
+            ..query
+        })
+        .await
+        .unwrap();
+    assert_eq!(second.records[0], page.records[1]);
+    let query = LogQuery {
+        path_prefix: Some("/a/x".into()),
+        ..LogQuery::default()
+    };
+    assert_eq!(files.log(query).await.unwrap().records.len(), 2);
+}
+
+/// A watch gives every change that matches once, in order, from where it was asked to begin.
+#[tokio::test]
+async fn a_watch_loses_nothing() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/w/0", "x").await;
+    let after = Some(files.revision().await.unwrap());
+    let query = WatchQuery {
+        pattern: Some("/w/*".into()),
+        after,
+    };
+    let watch = files.watch(query);
+    let writer = tokio::spawn({
+        let files = files.clone();
+        async move {
+            for i in 1..=50 {
+                put(&files, &format!("/w/{i}"), "x").await;
+                put(&files, &format!("/other/{i}"), "x").await;
+            }
+        }
+    });
+    let seen: Vec<_> = watch
+        .take(50)
+        .map(|record| record.unwrap().changes[0].path.clone())
+        .collect()
+        .await;
+    writer.await.unwrap();
+    assert_eq!(
+        seen,
+        (1..=50).map(|i| format!("/w/{i}")).collect::<Vec<_>>()
+    );
+}
+
+/// Metadata belongs to history too.
+#[tokio::test]
+async fn metadata_is_kept_found_and_remembered() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a", "1").await;
+    put(&files, "/b", "2").await;
+    let set = |value: Option<&'static str>| vec![("color".to_owned(), value.map(Bytes::from))];
+    let red = files
+        .set_metadata("/a", set(Some("red")), Durability::Sync)
+        .await
+        .unwrap()
+        .revision;
+    files
+        .set_metadata("/a", set(Some("blue")), Durability::Sync)
+        .await
+        .unwrap();
+    files
+        .set_tags("/a", &["todo".into()], &[], Durability::Sync)
+        .await
+        .unwrap();
+    files
+        .set_tags("/b", &["todo".into()], &[], Durability::Sync)
+        .await
+        .unwrap();
+    assert_eq!(
+        files.metadata("/a", At::Latest).await.unwrap(),
+        [("color".into(), Bytes::from("blue"))]
+    );
+    assert_eq!(
+        files.metadata("/a", At::Revision(red)).await.unwrap(),
+        [("color".into(), Bytes::from("red"))]
+    );
+    files
+        .rename("/a", "/moved", MoveOptions::default())
+        .await
+        .unwrap();
+    let found = files.find_by_tag("todo", 1, None).await.unwrap();
+    assert_eq!(found.entries[0].path, "/moved");
+    let rest = files
+        .find_by_tag("todo", 10, found.next.as_deref())
+        .await
+        .unwrap();
+    assert_eq!(rest.entries[0].path, "/b");
+    assert_eq!(
+        files
+            .find_by_metadata("color", Some(b"red"), 10, None)
+            .await
+            .unwrap()
+            .entries,
+        []
+    );
+    assert_eq!(
+        files
+            .find_by_metadata("color", Some(b"blue"), 10, None)
+            .await
+            .unwrap()
+            .entries
+            .len(),
+        1
+    );
+    files
+        .remove("/moved", RemoveOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        files
+            .find_by_metadata("color", None, 10, None)
+            .await
+            .unwrap()
+            .entries,
+        []
+    );
+}
+
+/// Created files remember who made them, and versions who wrote them.
+#[tokio::test]
+async fn versions_name_their_author() {
+    let (_zone, files) = fresh().await;
+    files
+        .write("/a", Bytes::from("1"), WriteOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        files.versions("/a", 1, None).await.unwrap()[0].author,
+        "system:system"
+    );
+}

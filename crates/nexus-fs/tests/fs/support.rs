@@ -1,0 +1,86 @@
+//! Zones to test on.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use nexus_driver_memory::{MemoryMetastore, MemoryObjectStore};
+use nexus_fs::{At, Session, Stores, WriteOptions, Zone, ZoneConfig};
+use nexus_kernel::Result;
+use nexus_service_api::{Action, Authorizer, Context, SystemClock, Target};
+
+/// Lets everybody do everything: for tests that are not about rights.
+pub(crate) struct Open;
+
+#[async_trait]
+impl Authorizer for Open {
+    async fn authorize(&self, _: &Context, _: Action, _: Target<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    async fn visible(&self, _: &Context, targets: &[Target<'_>]) -> Result<Vec<bool>> {
+        Ok(vec![true; targets.len()])
+    }
+
+    async fn sees_all_below(&self, _: &Context, _: Target<'_>) -> bool {
+        true
+    }
+}
+
+pub(crate) fn memory_stores() -> Stores {
+    Stores {
+        metastore: Arc::new(MemoryMetastore::new()),
+        objects: Arc::new(MemoryObjectStore::new(Arc::new(SystemClock))),
+    }
+}
+
+pub(crate) async fn open(stores: &Stores) -> Zone {
+    Zone::open(stores.clone(), Arc::new(Open), ZoneConfig::default())
+        .await
+        .unwrap()
+}
+
+/// A session of the system on an empty zone in memory. The zone comes along to stay open.
+pub(crate) async fn fresh() -> (Zone, Session) {
+    let zone = open(&memory_stores()).await;
+    let session = zone.session(Context::system());
+    (zone, session)
+}
+
+pub(crate) async fn put(files: &Session, path: &str, content: &str) {
+    let options = WriteOptions {
+        parents: true,
+        ..WriteOptions::default()
+    };
+    files
+        .write(path, Bytes::copy_from_slice(content.as_bytes()), options)
+        .await
+        .unwrap();
+}
+
+pub(crate) async fn text(files: &Session, path: &str) -> String {
+    text_at(files, path, At::Latest).await
+}
+
+pub(crate) async fn text_at(files: &Session, path: &str, at: At) -> String {
+    String::from_utf8(files.read(path, at).await.unwrap().bytes.into()).unwrap()
+}
+
+/// Names and contents of everything below the root, sorted.
+pub(crate) async fn tree(files: &Session, at: At) -> Vec<(String, Option<String>)> {
+    let options = nexus_fs::ListOptions {
+        at,
+        recursive: true,
+        limit: 10_000,
+        ..Default::default()
+    };
+    let mut all = Vec::new();
+    for entry in files.list("/", options).await.unwrap().entries {
+        let content = match entry.kind {
+            nexus_fs::FileKind::File => Some(text_at(files, &entry.path, at).await),
+            _ => None,
+        };
+        all.push((entry.path, content));
+    }
+    all
+}
