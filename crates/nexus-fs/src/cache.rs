@@ -125,7 +125,7 @@ impl MetaCache {
                     name: name.into(),
                 },
                 dentry,
-            )
+            );
         });
     }
 

@@ -189,55 +189,26 @@ impl Session {
             .as_deref()
             .map(path::normalize)
             .transpose()?;
-        let mut low = query.since.unwrap_or(Revision::ZERO);
-        let mut high = query.until.unwrap_or(Revision(u64::MAX - 1));
-        if let Some(cursor) = &query.cursor {
-            let at = parse_cursor(cursor)?;
-            if query.newest_first {
-                high = Revision(at.0.saturating_sub(1))
-            } else {
-                low = at
-            };
-        }
+        let mut rest = Rest::new(&query)?;
         let mut records = Vec::new();
         let mut looked = 0;
         loop {
-            let range = keys::log_between(low, high);
-            let scan = if query.newest_first {
-                Scan::backward(range, PAGE)
-            } else {
-                Scan::forward(range, PAGE)
-            };
-            let page = self
-                .zone
-                .metastore
-                .scan(scan, Freshness::Linearizable)
-                .await?;
+            let page = self.zone.metastore.scan(rest.scan(), Freshness::Linearizable).await?;
             for entry in page.entries {
                 let record = decode(&entry.key, entry.value.bytes)?;
-                looked += 1;
-                if query.newest_first {
-                    high = Revision(record.revision.0 - 1)
-                } else {
-                    low = record.revision
-                };
                 let at = record.revision;
+                looked += 1;
+                rest.goes_on_after(at);
                 if matches(&query, prefix, &record) {
                     records.extend(self.visible_part(record).await?);
                 }
                 if records.len() >= limit || looked >= LOOK_MAX {
-                    return Ok(LogPage {
-                        records,
-                        next: Some(format!("l{at}")),
-                    });
+                    return Ok(LogPage { records, next: Some(format!("l{at}")) });
                 }
             }
             self.check_deadline()?;
             if !page.more {
-                return Ok(LogPage {
-                    records,
-                    next: None,
-                });
+                return Ok(LogPage { records, next: None });
             }
         }
     }
@@ -295,6 +266,40 @@ impl Session {
         }
         record.changes = kept;
         Ok(Some(record).filter(|record| !record.changes.is_empty()))
+    }
+}
+
+/// The part of the log that a query has not read yet.
+struct Rest {
+    after: Revision,
+    until: Revision,
+    newest_first: bool,
+}
+
+impl Rest {
+    fn new(query: &LogQuery) -> Result<Self> {
+        let mut rest = Self {
+            after: query.since.unwrap_or(Revision::ZERO),
+            until: query.until.unwrap_or(Revision(u64::MAX - 1)),
+            newest_first: query.newest_first,
+        };
+        if let Some(cursor) = &query.cursor {
+            rest.goes_on_after(parse_cursor(cursor)?);
+        }
+        Ok(rest)
+    }
+
+    fn goes_on_after(&mut self, revision: Revision) {
+        if self.newest_first {
+            self.until = Revision(revision.0.saturating_sub(1));
+        } else {
+            self.after = revision;
+        }
+    }
+
+    fn scan(&self) -> Scan {
+        let range = keys::log_between(self.after, self.until);
+        if self.newest_first { Scan::backward(range, PAGE) } else { Scan::forward(range, PAGE) }
     }
 }
 

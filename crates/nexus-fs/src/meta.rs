@@ -44,10 +44,8 @@ impl Session {
     /// As [`stat`](Self::stat).
     pub async fn tags(&self, path: &str, at: At) -> Result<Vec<String>> {
         let all = self.all_metadata(path, at).await?;
-        Ok(all
-            .into_iter()
-            .filter_map(|(key, _)| Some(key.strip_prefix(TAG)?.to_owned()))
-            .collect())
+        let tags = all.into_keys().filter_map(|key| Some(key.strip_prefix(TAG)?.to_owned()));
+        Ok(tags.collect())
     }
 
     /// Sets custom metadata; a key with `None` is removed.

@@ -181,11 +181,8 @@ impl<'a> Tx<'a> {
             .expect("just loaded")
             .now = dentry;
         self.touched.insert(parent);
-        if !self
-            .inodes
-            .get(&parent)
-            .is_some_and(|slot| slot.base.is_none())
-        {
+        let made_here = self.inodes.get(&parent).is_some_and(|slot| slot.base.is_none());
+        if !made_here {
             self.present.insert(parent);
         }
         Ok(())

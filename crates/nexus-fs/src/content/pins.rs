@@ -6,6 +6,7 @@
 //! waiting, and leaves alone what it cannot get.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
@@ -31,9 +32,8 @@ impl Pins {
     /// something of that shard.
     pub(crate) async fn pin(&self, held: &mut Pinned, etag: &Etag) {
         let shard = shard(etag);
-        if !held.0.contains_key(&shard) {
-            held.0
-                .insert(shard, Arc::clone(&self.0[shard]).read_owned().await);
+        if let Entry::Vacant(place) = held.0.entry(shard) {
+            place.insert(Arc::clone(&self.0[shard]).read_owned().await);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the filesystem promises, over real drivers. Each test's doc comment is a sentence
 //! of `docs/SEMANTICS.md`.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod content;
 mod files;
