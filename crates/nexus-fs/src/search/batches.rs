@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
         Box::pin(try_stream! {
             let record: &InodeRecord = &file.inode.record;
             let mut body = self.session.zone.content_stream(record, 0..record.size).await?;
-            let mut window = Window::new(Arc::clone(&file.path), self.plan);
+            let mut window = Window::new(Arc::clone(&file.path), self.plan, BATCH_BYTES);
             while let Some(bytes) = body.try_next().await? {
                 if memchr(0, &bytes).is_some() {
                     return;
@@ -199,6 +199,9 @@ impl<'a> Reader<'a> {
 struct Window<'a> {
     path: Arc<str>,
     plan: &'a Plan,
+    /// How many bytes make a piece.
+    enough: usize,
+    begun: bool,
     held: BytesMut,
     /// Where in `held` the search goes on, and the number of the line there.
     next: usize,
@@ -206,10 +209,12 @@ struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    fn new(path: Arc<str>, plan: &'a Plan) -> Self {
+    fn new(path: Arc<str>, plan: &'a Plan, enough: usize) -> Self {
         Self {
             path,
             plan,
+            enough,
+            begun: false,
             held: BytesMut::new(),
             next: 0,
             line: 1,
@@ -218,11 +223,14 @@ impl<'a> Window<'a> {
 
     /// Adds bytes; once there are enough, cuts off the lines whose context is complete.
     fn push(&mut self, bytes: &[u8]) -> Result<Option<Piece>> {
-        if self.held.is_empty() {
-            self.next = byte_order_mark(bytes);
-        }
-        self.held.extend_from_slice(bytes);
-        if self.held.len() - self.next < BATCH_BYTES {
+        let mark = if self.begun {
+            0
+        } else {
+            byte_order_mark(bytes)
+        };
+        self.begun = true;
+        self.held.extend_from_slice(&bytes[mark..]);
+        if self.held.len() - self.next < self.enough {
             return Ok(None);
         }
         let whole_lines = memrchr(b'\n', &self.held).map_or(0, |at| at + 1);

@@ -99,11 +99,11 @@ pub(super) struct Piece {
 impl Piece {
     /// A whole file.
     pub(super) fn whole(path: Arc<str>, bytes: Bytes, wanted: u64) -> Self {
-        let rest = byte_order_mark(&bytes)..bytes.len();
+        let bytes = bytes.slice(byte_order_mark(&bytes)..);
         Self {
             path,
+            rest: 0..bytes.len(),
             bytes,
-            rest,
             line: 1,
             wanted,
         }
