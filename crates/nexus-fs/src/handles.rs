@@ -1,65 +1,193 @@
 //! The inode-level interface that a mount stands on.
+//!
+//! A file's writes gather in memory, shared by all handles of the inode, and become one
+//! version at [`Handle::flush`], [`Handle::fsync`] or [`Handle::close`]. An inode that loses
+//! its last name while it is open lives until its last handle closes.
+//!
+//! Changes of names (create, unlink, rename, link) go by path: [`Session::path_of`] gives
+//! the present path of an inode, and their commit insists that it still is.
 
-use std::collections::HashMap;
+mod draft;
+mod open_file;
+
+use std::ops::Range;
 use std::sync::Arc;
 
-use nexus_kernel::{Durability, Op, Result};
-use nexus_service_api::Context;
-use parking_lot::Mutex;
+use bytes::Bytes;
+use nexus_kernel::{Durability, Error, Op, Result};
+use nexus_service_api::{Action, Context};
 
 use crate::keys;
+use crate::path;
+use crate::read::stat_of;
+use crate::records::kind_of;
+use crate::resolve::not_found;
 use crate::session::Session;
 use crate::steps::clear_metadata;
 use crate::tx::Tx;
+use crate::types::{At, DirEntry, Ino, SetAttributes, Stat};
 use crate::zone::Shared;
 
-/// How many handles each inode has open in this process.
-#[derive(Default)]
-pub(crate) struct OpenInodes(Mutex<HashMap<u64, usize>>);
+use open_file::OpenFile;
+pub(crate) use open_file::OpenInodes;
 
-impl OpenInodes {
-    pub(crate) fn is_open(&self, ino: u64) -> bool {
-        self.0.lock().contains_key(&ino)
-    }
-
-    pub(crate) fn opened(&self, ino: u64) {
-        *self.0.lock().entry(ino).or_default() += 1;
-    }
-
-    /// Says whether this was the last handle.
-    pub(crate) fn closed(&self, ino: u64) -> bool {
-        let mut open = self.0.lock();
-        let Some(count) = open.get_mut(&ino) else {
-            return false;
-        };
-        *count -= 1;
-        let last = *count == 0;
-        if last {
-            open.remove(&ino);
-        }
-        last
-    }
+/// What a handle may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Read.
+    #[default]
+    Read,
+    /// Read and write.
+    ReadWrite,
+    /// Read, and write at the end wherever it is.
+    Append,
 }
 
-/// Removes the inodes that lost their last name while open, in a process that then ended.
-pub(crate) async fn remove_orphans(zone: &Arc<Shared>) -> Result<()> {
-    let session = Session {
-        zone: Arc::clone(zone),
-        context: Context::system(),
-    };
-    let view = zone.view(crate::At::Latest).await?;
-    loop {
-        let page = view.scan(keys::all_orphans(), 500).await?;
-        for entry in &page.entries {
-            session.remove_orphan(keys::last_number(&entry.key)).await?;
-        }
-        if !page.more {
-            return Ok(());
-        }
-    }
+/// An open file. Handles of one inode see each other's writes at once.
+///
+/// Dropped without [`close`](Self::close), it still writes back and releases the inode, in
+/// the background.
+pub struct Handle {
+    session: Session,
+    file: Arc<OpenFile>,
+    mode: OpenMode,
+    closed: bool,
 }
 
 impl Session {
+    /// Opens a file by its inode.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when the inode is gone, `WrongType` for a directory, `PermissionDenied`.
+    pub async fn open_handle(&self, ino: Ino, mode: OpenMode) -> Result<Handle> {
+        let (path, chain) = self.place_of(ino).await?;
+        self.permit(Action::Read, &path, &chain).await?;
+        if mode != OpenMode::Read {
+            self.permit(Action::Write, &path, &chain).await?;
+        }
+        let file = self.zone.handles.open(ino.0, path);
+        let handle = Handle {
+            session: self.clone(),
+            file,
+            mode,
+            closed: false,
+        };
+        // Registered first and looked at second, so that an unlink in between leaves it.
+        handle.file.refresh(&self.zone).await?;
+        Ok(handle)
+    }
+
+    /// The entry of that name in a directory.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `PermissionDenied`.
+    pub async fn lookup(&self, parent: Ino, name: &str) -> Result<Stat> {
+        path::check_name(name)?;
+        let (directory, mut chain) = self.place_of(parent).await?;
+        let path = path::join(&directory, name);
+        let view = self.zone.view(At::Latest).await?;
+        let found = view.dentry(parent.0, name).await?;
+        chain.extend(found.map(|(dentry, _)| dentry.ino));
+        self.permit(Action::Stat, &path, &chain).await?;
+        let (dentry, _) = found.ok_or_else(|| not_found(&path))?;
+        self.attributes_of(dentry.ino, &path).await
+    }
+
+    /// The attributes of an inode; of an open file with what is not written back yet.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `PermissionDenied`.
+    pub async fn getattr(&self, ino: Ino) -> Result<Stat> {
+        let (path, chain) = self.place_of(ino).await?;
+        self.permit(Action::Stat, &path, &chain).await?;
+        self.attributes_of(ino.0, &path).await
+    }
+
+    async fn attributes_of(&self, ino: u64, path: &str) -> Result<Stat> {
+        if let Some(file) = self.zone.handles.get(ino) {
+            return file.stat(&self.zone).await;
+        }
+        let view = self.zone.view(At::Latest).await?;
+        let inode = view.inode(ino).await?.ok_or_else(|| not_found(path))?;
+        stat_of(&view, ino, &inode).await
+    }
+
+    /// Changes the attributes of an inode; with `size`, of an open file in its handles.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_attributes`](Self::set_attributes).
+    pub async fn setattr(
+        &self,
+        ino: Ino,
+        mut set: SetAttributes,
+        durability: Durability,
+    ) -> Result<Stat> {
+        let (path, chain) = self.place_of(ino).await?;
+        self.permit(Action::Write, &path, &chain).await?;
+        if let (Some(size), Some(file)) = (set.size, self.zone.handles.get(ino.0)) {
+            file.truncate(&self.zone, size).await?;
+            set.size = None;
+        }
+        if set != SetAttributes::default() {
+            self.set_attributes(&path, set, durability).await?;
+        }
+        self.attributes_of(ino.0, &path).await
+    }
+
+    /// Up to `limit` entries of a directory after the name `after`, in byte order.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `PermissionDenied`.
+    pub async fn readdir(
+        &self,
+        dir: Ino,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<DirEntry>> {
+        let (directory, chain) = self.place_of(dir).await?;
+        self.permit(Action::Stat, &directory, &chain).await?;
+        let view = self.zone.view(At::Latest).await?;
+        let (children, _) = view.children(dir.0, after, limit).await?;
+        let entries = children.into_iter().map(|child| {
+            Ok(DirEntry {
+                path: path::join(&directory, &child.name),
+                ino: Ino(child.dentry.ino),
+                kind: kind_of(child.dentry.kind)?,
+                stat: None,
+            })
+        });
+        crate::list::visible(self, &chain, entries.collect::<Result<_>>()?).await
+    }
+
+    /// The present path of an inode: the first of its names.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when it has none.
+    pub async fn path_of(&self, ino: Ino) -> Result<String> {
+        let (path, chain) = self.place_of(ino).await?;
+        self.permit(Action::Stat, &path, &chain).await?;
+        Ok(path)
+    }
+
+    /// The path of an inode and the inodes on it; of an open file without a name, the path
+    /// it was opened by.
+    async fn place_of(&self, ino: Ino) -> Result<(String, Vec<u64>)> {
+        let view = self.zone.view(At::Latest).await?;
+        if let Some(place) = view.path_of(ino.0).await? {
+            return Ok(place);
+        }
+        match self.zone.handles.get(ino.0) {
+            Some(file) => Ok((file.path().to_owned(), vec![Ino::ROOT.0, ino.0])),
+            None => Err(Error::not_found("the inode does not exist any more").with("ino", ino)),
+        }
+    }
+
     /// Removes an inode without a name.
     async fn remove_orphan(&self, ino: u64) -> Result<()> {
         let mut attempt = 0;
@@ -72,6 +200,161 @@ impl Session {
                 return Ok(());
             }
             attempt += 1;
+        }
+    }
+}
+
+impl Handle {
+    /// The inode.
+    #[must_use]
+    pub fn ino(&self) -> Ino {
+        Ino(self.file.ino())
+    }
+
+    /// The attributes, with what is not written back yet.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the metastore answers.
+    pub async fn stat(&self) -> Result<Stat> {
+        self.file.stat(&self.session.zone).await
+    }
+
+    /// Up to `length` bytes from `offset`; fewer at the end of the file, none beyond it.
+    ///
+    /// # Errors
+    ///
+    /// `LimitExceeded` above [`READ_WHOLE_BYTES_MAX`](crate::READ_WHOLE_BYTES_MAX), `Corrupt`
+    /// when stored content is damaged.
+    pub async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
+        if length as u64 > crate::READ_WHOLE_BYTES_MAX {
+            return Err(Error::limit("at most 64 MiB can be read at once").with("length", length));
+        }
+        let end = offset.saturating_add(length as u64);
+        self.file
+            .read(&self.session.zone, Range { start: offset, end })
+            .await
+    }
+
+    /// Writes at `offset`, or at the end in [`OpenMode::Append`]; a gap is filled with
+    /// zeros. Says where the write ended. Durable after [`fsync`](Self::fsync).
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` for a handle opened to read, `LimitExceeded` beyond the largest
+    /// file; as [`flush`](Self::flush) when so much has gathered that it is written back now.
+    pub async fn write(&self, offset: u64, bytes: Bytes) -> Result<u64> {
+        self.check_writable()?;
+        let offset = (self.mode != OpenMode::Append).then_some(offset);
+        let (end, full) = self.file.write(&self.session.zone, offset, bytes).await?;
+        if full {
+            self.flush().await?;
+        }
+        Ok(end)
+    }
+
+    /// Cuts the file, or extends it with zeros.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub async fn truncate(&self, size: u64) -> Result<()> {
+        self.check_writable()?;
+        self.file.truncate(&self.session.zone, size).await
+    }
+
+    /// Makes what was written a version of the file. Not yet durable.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::write`]; what was written stays and can be flushed again.
+    pub async fn flush(&self) -> Result<()> {
+        self.file
+            .write_back(&self.session, Durability::Relaxed)
+            .await
+            .map(drop)
+    }
+
+    /// Makes what was written a version of the file, and it and all before it durable.
+    ///
+    /// # Errors
+    ///
+    /// As [`flush`](Self::flush).
+    pub async fn fsync(&self) -> Result<()> {
+        if !self
+            .file
+            .write_back(&self.session, Durability::Sync)
+            .await?
+        {
+            // Nothing was left to write; an earlier flush may not be durable yet.
+            self.session.sync().await?;
+        }
+        Ok(())
+    }
+
+    /// Flushes and closes.
+    ///
+    /// # Errors
+    ///
+    /// As [`flush`](Self::flush); the handle is closed all the same.
+    pub async fn close(mut self) -> Result<()> {
+        self.closed = true;
+        close(&self.session, &self.file).await
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        if self.mode == OpenMode::Read {
+            return Err(Error::denied(
+                "this handle was opened to read; open it to write",
+            ));
+        }
+        Ok(())
+    }
+}
+
+async fn close(session: &Session, file: &Arc<OpenFile>) -> Result<()> {
+    let written = file.write_back(session, Durability::Relaxed).await;
+    if session.zone.handles.close(file) && file.is_nameless(&session.zone).await? {
+        session.remove_orphan(file.ino()).await?;
+    }
+    written.map(drop)
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        if self.closed {
+            return;
+        }
+        let (session, file) = (self.session.clone(), Arc::clone(&self.file));
+        runtime.spawn(async move {
+            if let Err(error) = close(&session, &file).await {
+                tracing::error!(
+                    ?error,
+                    ino = file.ino(),
+                    "writing a dropped handle back failed"
+                );
+            }
+        });
+    }
+}
+
+/// Removes the inodes that lost their last name while open, in a process that then ended.
+pub(crate) async fn remove_orphans(zone: &Arc<Shared>) -> Result<()> {
+    let session = Session {
+        zone: Arc::clone(zone),
+        context: Context::system(),
+    };
+    let view = zone.view(At::Latest).await?;
+    loop {
+        let page = view.scan(keys::all_orphans(), 500).await?;
+        for entry in &page.entries {
+            session.remove_orphan(keys::last_number(&entry.key)).await?;
+        }
+        if !page.more {
+            return Ok(());
         }
     }
 }

@@ -289,7 +289,7 @@ fn level(ino: u64, path: String, after: Option<String>) -> Level {
     }
 }
 
-async fn visible(
+pub(crate) async fn visible(
     session: &Session,
     chain: &[u64],
     entries: Vec<DirEntry>,

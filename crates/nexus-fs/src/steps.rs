@@ -27,6 +27,7 @@ mod write;
 
 pub use attributes::{KEY_BYTES_MAX, KEYS_MAX, VALUE_BYTES_MAX};
 pub(crate) use remove::{clear_metadata, unlink};
+pub(crate) use write::replace_content;
 
 /// How often a change that keeps losing races is tried. Each round some other change won,
 /// so this many writers of the same row all get through.

@@ -4,6 +4,7 @@
 
 mod content;
 mod files;
+mod handles;
 mod history;
 mod namespace;
 mod support;

@@ -1,0 +1,248 @@
+//! The state that all handles of an inode share.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use futures::stream;
+use nexus_kernel::{ByteStream, Durability, Error, Result};
+use parking_lot::Mutex as SyncMutex;
+use tokio::sync::Mutex;
+
+use super::draft::{Draft, Part, zeros};
+use crate::cache::CachedInode;
+use crate::content::CONTENT_BYTES_MAX;
+use crate::log::ChangeKind;
+use crate::records::InodeRecord;
+use crate::session::Session;
+use crate::steps::replace_content;
+use crate::tx::Tx;
+use crate::types::{At, Ino, Stat};
+use crate::zone::Shared;
+
+/// When this much has gathered in memory, it is written back.
+const DRAFT_BYTES_MAX: usize = 64 << 20;
+/// Pieces of a content that is put together from a draft.
+const PIECE: u64 = 1 << 20;
+
+pub(crate) struct OpenFile {
+    ino: u64,
+    path: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The inode as last seen: what is read should it be gone.
+    inode: Option<Arc<CachedInode>>,
+    draft: Option<Draft>,
+}
+
+/// The open inodes of a process.
+#[derive(Default)]
+pub(crate) struct OpenInodes(SyncMutex<HashMap<u64, (Arc<OpenFile>, usize)>>);
+
+impl OpenInodes {
+    pub(crate) fn is_open(&self, ino: u64) -> bool {
+        self.0.lock().contains_key(&ino)
+    }
+
+    pub(super) fn get(&self, ino: u64) -> Option<Arc<OpenFile>> {
+        self.0.lock().get(&ino).map(|(file, _)| Arc::clone(file))
+    }
+
+    pub(super) fn open(&self, ino: u64, path: String) -> Arc<OpenFile> {
+        let mut open = self.0.lock();
+        let new = || {
+            (
+                Arc::new(OpenFile {
+                    ino,
+                    path,
+                    state: Mutex::default(),
+                }),
+                0,
+            )
+        };
+        let (file, count) = open.entry(ino).or_insert_with(new);
+        *count += 1;
+        Arc::clone(file)
+    }
+
+    /// Says whether this was the last handle.
+    pub(super) fn close(&self, file: &OpenFile) -> bool {
+        let mut open = self.0.lock();
+        let Some((_, count)) = open.get_mut(&file.ino) else {
+            return false;
+        };
+        *count -= 1;
+        let last = *count == 0;
+        if last {
+            open.remove(&file.ino);
+        }
+        last
+    }
+}
+
+impl State {
+    /// The inode as it is now; as it was, if it is gone.
+    async fn refresh(&mut self, zone: &Shared, ino: u64) -> Result<Arc<CachedInode>> {
+        if let Some(now) = zone.view(At::Latest).await?.inode(ino).await? {
+            self.inode = Some(now);
+        }
+        let inode = self.inode.clone();
+        inode.ok_or_else(|| Error::not_found("the inode does not exist any more").with("ino", ino))
+    }
+
+    fn draft(&mut self, inode: &InodeRecord) -> &mut Draft {
+        self.draft.get_or_insert_with(|| Draft::over(inode.size))
+    }
+}
+
+impl OpenFile {
+    pub(super) fn ino(&self) -> u64 {
+        self.ino
+    }
+
+    /// The path it was opened by.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(super) async fn refresh(&self, zone: &Shared) -> Result<Arc<CachedInode>> {
+        let inode = self.state.lock().await.refresh(zone, self.ino).await?;
+        if inode.record.is_dir() {
+            return Err(crate::steps::is_a_directory(&self.path));
+        }
+        Ok(inode)
+    }
+
+    pub(super) async fn is_nameless(&self, zone: &Shared) -> Result<bool> {
+        let view = zone.view(At::Latest).await?;
+        Ok(view
+            .inode(self.ino)
+            .await?
+            .is_some_and(|inode| inode.record.links == 0))
+    }
+
+    pub(super) async fn stat(&self, zone: &Shared) -> Result<Stat> {
+        let mut state = self.state.lock().await;
+        let inode = state.refresh(zone, self.ino).await?;
+        let mut stat = inode.record.stat(Ino(self.ino), inode.revision)?;
+        if let Some(draft) = &state.draft {
+            stat.size = draft.size();
+        }
+        Ok(stat)
+    }
+
+    pub(super) async fn read(&self, zone: &Arc<Shared>, range: Range<u64>) -> Result<Bytes> {
+        let (inode, parts) = {
+            let mut state = self.state.lock().await;
+            let inode = state.refresh(zone, self.ino).await?;
+            let size = inode.record.size;
+            let parts = match &state.draft {
+                Some(draft) => draft.parts(range, size),
+                None if range.start >= size => vec![],
+                None => vec![Part::Stored(range.start..range.end.min(size))],
+            };
+            (inode, parts)
+        };
+        let mut bytes = BytesMut::new();
+        let single = parts.len() == 1;
+        for part in parts {
+            let part = read_part(zone, &inode.record, part).await?;
+            if single {
+                return Ok(part);
+            }
+            bytes.extend_from_slice(&part);
+        }
+        Ok(bytes.freeze())
+    }
+
+    /// Answers where the write ended and whether the draft should be written back.
+    pub(super) async fn write(
+        &self,
+        zone: &Shared,
+        offset: Option<u64>,
+        bytes: Bytes,
+    ) -> Result<(u64, bool)> {
+        let mut state = self.state.lock().await;
+        let inode = state.refresh(zone, self.ino).await?;
+        let draft = state.draft(&inode.record);
+        let offset = offset.unwrap_or(draft.size());
+        let end = offset.saturating_add(bytes.len() as u64);
+        check_size(end)?;
+        draft.write(offset, bytes);
+        Ok((end, draft.bytes() > DRAFT_BYTES_MAX))
+    }
+
+    pub(super) async fn truncate(&self, zone: &Shared, size: u64) -> Result<()> {
+        check_size(size)?;
+        let mut state = self.state.lock().await;
+        let inode = state.refresh(zone, self.ino).await?;
+        state.draft(&inode.record).truncate(size);
+        Ok(())
+    }
+
+    /// Makes the draft a version; says whether there was one.
+    pub(super) async fn write_back(
+        &self,
+        session: &Session,
+        durability: Durability,
+    ) -> Result<bool> {
+        let mut state = self.state.lock().await;
+        let Some(draft) = state.draft.clone() else {
+            return Ok(false);
+        };
+        for attempt in 0.. {
+            let inode = state.refresh(&session.zone, self.ino).await?;
+            let body = put_together(&session.zone, &inode, &draft);
+            let content = session.zone.content.store_stream(body, durability).await?;
+            let mut tx = Tx::begin(session, attempt);
+            let record = tx.inode_mut(self.ino).await?;
+            if record.etag != inode.record.etag {
+                continue;
+            }
+            let mut record = record.clone();
+            let parent = record.parent;
+            replace_content(&mut tx, &mut record, &content).await?;
+            *tx.inode_mut(self.ino).await? = record;
+            tx.note(ChangeKind::FileWrite, &self.path, self.ino, parent);
+            if tx.commit(durability).await?.is_some() {
+                break;
+            }
+        }
+        state.draft = None;
+        Ok(true)
+    }
+}
+
+fn check_size(size: u64) -> Result<()> {
+    if size <= CONTENT_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::limit("a file has at most 64 GiB").with("size", size))
+}
+
+async fn read_part(zone: &Arc<Shared>, record: &InodeRecord, part: Part) -> Result<Bytes> {
+    match part {
+        Part::Written(bytes) => Ok(bytes),
+        Part::Stored(range) => zone.content_bytes(record, range).await,
+        Part::Zeros(count) => Ok(zeros(count)),
+    }
+}
+
+/// The content that a draft makes of a stored one.
+fn put_together(zone: &Arc<Shared>, inode: &Arc<CachedInode>, draft: &Draft) -> ByteStream {
+    let (zone, inode, draft) = (Arc::clone(zone), Arc::clone(inode), draft.clone());
+    let end = draft.size();
+    let stored = inode.record.size;
+    let pieces = (0..end.div_ceil(PIECE)).map(move |i| i * PIECE..((i + 1) * PIECE).min(end));
+    let parts = pieces.flat_map(move |piece| draft.parts(piece, stored));
+    let read = stream::iter(parts).then(move |part| {
+        let (zone, inode) = (Arc::clone(&zone), Arc::clone(&inode));
+        async move { read_part(&zone, &inode.record, part).await }
+    });
+    Box::pin(read)
+}
