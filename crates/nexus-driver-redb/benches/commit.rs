@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use nexus_driver_redb::{RedbConfig, RedbMetastore};
-use nexus_kernel::{Durability, Freshness, Guard, KeyRange, Metastore, Op, Scan, Txn, TxnId};
+use nexus_kernel::{Durability, Freshness, Guard, KeyRange, Metastore, Op, Scan, Txn};
 use redb::{Database, TableDefinition};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -70,7 +70,7 @@ impl Bench {
 fn create(n: u64, durability: Durability) -> Txn {
     let name = format!("d/00000001/file-{n:08}");
     Txn {
-        id: Some(TxnId(n.into())),
+        id: None,
         guards: vec![Guard::Absent(name.clone().into())],
         ops: vec![
             Op::Put(format!("i/{n:016x}").into(), vec![7; 200].into()),

@@ -1,7 +1,7 @@
-//! The thread that commits groups.
+//! Commits groups, one after another.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nexus_kernel::{Commit, Durability, Error, Revision, Txn};
@@ -82,31 +82,44 @@ impl Committer {
         self.newest.subscribe()
     }
 
-    /// Commits groups until the queue is closed and drained, or a write fails.
-    pub(crate) fn run(mut self) {
-        let _stopped = StopsTheQueue(self.queue.clone());
-        while let Some(group) = self.queue.take_group(self.flush_at) {
-            if self.serve(group).is_break() {
-                return;
-            }
+    /// Commits and answers those who wait, as far as they fit in one group.
+    pub(crate) fn serve_waiting(&mut self) {
+        let group = self.queue.take_group();
+        if !group.is_empty() {
+            self.serve(group, false);
         }
-        let _ = self.serve(Vec::new());
-        self.opened.write().take();
     }
 
-    /// Commits and answers a group; breaks when the store has failed.
-    pub(crate) fn serve(&mut self, group: Vec<Request>) -> ControlFlow<()> {
-        match self.commit(&group) {
+    /// As [`serve_waiting`](Self::serve_waiting), and makes durable what is due.
+    pub(crate) fn serve_waiting_and_due(&mut self) {
+        let due = self.flush_at.is_some_and(|at| at <= Instant::now());
+        let group = self.queue.take_group();
+        if due || !group.is_empty() {
+            self.serve(group, due);
+        }
+    }
+
+    /// Makes everything durable and closes the database, unless a write has failed.
+    pub(crate) fn finish(mut self) {
+        if self.queue.check_closed_gracefully().is_ok() {
+            self.serve(Vec::new(), true);
+            self.opened.write().take();
+        }
+    }
+
+    /// Commits and answers a group. A failure closes the queue.
+    fn serve(&mut self, group: Vec<Request>, flush: bool) {
+        let _panics = ClosesTheQueueInAPanic(self.queue.clone());
+        match self.commit(&group, flush) {
             Ok(verdicts) => {
+                self.queue.set_flush_at(self.flush_at);
                 self.answer(group, verdicts);
-                ControlFlow::Continue(())
             }
             Err(failure) => {
                 self.queue.close(Closed::AfterFailure);
-                group
-                    .into_iter()
-                    .for_each(|request| request.refuse(failure.answer()));
-                ControlFlow::Break(())
+                for request in group {
+                    request.refuse(failure.answer());
+                }
             }
         }
     }
@@ -125,8 +138,8 @@ impl Committer {
         }
     }
 
-    /// Commits a group with at most one flush. An empty group is there only for the flush.
-    fn commit(&mut self, group: &[Request]) -> Result<Vec<Verdict>, Failure> {
+    /// Commits a group with at most one flush.
+    fn commit(&mut self, group: &[Request], flush: bool) -> Result<Vec<Verdict>, Failure> {
         let nothing_to_apply = !group
             .iter()
             .any(|request| matches!(request, Request::Commit(..)));
@@ -147,9 +160,7 @@ impl Committer {
 
         let mut txn = db.begin_write().map_err(Failure::before)?;
         let evaluated = self.evaluate(&txn, group).map_err(Failure::before)?;
-        let due = self.flush_at.is_some_and(|at| at <= started);
-        let sync =
-            (evaluated.must_sync || due || group.is_empty()) && self.durable < evaluated.newest;
+        let sync = (evaluated.must_sync || flush) && self.durable < evaluated.newest;
         if evaluated.newest == self.visible && !sync {
             txn.abort().map_err(Failure::before)?;
             return Ok(evaluated.verdicts);
@@ -275,11 +286,13 @@ fn set_durability(txn: &mut WriteTransaction, sync: bool) {
         .expect("there are no savepoints and no other processes");
 }
 
-/// Refuses what waits when the committer ends by a panic, so that nobody waits for ever.
-struct StopsTheQueue(Arc<Queue>);
+/// So that nobody waits for ever for a committer that is no more.
+struct ClosesTheQueueInAPanic(Arc<Queue>);
 
-impl Drop for StopsTheQueue {
+impl Drop for ClosesTheQueueInAPanic {
     fn drop(&mut self) {
-        self.0.close(Closed::AfterFailure);
+        if thread::panicking() {
+            self.0.close(Closed::AfterFailure);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_kernel::{
-    Commit, Entry, Error, Freshness, Limits, Metastore, Page, Result, Revision, Scan,
+    Commit, Durability, Entry, Error, Freshness, Limits, Metastore, Page, Result, Revision, Scan,
     ScanDirection, Txn, Value,
 };
 use parking_lot::{Mutex, RwLock};
@@ -22,6 +22,7 @@ use crate::error;
 use crate::layout::{self, FACTS, REVISION_FACT, ROWS};
 use crate::open::{self, Opened};
 use crate::queue::{Closed, Queue, Request};
+use crate::seat::Seat;
 use crate::space::Space;
 use crate::stats::{Counters, RedbStats};
 
@@ -36,7 +37,8 @@ pub struct RedbMetastore {
     queue: Arc<Queue>,
     counters: Arc<Counters>,
     newest: watch::Receiver<Revision>,
-    committer: Mutex<Option<JoinHandle<()>>>,
+    seat: Arc<Seat>,
+    thread: Mutex<Option<JoinHandle<()>>>,
     path: Option<PathBuf>,
 }
 
@@ -96,14 +98,19 @@ impl RedbMetastore {
             config.relaxed_delay_max,
         );
         let newest = committer.newest();
+        let seat = Arc::new(Seat::new(committer, queue.clone()));
         let thread = thread::Builder::new().name("redb-committer".into());
-        let thread = thread.spawn(|| committer.run());
+        let thread = thread.spawn({
+            let seat = seat.clone();
+            move || seat.serve()
+        });
         Ok(Arc::new(Self {
             opened,
             queue,
             counters,
             newest,
-            committer: Mutex::new(Some(thread.map_err(|error| error::io(&error))?)),
+            seat,
+            thread: Mutex::new(Some(thread.map_err(|error| error::io(&error))?)),
             path,
         }))
     }
@@ -127,20 +134,50 @@ impl RedbMetastore {
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T>>) -> Request,
         bytes: usize,
+        durability: Durability,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         self.queue.push(request(answer), bytes).await?;
+        let wakes_the_thread = WakesTheThread(&self.queue);
+        if self.queue.is_quiet() && may_commit_here(durability) {
+            if durability == Durability::Sync {
+                // Whoever else is about to ask does so first, and shares the flush.
+                tokio::task::yield_now().await;
+            }
+            self.seat.serve_once_if_free();
+        }
+        drop(wakes_the_thread);
         let lost = |_| self.queue.why_closed().outcome_unknown();
         answered.await.map_err(lost)?
+    }
+}
+
+/// Whether a commit may take place in the caller's task. One without a flush takes
+/// microseconds; one with a flush holds up a worker of the runtime, so there must be
+/// others.
+fn may_commit_here(durability: Durability) -> bool {
+    let has_other_workers = || {
+        let runtime = tokio::runtime::Handle::try_current();
+        runtime.is_ok_and(|runtime| runtime.metrics().num_workers() > 1)
+    };
+    durability == Durability::Relaxed || has_other_workers()
+}
+
+/// Leaves to the thread what still waits, also when the caller gives up.
+struct WakesTheThread<'a>(&'a Queue);
+
+impl Drop for WakesTheThread<'_> {
+    fn drop(&mut self) {
+        self.0.wake();
     }
 }
 
 impl Drop for RedbMetastore {
     fn drop(&mut self) {
         self.queue.close(Closed::Gracefully);
-        if let Some(committer) = self.committer.lock().take() {
-            // A committer that panicked has told everyone who waited.
-            let _ = committer.join();
+        if let Some(thread) = self.thread.lock().take() {
+            // If it panicked, everyone who waited was told.
+            let _ = thread.join();
         }
     }
 }
@@ -170,11 +207,9 @@ impl Metastore for RedbMetastore {
     async fn commit(&self, txn: Txn) -> Result<Commit> {
         let bytes = self.limits().check_txn(&txn)?;
         let items = txn.guards.len() + txn.ops.len();
-        self.ask(
-            |answer| Request::Commit(txn, answer),
-            bytes + items * ITEM_BYTES,
-        )
-        .await
+        let (bytes, durability) = (bytes + items * ITEM_BYTES, txn.durability);
+        self.ask(|answer| Request::Commit(txn, answer), bytes, durability)
+            .await
     }
 
     async fn changed(&self, after: Revision) -> Result<Revision> {
@@ -182,7 +217,7 @@ impl Metastore for RedbMetastore {
     }
 
     async fn sync(&self) -> Result<Revision> {
-        self.ask(Request::Sync, 0).await
+        self.ask(Request::Sync, 0, Durability::Sync).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! The local [`Metastore`](nexus_kernel::Metastore): one redb file, one committer.
 //!
-//! Writers queue; a single thread takes everything that waits, checks and applies it in
+//! Writers queue; the committer takes everything that waits, checks and applies it in
 //! order inside one redb transaction, flushes once, and answers everyone (group commit).
 //! Readers open a redb snapshot where they stand, without a thread hop.
 //!
@@ -9,7 +9,8 @@
 //! | `open` | where the file comes from: locks, first creation, format |
 //! | `layout` | tables and how a row is written |
 //! | `queue` | who waits to be committed |
-//! | `committer` | the thread that commits groups |
+//! | `seat` | who drives the committer: its thread, or a caller that is alone |
+//! | `committer` | commits a group with one flush |
 //! | `apply` | guards and operations on an open redb transaction |
 //! | `recent` | transaction ids for retries |
 //! | `space` | keeps the disk from running full in the middle of a commit |
@@ -25,6 +26,7 @@ mod layout;
 mod open;
 mod queue;
 mod recent;
+mod seat;
 mod space;
 mod stats;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Who waits to be committed.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use nexus_kernel::{Commit, Error, Result, Revision, Txn};
@@ -19,10 +20,13 @@ pub(crate) enum Request {
     Sync(oneshot::Sender<Result<Revision>>),
 }
 
-/// Requests in order, bounded in bytes, for one consumer.
+/// Requests in order, bounded in bytes, for one consumer at a time.
 pub(crate) struct Queue {
     state: Mutex<State>,
-    arrived: Condvar,
+    /// Wakes the committer's thread.
+    work: Condvar,
+    /// Whether the last group was one request only.
+    quiet: AtomicBool,
     room: Semaphore,
     permits_max: usize,
     group_txns_max: usize,
@@ -32,6 +36,8 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Waiting>,
+    /// When there is work even if nobody waits.
+    flush_at: Option<Instant>,
     closed: Option<Closed>,
 }
 
@@ -65,7 +71,8 @@ impl Queue {
         let permits_max = (config.queue_bytes_max / PERMIT_BYTES).max(1);
         Self {
             state: Mutex::default(),
-            arrived: Condvar::new(),
+            work: Condvar::new(),
+            quiet: AtomicBool::new(true),
             room: Semaphore::new(permits_max),
             permits_max,
             group_txns_max: config.group_txns_max.max(1),
@@ -73,7 +80,8 @@ impl Queue {
         }
     }
 
-    /// Adds a request of `bytes`, once there is room for it.
+    /// Adds a request of `bytes`, once there is room for it. Somebody has to
+    /// [`wake`](Self::wake) the committer or to be it.
     pub(crate) async fn push(&self, request: Request, bytes: usize) -> Result<()> {
         let room = self.room.acquire_many(self.permits(bytes)).await;
         let Ok(room) = room else {
@@ -85,29 +93,44 @@ impl Queue {
         }
         room.forget();
         state.waiting.push_back(Waiting { request, bytes });
-        drop(state);
-        self.arrived.notify_one();
         Ok(())
     }
 
-    /// Waits for requests and takes as many as make a group. Empty at `deadline`; `None`
-    /// once the queue is closed and drained.
-    pub(crate) fn take_group(&self, deadline: Option<Instant>) -> Option<Vec<Request>> {
-        let mut state = self.state.lock();
-        while state.waiting.is_empty() && state.closed.is_none() {
-            match deadline {
-                None => self.arrived.wait(&mut state),
-                Some(at) if self.arrived.wait_until(&mut state, at).timed_out() => break,
-                Some(_) => {}
-            }
+    /// Wakes the committer's thread if there is something for it.
+    pub(crate) fn wake(&self) {
+        if !self.state.lock().waiting.is_empty() {
+            self.work.notify_one();
         }
-        if state.waiting.is_empty() && state.closed.is_some() {
-            return None;
-        }
-        Some(self.drain_group(&mut state))
     }
 
-    fn drain_group(&self, state: &mut State) -> Vec<Request> {
+    /// Sets when there is work even if nobody waits.
+    pub(crate) fn set_flush_at(&self, flush_at: Option<Instant>) {
+        let before = std::mem::replace(&mut self.state.lock().flush_at, flush_at);
+        if before.is_none() && flush_at.is_some() {
+            self.work.notify_one();
+        }
+    }
+
+    /// Waits until there is work; false once the queue is closed and drained.
+    pub(crate) fn wait_for_work(&self) -> bool {
+        let mut state = self.state.lock();
+        loop {
+            match (state.closed, state.flush_at) {
+                _ if !state.waiting.is_empty() => return true,
+                (Some(_), _) => return false,
+                (None, None) => self.work.wait(&mut state),
+                (None, Some(at)) => {
+                    if self.work.wait_until(&mut state, at).timed_out() {
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes as many of the requests that wait as make a group.
+    pub(crate) fn take_group(&self) -> Vec<Request> {
+        let mut state = self.state.lock();
         let mut group = Vec::with_capacity(state.waiting.len().min(self.group_txns_max));
         let mut permits = 0;
         let mut bytes = 0;
@@ -122,7 +145,13 @@ impl Queue {
             group.push(next.request);
         }
         self.room.add_permits(permits);
+        self.quiet.store(group.len() <= 1, Ordering::Relaxed);
         group
+    }
+
+    /// Whether callers come one at a time.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
     }
 
     /// Refuses new requests. After a failure those that wait are refused too; otherwise
@@ -136,7 +165,7 @@ impl Queue {
         };
         drop(state);
         self.room.close();
-        self.arrived.notify_all();
+        self.work.notify_all();
         for waiting in dropped {
             waiting.request.refuse(reason.error());
         }

@@ -164,7 +164,7 @@ impl Machine {
         let asks_for_sync = self.random.random_ratio(1, 4);
         let answers: Vec<_> = txns.iter().map(|txn| running.push(txn)).collect();
         let synced = asks_for_sync.then(|| running.push_sync());
-        running.serve();
+        running.committer.serve_waiting();
         for (txn, mut answer) in txns.into_iter().zip(answers) {
             let want = now(self.model.commit(txn.clone()));
             if let Ok(Commit::Applied(revision)) = want
@@ -198,7 +198,7 @@ impl Machine {
             self.disk.lose_power();
         }
         running.queue.close(Closed::Gracefully);
-        running.committer.run();
+        running.committer.finish();
         drop(running.opened);
         if self.disk.has_power() {
             self.promised = Revision(self.log.len() as u64);
@@ -305,12 +305,6 @@ impl Running {
         let (answer, answered) = oneshot::channel();
         let _ = now(self.queue.push(Request::Sync(answer), 1));
         answered
-    }
-
-    fn serve(&mut self) {
-        if let Some(group) = self.queue.take_group(None) {
-            let _ = self.committer.serve(group);
-        }
     }
 
     fn rows(&self) -> Vec<Entry> {
