@@ -8,6 +8,8 @@ use std::sync::Arc;
 use nexus_kernel::Timestamp;
 
 mod real;
+#[cfg(test)]
+pub(crate) mod sim;
 
 pub(crate) use real::RealDisk;
 

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::{LocalConfig, LocalObjectStore};
 
+mod power_loss;
 mod reopening;
 
 fn small(dir: &TempDir) -> LocalConfig {
