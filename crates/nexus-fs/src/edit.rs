@@ -8,10 +8,13 @@ mod fuzzy;
 mod normal;
 mod place;
 mod refit;
+mod work;
 
 use nexus_kernel::{Error, Result};
 
 use place::{Candidates, Place, line_of};
+use refit::{LineEnds, refit};
+use work::{WORK_MAX, Work, cost};
 
 pub use diff::unified_diff;
 
@@ -139,21 +142,25 @@ impl Attempt {
 /// Applies `edits` in order to `text`. For each, the first strategy that finds a place counts:
 /// exact, whitespace, and if `fuzzy_threshold` is below 1, fuzzy.
 ///
-/// Takes as much time as a comparison of `old` with all of `text` may take, up to about a second:
-/// call it where blocking is allowed.
+/// Works for up to a few seconds: call it where computing for long does no harm.
 ///
 /// # Errors
 ///
 /// `InvalidArgument` for an empty `old` or a threshold outside of 0 to 1; `LimitExceeded` for
-/// too many edits or matches, or too large a text. An edit that matches nothing is no error but
+/// too many edits or matches, too large a text, or too much work. An edit that matches nothing is no error but
 /// an [`Attempt`] without a text.
 pub fn apply(text: &str, edits: &[Edit], fuzzy_threshold: f64) -> Result<Attempt> {
     check(text, edits, fuzzy_threshold)?;
+    apply_within(Work::up_to(WORK_MAX), text, edits, fuzzy_threshold)
+}
+
+fn apply_within(mut work: Work, text: &str, edits: &[Edit], threshold: f64) -> Result<Attempt> {
     let mut text = text.to_owned();
     let mut matches = Vec::with_capacity(edits.len());
     for (index, edit) in edits.iter().enumerate() {
         let named = |error: Error| error.with("edit_index", index);
-        let candidates = place::find(&text, &edit.old, fuzzy_threshold).map_err(named)?;
+        work.spend(text.len(), cost::EXACT).map_err(named)?;
+        let candidates = place::find(&text, &edit.old, threshold, &mut work).map_err(named)?;
         let chosen = choose(&candidates, edit);
         matches.push(describe(&text, index, &candidates, chosen));
         if chosen.is_empty() {
@@ -260,13 +267,15 @@ fn describe(text: &str, index: usize, candidates: &Candidates, chosen: &[Place])
 /// `text` with each place (in order, apart) replaced by the edit's new text.
 fn replace(text: &str, edit: &Edit, strategy: Strategy, places: &[Place]) -> Result<String> {
     let mut result = String::with_capacity(text.len());
+    let mut line_ends = LineEnds::of(text);
     let mut end = 0;
     for place in places {
         result.push_str(&text[end..place.range.start]);
         if strategy == Strategy::Exact {
             result.push_str(&edit.new);
         } else {
-            result.push_str(&refit::refit(text, &place.range, &edit.old, &edit.new));
+            let line_end = line_ends.near(place.range.start);
+            result.push_str(&refit(text, &place.range, edit, line_end));
         }
         check_size(result.len())?;
         end = place.range.end;

@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use nexus_kernel::{Error, Result};
 
-/// Most steps (a byte of text with 64 bytes of the quote) of one search: about a second.
-const STEPS_MAX: usize = 256 << 20;
+use super::work::{Work, cost};
+
 /// Longest quote.
 const QUOTE_BYTES_MAX: usize = 64 << 10;
 /// Most places to look at closely.
@@ -31,8 +31,13 @@ pub(super) struct Window {
 /// are none, the most similar one if it is worth naming.
 ///
 /// A part ends where a line ends unless the quote's first or last word stands there.
-pub(super) fn best(text: &str, quote: &str, threshold: f64) -> Result<Vec<Window>> {
-    let mut search = Search::new(text, quote)?;
+pub(super) fn best(
+    text: &str,
+    quote: &str,
+    threshold: f64,
+    work: &mut Work,
+) -> Result<Vec<Window>> {
+    let mut search = Search::new(text, quote, work)?;
     let ends = search.ends()?;
     #[expect(
         clippy::cast_possible_truncation,
@@ -96,11 +101,11 @@ struct Search<'a> {
     quote: &'a [u8],
     forward: Automaton,
     backward: Automaton,
-    steps_left: usize,
+    work: &'a mut Work,
 }
 
 impl<'a> Search<'a> {
-    fn new(text: &'a str, quote: &'a str) -> Result<Self> {
+    fn new(text: &'a str, quote: &'a str, work: &'a mut Work) -> Result<Self> {
         if quote.len() > QUOTE_BYTES_MAX {
             return Err(Error::limit(
                 "nothing matches exactly, and the old text is too long to look for something similar; quote less of it",
@@ -114,18 +119,13 @@ impl<'a> Search<'a> {
             quote,
             forward: Automaton::new(quote.iter()),
             backward: Automaton::new(quote.iter().rev()),
-            steps_left: STEPS_MAX,
+            work,
         })
     }
 
     fn spend(&mut self, bytes: usize) -> Result<()> {
-        let steps = bytes.saturating_mul(self.forward.blocks.len());
-        self.steps_left = self.steps_left.checked_sub(steps).ok_or_else(|| {
-            Error::limit(
-                "nothing matches exactly, and looking for something similar takes too long; quote fewer lines",
-            )
-        })?;
-        Ok(())
+        self.work
+            .spend(bytes.saturating_mul(self.forward.blocks.len()), cost::FUZZY)
     }
 
     /// The best end in each line.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use nexus_kernel::{Error, Result};
 
 use super::normal::{Normal, normal_quote};
+use super::work::{Work, cost};
 use super::{MATCHES_MAX, Strategy, TOLERANT_TEXT_BYTES_MAX, fuzzy};
 
 /// Part of a text that matches.
@@ -25,7 +26,12 @@ pub(super) struct Candidates {
     pub(super) nearest: Option<Place>,
 }
 
-pub(super) fn find(text: &str, old: &str, fuzzy_threshold: f64) -> Result<Candidates> {
+pub(super) fn find(
+    text: &str,
+    old: &str,
+    fuzzy_threshold: f64,
+    work: &mut Work,
+) -> Result<Candidates> {
     let exact = exact(text, old)?;
     if !exact.is_empty() || old.trim_ascii().is_empty() {
         return Ok(found(Strategy::Exact, exact));
@@ -37,6 +43,7 @@ pub(super) fn find(text: &str, old: &str, fuzzy_threshold: f64) -> Result<Candid
         .with("bytes", text.len())
         .with("bytes_max", TOLERANT_TEXT_BYTES_MAX));
     }
+    work.spend(text.len(), cost::NORMAL)?;
     let normal = Normal::new(text);
     let quote = normal_quote(old);
     let tolerant = places(text, occurrences(&normal.text, &quote)?, |range| {
@@ -45,15 +52,21 @@ pub(super) fn find(text: &str, old: &str, fuzzy_threshold: f64) -> Result<Candid
     if !tolerant.is_empty() || fuzzy_threshold >= 1.0 {
         return Ok(found(Strategy::Whitespace, tolerant));
     }
-    similar(text, &normal, &quote, fuzzy_threshold)
+    similar(text, &normal, &quote, fuzzy_threshold, work)
 }
 
 fn exact(text: &str, old: &str) -> Result<Vec<Place>> {
     Ok(places(text, occurrences(text, old)?, Range::clone))
 }
 
-fn similar(text: &str, normal: &Normal, quote: &str, threshold: f64) -> Result<Candidates> {
-    let mut windows = fuzzy::best(&normal.text, quote, threshold)?;
+fn similar(
+    text: &str,
+    normal: &Normal,
+    quote: &str,
+    threshold: f64,
+    work: &mut Work,
+) -> Result<Candidates> {
+    let mut windows = fuzzy::best(&normal.text, quote, threshold, work)?;
     windows.sort_by_key(|window| window.range.start);
     let place = |window: &fuzzy::Window| {
         let range = origin(text, normal, &window.range);

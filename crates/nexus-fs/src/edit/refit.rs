@@ -2,14 +2,21 @@
 
 use std::ops::Range;
 
-/// `new`, as it should stand in place of `text[range]`, which matched `old`: shifted to the
-/// indentation found there, with the line ends of that part of the text.
-pub(super) fn refit(text: &str, range: &Range<usize>, old: &str, new: &str) -> String {
+use super::Edit;
+
+/// The edit's new text as it should stand in place of `text[range]`, which matched the old one:
+/// shifted to the indentation found there, with line ends as they are there, if that is known.
+pub(super) fn refit(
+    text: &str,
+    range: &Range<usize>,
+    edit: &Edit,
+    line_end: Option<&'static str>,
+) -> String {
+    let Edit { old, new, .. } = edit;
     let found = &text[range.clone()];
     let before = &text[..range.start];
     let starts_a_line = before.is_empty() || before.ends_with('\n');
     let shift = Shift::between(old, found, starts_a_line);
-    let line_end = line_end_near(text, range.start);
     let mut fitted = String::with_capacity(new.len());
     for (i, line) in new.split_inclusive('\n').enumerate() {
         let (content, end) = split_line_end(line);
@@ -132,17 +139,40 @@ fn split_line_end(line: &str) -> (&str, &str) {
     line.split_at(content.len())
 }
 
-/// How the line at `offset`, or the one before, ends; none if the text is a single line.
-fn line_end_near(text: &str, offset: usize) -> Option<&'static str> {
-    let at = text[offset..]
-        .find('\n')
-        .map(|at| offset + at)
-        .or_else(|| text[..offset].rfind('\n'));
-    at.map(|at| {
-        if text[..at].ends_with('\r') {
+/// How the lines of a text end, asked for in the order of its places.
+pub(super) struct LineEnds<'a> {
+    text: &'a str,
+    /// The line end that was last found.
+    known: Option<usize>,
+    /// None follows it.
+    is_last: bool,
+}
+
+impl<'a> LineEnds<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        Self {
+            text,
+            known: None,
+            is_last: false,
+        }
+    }
+
+    /// How the line at `offset`, or the one before, ends; none if the text is a single line.
+    pub(super) fn near(&mut self, offset: usize) -> Option<&'static str> {
+        if !self.is_last && self.known.is_none_or(|at| at < offset) {
+            match self.text[offset..].find('\n') {
+                Some(at) => self.known = Some(offset + at),
+                None => {
+                    self.is_last = true;
+                    self.known = self.text[..offset].rfind('\n');
+                }
+            }
+        }
+        let at = self.known?;
+        Some(if self.text[..at].ends_with('\r') {
             "\r\n"
         } else {
             "\n"
-        }
-    })
+        })
+    }
 }

@@ -347,6 +347,30 @@ fn malformed_requests_say_why() {
 }
 
 #[test]
+fn edits_that_take_too_long_together_are_refused() {
+    let text = "0123456789".repeat(100);
+    let refused_at = |edit: Edit, units: u64| {
+        let edits = vec![edit; 10];
+        let error = apply_within(Work::up_to(units), &text, &edits, 0.8).err()?;
+        assert_eq!(error.kind(), Kind::LimitExceeded);
+        error.fact("edit_index").map(str::to_owned)
+    };
+    let exact = all("0123", "0123");
+    assert_eq!(refused_at(exact.clone(), 10_000), None);
+    assert_eq!(refused_at(exact, 3_500).as_deref(), Some("3"));
+    assert_eq!(refused_at(edit("8\t9", ""), 32_000).as_deref(), Some("0"));
+    assert_eq!(refused_at(edit("8\t9", ""), 33_000).as_deref(), Some("0"));
+    assert_eq!(refused_at(edit("8\t9", ""), 99_000), None);
+}
+
+#[test]
+fn many_places_on_one_long_line_are_fitted_in_linear_time() {
+    let text = "x  y ".repeat(200_000);
+    let attempt = apply(&text, &[all("x y", "z\n")], 1.0).unwrap();
+    assert_eq!(attempt.text.unwrap().len(), 3 * 200_000);
+}
+
+#[test]
 fn no_edits_change_nothing() {
     check("a", &[], "a", &[]);
     check_refused("", &[edit("a", "b")], 0.0, "matches nothing");
