@@ -147,8 +147,8 @@ impl Attempt {
 /// # Errors
 ///
 /// `InvalidArgument` for an empty `old` or a threshold outside of 0 to 1; `LimitExceeded` for
-/// too many edits or matches, too large a text, or too much work. An edit that matches nothing is no error but
-/// an [`Attempt`] without a text.
+/// too many edits or matches, too large a text, or too much work. An edit that matches nothing
+/// is no error but an [`Attempt`] without a text.
 pub fn apply(text: &str, edits: &[Edit], fuzzy_threshold: f64) -> Result<Attempt> {
     check(text, edits, fuzzy_threshold)?;
     apply_within(Work::up_to(WORK_MAX), text, edits, fuzzy_threshold)
