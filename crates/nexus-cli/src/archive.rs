@@ -18,7 +18,7 @@
 //! sides detect a repeated name, or an entry outside its directory, without remembering
 //! names; nothing here grows with the archive.
 
-use nexus_kernel::{Error, Timestamp};
+use nexus_client::{Error, Timestamp};
 
 mod header;
 mod order;
@@ -26,6 +26,7 @@ mod pax;
 mod reader;
 mod writer;
 
+pub(crate) use order::check_path;
 pub use reader::{Reader, verify};
 pub use writer::Writer;
 

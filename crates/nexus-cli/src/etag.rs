@@ -1,6 +1,6 @@
 //! Content hashes as a node writes them: `b3-<hex>` or `sha256-<hex>`.
 
-use nexus_kernel::{Error, Result};
+use nexus_client::{Error, Result};
 use sha2::Digest as _;
 
 /// Hashes content with the same hash as a given etag, so that the two can be compared.

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use nexus_kernel::{Error, Kind};
+use nexus_client::{Error, Kind};
 
 /// The error for a failed read or write outside of the node. A closed pipe keeps its cause,
 /// so that [`is_broken_pipe`] finds it.
@@ -24,7 +24,7 @@ pub(crate) fn io_error(what: &'static str, error: &std::io::Error) -> Error {
 }
 
 /// Whether the error means that whoever read our output has had enough.
-pub fn is_broken_pipe(error: &Error) -> bool {
+pub(crate) fn is_broken_pipe(error: &Error) -> bool {
     let source = std::error::Error::source(error);
     let io = source.and_then(|source| source.downcast_ref::<std::io::Error>());
     io.is_some_and(|io| io.kind() == ErrorKind::BrokenPipe)

@@ -154,6 +154,7 @@ pub(crate) fn edited(wire: v1::EditResponse) -> Result<Edited> {
         matches: wire.matches.into_iter().map(edit_match).collect(),
         stat: required_stat(wire.stat)?,
         revision: wire.revision.map(Revision),
+        problem: wire.problem,
     })
 }
 
@@ -181,6 +182,7 @@ pub(crate) fn grep_match(wire: v1::GrepMatch) -> Result<GrepMatch> {
         column: wire.column,
         before: wire.before,
         after: wire.after,
+        truncated: wire.truncated,
     })
 }
 

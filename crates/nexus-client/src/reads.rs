@@ -186,9 +186,10 @@ impl Client {
     /// # Errors
     ///
     /// `NotFound` if nothing is there.
-    pub async fn tags(&self, path: &str) -> Result<Vec<String>> {
+    pub async fn tags(&self, path: &str, at: At) -> Result<Vec<String>> {
         let request = v1::TagsRequest {
             path: path.to_owned(),
+            at: at.into_wire(),
         };
         let answer = self.files().tags(request).await.map_err(from_status)?;
         Ok(answer.into_inner().tags)

@@ -1,6 +1,6 @@
 //! An entry as tar blocks.
 
-use nexus_kernel::{Error, Result, Timestamp};
+use nexus_client::{Error, Result, Timestamp};
 use tar::{EntryType, Header};
 
 use super::pax::{self, Records};

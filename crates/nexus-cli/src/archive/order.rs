@@ -1,6 +1,6 @@
 //! Which path may follow which.
 
-use nexus_kernel::{Error, Result};
+use nexus_client::{Error, Result};
 
 const PATH_BYTES_MAX: usize = 4096;
 const NAME_BYTES_MAX: usize = 255;
@@ -80,10 +80,10 @@ pub(super) fn precedes(a: &str, b: &str) -> bool {
 }
 
 /// Refuses any path that could mean something outside of the tree.
-pub(super) fn check_path(path: &str) -> Result<()> {
+pub(crate) fn check_path(path: &str) -> Result<()> {
     if path.len() > PATH_BYTES_MAX || path.split('/').count() > DEPTH_MAX {
         return Err(refused(
-            "a path in the archive is longer or deeper than a node allows",
+            "a path in the archive is longer or deeper than allowed",
             path,
         ));
     }

@@ -1,6 +1,6 @@
 //! PAX records: `<length> <key>=<value>\n`, the length counting the whole record.
 
-use nexus_kernel::{Error, Result, Timestamp};
+use nexus_client::{Error, Result, Timestamp};
 
 use super::damaged;
 

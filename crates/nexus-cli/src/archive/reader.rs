@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read};
 
-use nexus_kernel::{Error, Result};
+use nexus_client::{Error, Result};
 use tar::{EntryType, Header};
 
 use super::order::Order;

@@ -1,4 +1,4 @@
-use nexus_kernel::{Kind, Result, Timestamp};
+use nexus_client::{Kind, Result, Timestamp};
 use proptest::prelude::*;
 
 use super::order::Order;

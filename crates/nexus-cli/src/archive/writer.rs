@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use nexus_kernel::{Error, Result};
+use nexus_client::{Error, Result};
 use tar::EntryType;
 
 use super::order::Order;

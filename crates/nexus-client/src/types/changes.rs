@@ -191,6 +191,8 @@ pub struct Edited {
     pub stat: Stat,
     /// The commit; none if nothing was changed.
     pub revision: Option<Revision>,
+    /// Why the edits were not applied, and what to do about it.
+    pub problem: Option<String>,
 }
 
 /// Where an edit found its passage.

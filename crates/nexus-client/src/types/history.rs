@@ -45,9 +45,9 @@ pub struct LogQuery {
     pub session: Option<String>,
     /// Only of this request.
     pub request_id: Option<String>,
-    /// The first revision.
+    /// After this revision.
     pub since: Option<Revision>,
-    /// The last revision.
+    /// Up to and with this revision.
     pub until: Option<Revision>,
     /// Newest first.
     pub newest_first: bool,
@@ -148,6 +148,5 @@ change_kinds! {
     SymlinkCreate = "symlink_create": "A symbolic link was made.",
     MetadataChange = "metadata_change": "Custom metadata or tags changed.",
     AttributeChange = "attribute_change": "Permission bits, owner, times or size changed.",
-    FileCopy = "file_copy": "A file was copied.",
-    DirCopy = "dir_copy": "A tree was copied.",
+    FileCopy = "file_copy": "A file was copied, by itself or with its directory.",
 }

@@ -11,7 +11,7 @@ pub struct GlobQuery {
     pub path: String,
     /// Which state.
     pub at: At,
-    /// Leave out what `.gitignore` files name.
+    /// Leave out hidden names and what `.gitignore` and `.ignore` files say.
     pub ignore: bool,
 }
 
@@ -38,9 +38,9 @@ pub struct GrepQuery {
     pub after: u32,
     /// Most matches of one file.
     pub max_per_file: Option<u64>,
-    /// Leave out what `.gitignore` files name.
+    /// Leave out hidden names and what `.gitignore` and `.ignore` files say.
     pub ignore: bool,
-    /// Skip larger files; the node's default if not given.
+    /// Skip larger files.
     pub file_bytes_max: Option<u64>,
     /// Stop after this many matches.
     pub max_results: Option<u64>,
@@ -63,4 +63,6 @@ pub struct GrepMatch {
     pub before: Vec<String>,
     /// Lines after it.
     pub after: Vec<String>,
+    /// Whether one of these texts was too long and has been cut.
+    pub truncated: bool,
 }

@@ -1,0 +1,17 @@
+//! The commands, one file for each group.
+
+pub(crate) mod archive;
+pub(crate) mod care;
+pub(crate) mod completions;
+pub(crate) mod copy;
+pub(crate) mod edit;
+pub(crate) mod grep;
+pub(crate) mod history;
+pub(crate) mod keys;
+pub(crate) mod list;
+pub(crate) mod log;
+pub(crate) mod metadata;
+pub(crate) mod names;
+pub(crate) mod read;
+pub(crate) mod search;
+pub(crate) mod write;

@@ -1,0 +1,207 @@
+//! The shapes of `--json`. Names and values are those of the REST interface: times RFC 3339,
+//! revisions numbers, permission bits octal, kinds `snake_case`; what is not there is left out.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use nexus_client::{
+    Change, Changed, DirEntry, Duplicates, EditMatch, Edited, GrepMatch, Identity, Key, Record,
+    Stat, Timestamp, Usage, Version,
+};
+use serde_json::{Map, Value, json};
+
+use crate::format::rfc3339;
+
+fn time(time: Timestamp) -> Value {
+    rfc3339(time).into()
+}
+
+/// An object without its nulls.
+fn present(value: Value) -> Value {
+    match value {
+        Value::Object(map) => map
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .collect(),
+        other => other,
+    }
+}
+
+/// The attributes of a path that was asked for.
+pub(crate) fn stat(path: &str, stat: &Stat) -> Value {
+    let mut value = attributes(stat);
+    value["path"] = path.into();
+    value
+}
+
+fn attributes(stat: &Stat) -> Value {
+    present(json!({
+        "ino": stat.ino,
+        "kind": stat.kind.as_str(),
+        "size": stat.size,
+        "etag": stat.etag,
+        "version": stat.version,
+        "revision": stat.revision.0,
+        "mode": format!("{:04o}", stat.mode),
+        "uid": stat.uid,
+        "gid": stat.gid,
+        "owner": stat.owner,
+        "links": stat.links,
+        "created": time(stat.created),
+        "modified": time(stat.modified),
+        "changed": time(stat.changed),
+        "target": stat.target,
+    }))
+}
+
+pub(crate) fn entry(entry: &DirEntry) -> Value {
+    present(json!({
+        "path": entry.path,
+        "ino": entry.ino,
+        "kind": entry.kind.as_str(),
+        "stat": entry.stat.as_ref().map(attributes),
+    }))
+}
+
+pub(crate) fn changed(changed: &Changed) -> Value {
+    present(json!({
+        "revision": changed.revision.0,
+        "stat": changed.stat.as_ref().map(attributes),
+    }))
+}
+
+pub(crate) fn usage(path: &str, usage: &Usage) -> Value {
+    json!({
+        "path": path,
+        "files": usage.files,
+        "directories": usage.directories,
+        "symlinks": usage.symlinks,
+        "bytes": usage.bytes,
+    })
+}
+
+pub(crate) fn grep_match(found: &GrepMatch) -> Value {
+    json!({
+        "path": found.path,
+        "line": found.line,
+        "column": found.column,
+        "content": found.content,
+        "matched": found.matched,
+        "before": found.before,
+        "after": found.after,
+        "truncated": found.truncated,
+    })
+}
+
+pub(crate) fn duplicates(set: &Duplicates) -> Value {
+    json!({"etag": set.etag, "size": set.size, "paths": set.paths})
+}
+
+pub(crate) fn version(version: &Version) -> Value {
+    json!({
+        "version": version.version,
+        "etag": version.etag,
+        "size": version.size,
+        "revision": version.revision.0,
+        "created": time(version.created),
+        "author": version.author,
+        "current": version.current,
+    })
+}
+
+pub(crate) fn record(record: &Record) -> Value {
+    present(json!({
+        "revision": record.revision.0,
+        "time": time(record.time),
+        "actor": record.actor,
+        "on_behalf_of": record.on_behalf_of,
+        "key_id": record.key_id,
+        "session": record.session,
+        "request_id": record.request_id,
+        "changes": record.changes.iter().map(change).collect::<Vec<_>>(),
+    }))
+}
+
+fn change(change: &Change) -> Value {
+    present(json!({
+        "kind": change.kind.as_str(),
+        "path": change.path,
+        "old_path": change.old_path,
+        "ino": change.ino,
+        "file_kind": change.file_kind.as_str(),
+        "version": change.version,
+        "etag": change.etag,
+        "size": change.size,
+    }))
+}
+
+pub(crate) fn edited(edited: &Edited) -> Value {
+    present(json!({
+        "applied": edited.applied,
+        "diff": edited.diff,
+        "matches": edited.matches.iter().map(edit_match).collect::<Vec<_>>(),
+        "revision": edited.revision.map(|revision| revision.0),
+        "problem": edited.problem,
+        "stat": attributes(&edited.stat),
+    }))
+}
+
+fn edit_match(found: &EditMatch) -> Value {
+    present(json!({
+        "edit_index": found.edit_index,
+        "strategy": found.strategy,
+        "similarity": found.similarity,
+        "line_start": found.line_start,
+        "line_end": found.line_end,
+        "original_text": found.original_text,
+        "applied": found.applied,
+        "match_count": found.match_count,
+        "lines": found.lines,
+        "problem": found.problem,
+    }))
+}
+
+/// Bytes: text where they are, else `{"base64": …}`.
+fn bytes(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => json!({"base64": STANDARD.encode(bytes)}),
+    }
+}
+
+pub(crate) fn metadata(values: &[(String, bytes::Bytes)]) -> Value {
+    values
+        .iter()
+        .map(|(key, value)| (key.clone(), bytes(value)))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+pub(crate) fn piece(path: &str, data: &[u8]) -> Value {
+    json!({"path": path, "data": bytes(data)})
+}
+
+pub(crate) fn key(key: &Key) -> Value {
+    present(json!({
+        "key_id": key.key_id,
+        "name": key.name,
+        "kind": key.kind.as_str(),
+        "id": key.id,
+        "zone": key.zone,
+        "rights": key.rights.as_str(),
+        "prefix": key.prefix,
+        "created": time(key.created),
+        "expires": key.expires.map(time),
+        "revoked": key.revoked.map(time),
+    }))
+}
+
+pub(crate) fn identity(identity: &Identity) -> Value {
+    present(json!({
+        "kind": identity.kind.as_str(),
+        "id": identity.id,
+        "key_id": identity.key_id,
+        "zone": identity.zone,
+        "rights": identity.rights.as_str(),
+        "prefix": identity.prefix,
+    }))
+}
