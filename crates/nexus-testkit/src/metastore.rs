@@ -16,7 +16,7 @@ pub use faulty::{Faults, FaultyMetastore};
 ///
 /// The expression makes a fresh, empty `Arc<impl Metastore>`; it is evaluated once for
 /// each test. Drivers invoke the macro in their `tests.rs`, wrappers over a store that
-/// passes it.
+/// passes it. The invoking crate needs `nexus-kernel` and `tokio`.
 #[macro_export]
 macro_rules! metastore_contract {
     ($make:expr) => {

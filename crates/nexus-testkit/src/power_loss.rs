@@ -1,5 +1,8 @@
 //! A disk that loses what was not synced.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::sync::Arc;
 

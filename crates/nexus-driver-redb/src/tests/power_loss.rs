@@ -148,13 +148,10 @@ impl Machine {
             let replayed = now(self.model.commit(txn.clone()));
             assert!(matches!(replayed, Ok(Commit::Applied(_))));
         }
-        let (have, want) = (running.rows(), rows(&self.model));
-        if have != want {
-            return Err(format!(
-                "at revision {found} the rows are {have:?}, not {want:?}"
-            ));
+        match first_difference(&running.rows(), &rows(&self.model)) {
+            Some(key) => Err(format!("at revision {found} the row {key:?} is wrong")),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn commit_a_group(&mut self, running: &mut Running) -> Result<(), Violation> {
@@ -178,7 +175,7 @@ impl Machine {
             let have = answer.try_recv().map_err(|_| "a caller got no answer")?;
             let (have, want) = (have.map_err(|e| e.kind()), want.map_err(|e| e.kind()));
             if have != want {
-                return Err(format!("answered {have:?}, not {want:?} to {txn:?}"));
+                return Err(format!("answered {have:?}, not {want:?}"));
             }
             if let (Ok(Commit::Applied(revision)), Durability::Sync) = (have, txn.durability) {
                 self.promised = self.promised.max(revision);
@@ -329,6 +326,13 @@ fn rows(model: &MemoryMetastore) -> Vec<Entry> {
     };
     let page = model.scan(Scan::forward(all, 10_000), Freshness::Linearizable);
     now(page).unwrap().entries
+}
+
+fn first_difference(have: &[Entry], want: &[Entry]) -> Option<Bytes> {
+    let pairs = have.iter().zip(want);
+    let prefix = pairs.take_while(|(have, want)| have == want).count();
+    let next = have.get(prefix).or(want.get(prefix));
+    next.map(|row| row.key.clone())
 }
 
 fn config() -> RedbConfig {
