@@ -1,0 +1,93 @@
+//! What the doors open onto.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use nexus_fs::{Session, Zone};
+use nexus_service_api::{Clock, Context, Entropy, KeyService};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::{Gauges, Metrics};
+
+/// What the doors open onto, supplied by the node.
+#[derive(Clone)]
+pub struct App {
+    /// The files.
+    pub zone: Zone,
+    /// The zone's name; a key of another zone is refused.
+    pub zone_id: String,
+    /// Who may come in.
+    pub keys: Arc<dyn KeyService>,
+    /// Tells the time that deadlines are counted from.
+    pub clock: Arc<dyn Clock>,
+    /// Makes request ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// Figures of the stores, for `/metrics`.
+    pub gauges: Arc<dyn Gauges>,
+    /// What a request may ask for.
+    pub limits: Limits,
+    /// Cancelled when the node stops: streams without an end of their own end then.
+    pub closing: CancellationToken,
+}
+
+/// What a request may ask for. File content is streamed and has only the filesystem's limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest JSON body, and largest gRPC message.
+    pub message_bytes_max: usize,
+    /// Most entries in an answer that cannot be paged: a JSON-RPC listing, glob or grep.
+    pub unpaged_entries_max: usize,
+    /// Most bytes of content in one JSON-RPC answer.
+    pub unpaged_bytes_max: usize,
+    /// Most connections at a time; more wait to be accepted.
+    pub connections_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 64 << 20,
+            unpaged_entries_max: 100_000,
+            unpaged_bytes_max: 64 << 20,
+            connections_max: 10_000,
+        }
+    }
+}
+
+/// The [`App`] and what the doors keep for themselves; shared by all handlers.
+#[derive(Clone)]
+pub(crate) struct Shared(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) app: App,
+    pub(crate) metrics: Metrics,
+}
+
+impl Shared {
+    pub(crate) fn new(app: App) -> Self {
+        let metrics = Metrics::new(app.zone.clone(), Arc::clone(&app.gauges));
+        Self(Arc::new(Inner { app, metrics }))
+    }
+
+    /// The files as `context`'s principal sees them.
+    pub(crate) fn files(&self, context: Context) -> Session {
+        self.app.zone.session(context)
+    }
+}
+
+impl Deref for Shared {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("zone_id", &self.app.zone_id)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,66 @@
+//! Which door a request came through, and how a refusal looks there.
+
+use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use nexus_kernel::{Error, Kind};
+
+use crate::{grpc, rest};
+
+/// Carries the kind of an error in the answer of every door, for clients that do not look
+/// further and for the metrics.
+pub(crate) const ERROR_HEADER: &str = "x-nexus-error";
+
+/// A protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Door {
+    Grpc,
+    Rest,
+    JsonRpc,
+    /// Health, readiness, metrics.
+    Plain,
+}
+
+impl Door {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::Rest => "rest",
+            Self::JsonRpc => "jsonrpc",
+            Self::Plain => "plain",
+        }
+    }
+
+    /// The door a path leads to.
+    pub(crate) fn of(path: &str) -> Self {
+        if path.starts_with("/nexus.v1.") {
+            Self::Grpc
+        } else if path.starts_with("/api/nfs/") {
+            Self::JsonRpc
+        } else if path.starts_with("/api/") {
+            Self::Rest
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// Answers a request that is refused before it reaches its handler.
+    pub(crate) fn refuse(self, error: Error) -> Response {
+        match self {
+            Self::Grpc => grpc::status(error).into_http(),
+            Self::Rest | Self::JsonRpc | Self::Plain => rest::Problem(error).into_response(),
+        }
+    }
+}
+
+/// The value of [`ERROR_HEADER`].
+pub(crate) fn error_header(kind: Kind) -> HeaderValue {
+    HeaderValue::from_static(kind.as_str())
+}
+
+/// Logs an error on its way out. Its source stays in the log: it is inside detail.
+pub(crate) fn log(error: &Error) {
+    match error.kind() {
+        Kind::Corrupt | Kind::Unavailable => tracing::error!(?error, "request failed"),
+        _ => tracing::debug!(?error, "request refused"),
+    }
+}

@@ -1,0 +1,129 @@
+//! What handlers take out of a request, refusing what they cannot read with a typed error.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{Uri, header};
+use nexus_fs::Session;
+use nexus_kernel::{Error, Kind, Result};
+use nexus_service_api::Context;
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+use crate::app::Shared;
+
+/// The prefix of addresses that are files.
+const FILES: &str = "/api/v2/files";
+
+/// The caller, as [`require_key`](crate::auth::require_key) found out.
+pub(crate) struct Caller(pub(crate) Context);
+
+impl FromRequestParts<Shared> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        let context = parts.extensions.get::<Context>().cloned();
+        Ok(Self(
+            context.ok_or_else(|| Error::unauthenticated("send a key"))?,
+        ))
+    }
+}
+
+/// The files as the caller sees them.
+pub(crate) struct Files(pub(crate) Session);
+
+impl FromRequestParts<Shared> for Files {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        let Caller(context) = Caller::from_request_parts(parts, shared).await?;
+        Ok(Self(shared.files(context)))
+    }
+}
+
+/// The file that the address names.
+pub(crate) struct FilePath(pub(crate) String);
+
+impl FromRequestParts<Shared> for FilePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        Ok(Self(file_path(&parts.uri)?))
+    }
+}
+
+pub(crate) fn file_path(uri: &Uri) -> Result<String> {
+    let encoded = uri.path().strip_prefix(FILES).unwrap_or_default();
+    let decoded = percent_decode_str(encoded).decode_utf8();
+    decoded.map(Into::into).map_err(|_| {
+        Error::invalid("a path is UTF-8; percent-encode the bytes of that").with("path", encoded)
+    })
+}
+
+/// The parameters after the question mark.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Shared> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        Ok(Self(query(&parts.uri)?))
+    }
+}
+
+pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T> {
+    let text = uri.query().unwrap_or_default();
+    // The decoder below would replace what is not UTF-8, and so read another name.
+    if percent_decode_str(text).decode_utf8().is_err() {
+        return Err(Error::invalid(
+            "parameters are UTF-8; percent-encode the bytes of that",
+        ));
+    }
+    match axum::extract::Query::try_from_uri(uri) {
+        Ok(axum::extract::Query(query)) => Ok(query),
+        Err(rejection) => Err(Error::invalid(rejection.body_text())),
+    }
+}
+
+/// A JSON body, both ways.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<Shared> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
+        let bytes = whole_body(request, shared).await?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            Problem(Error::invalid("the body is not the JSON this takes").with("problem", error))
+        })
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// A body held in memory as a whole, within the limit for that.
+pub(crate) async fn whole_body(request: Request, shared: &Shared) -> Result<Bytes> {
+    let limit = shared.app.limits.message_bytes_max;
+    let too_large = || {
+        Error::limit("the body is too large for one message; send less, or stream a file's content")
+            .with("bytes_max", limit)
+    };
+    let declared = request.headers().get(header::CONTENT_LENGTH);
+    let declared = declared.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|bytes| bytes > limit) {
+        return Err(too_large());
+    }
+    Bytes::from_request(request, shared)
+        .await
+        .map_err(|rejection| match rejection.status() {
+            http::StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+            _ => Error::new(Kind::InvalidArgument, "the body broke off; send it again"),
+        })
+}

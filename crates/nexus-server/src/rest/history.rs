@@ -1,0 +1,379 @@
+//! What was: versions, the log, and changes as they happen.
+
+use std::convert::Infallible;
+
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+use http::HeaderMap;
+use http::header::ACCEPT;
+use nexus_fs::{LogQuery, VersionAt, WatchQuery};
+use nexus_kernel::{Error, Result, Revision};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::extract::{Files, Json, Query};
+use super::model::{Changed, Durability, Time};
+use super::ndjson::ndjson_at_once;
+use super::problem::{self, Answer};
+use crate::app::Shared;
+use crate::paging::page_limit;
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct VersionsQuery {
+    path: String,
+    /// Most versions; 1,000 unless given.
+    limit: Option<usize>,
+    /// Only versions before this one: the last of the page before.
+    before: Option<u64>,
+}
+
+/// A past or present content of a file.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Version {
+    /// From 1.
+    version: u64,
+    etag: String,
+    size: u64,
+    /// The commit that made it.
+    revision: u64,
+    created: Time,
+    /// As `kind:id`.
+    author: String,
+    /// Whether it is today's.
+    current: bool,
+}
+
+impl From<nexus_fs::Version> for Version {
+    fn from(version: nexus_fs::Version) -> Self {
+        Self {
+            version: version.version,
+            etag: version.etag.to_string(),
+            size: version.size,
+            revision: version.revision.0,
+            created: Time(version.created),
+            author: version.author,
+            current: version.current,
+        }
+    }
+}
+
+/// The contents a file has had, newest first.
+#[utoipa::path(
+    get, path = "/api/v2/versions", tag = "history", params(VersionsQuery),
+    responses((status = 200, body = Vec<Version>), (status = "default", body = problem::Body)),
+)]
+pub(super) async fn versions(
+    Files(files): Files,
+    Query(query): Query<VersionsQuery>,
+) -> Answer<Json<Vec<Version>>> {
+    let versions = files
+        .versions(&query.path, page_limit(query.limit)?, query.before)
+        .await?;
+    Ok(Json(versions.into_iter().map(Version::from).collect()))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DiffQuery {
+    path: String,
+    /// A version as `v3`, or what `at` of a read takes.
+    from: String,
+    /// The same; the newest content unless given.
+    to: Option<String>,
+}
+
+/// What changed between two contents of a file.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Diff {
+    /// A unified diff; empty if the two are equal.
+    diff: String,
+}
+
+/// What changed between two contents of a file.
+#[utoipa::path(
+    get, path = "/api/v2/diff", tag = "history", params(DiffQuery),
+    responses((status = 200, body = Diff), (status = "default", body = problem::Body)),
+)]
+pub(super) async fn diff(
+    Files(files): Files,
+    Query(query): Query<DiffQuery>,
+) -> Answer<Json<Diff>> {
+    let from = version_at(&query.from)?;
+    let to = version_at(query.to.as_deref().unwrap_or("latest"))?;
+    Ok(Json(Diff {
+        diff: files.diff(&query.path, from, to).await?,
+    }))
+}
+
+fn version_at(text: &str) -> Result<VersionAt> {
+    match text.strip_prefix('v') {
+        Some(digits) => digits.parse().map(VersionAt::Version).map_err(|_| {
+            Error::invalid("a version is written v and its number, like v3").with("version", text)
+        }),
+        None => text.parse().map(VersionAt::At),
+    }
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rollback {
+    path: String,
+    version: u64,
+    #[serde(default)]
+    durability: Durability,
+}
+
+/// Make an earlier content the newest version.
+#[utoipa::path(
+    post, path = "/api/v2/rollback", tag = "history", request_body = Rollback,
+    responses((status = 200, body = Changed), (status = "default", body = problem::Body)),
+)]
+pub(super) async fn rollback(
+    Files(files): Files,
+    Json(body): Json<Rollback>,
+) -> Answer<Json<Changed>> {
+    let durability = body.durability.into();
+    Ok(Json(
+        files
+            .rollback(&body.path, body.version, durability)
+            .await?
+            .into(),
+    ))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LogParams {
+    path_prefix: Option<String>,
+    /// As `kind:id`.
+    actor: Option<String>,
+    /// `file_write`, `file_delete` and so on.
+    kind: Option<String>,
+    session: Option<String>,
+    request_id: Option<String>,
+    /// After this revision.
+    since: Option<u64>,
+    /// Up to and with this revision.
+    until: Option<u64>,
+    #[serde(default)]
+    newest_first: bool,
+    /// Most commits; 1,000 unless given.
+    limit: Option<usize>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// One commit: who did what, when.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Record {
+    revision: u64,
+    time: Time,
+    /// As `kind:id`.
+    actor: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<String>,
+    /// The public id of the key it came with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    changes: Vec<Change>,
+}
+
+/// One thing that a commit did.
+#[derive(Serialize, ToSchema)]
+struct Change {
+    /// `file_write`, `file_delete` and so on.
+    kind: &'static str,
+    path: String,
+    /// Of a rename or copy: where it came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_path: Option<String>,
+    ino: u64,
+    /// `file`, `directory` or `symlink`.
+    file_kind: &'static str,
+    version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    size: u64,
+}
+
+impl From<nexus_fs::Record> for Record {
+    fn from(record: nexus_fs::Record) -> Self {
+        Self {
+            revision: record.revision.0,
+            time: Time(record.time),
+            actor: record.actor,
+            on_behalf_of: record.on_behalf_of,
+            key_id: record.key_id,
+            session: record.session,
+            request_id: record.request_id,
+            changes: record.changes.into_iter().map(Change::from).collect(),
+        }
+    }
+}
+
+impl From<nexus_fs::Change> for Change {
+    fn from(change: nexus_fs::Change) -> Self {
+        Self {
+            kind: change.kind.as_str(),
+            path: change.path,
+            old_path: change.old_path,
+            ino: change.ino.0,
+            file_kind: change.file_kind.as_str(),
+            version: change.version,
+            etag: change.etag.map(|etag| etag.to_string()),
+            size: change.size,
+        }
+    }
+}
+
+/// A page of commits.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LogPage {
+    records: Vec<Record>,
+    /// Give this as `cursor` for the next page; none after the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// The zone's commits, filtered.
+#[utoipa::path(
+    get, path = "/api/v2/log", tag = "history", params(LogParams),
+    responses((status = 200, body = LogPage), (status = "default", body = problem::Body)),
+)]
+pub(super) async fn log(
+    Files(files): Files,
+    Query(query): Query<LogParams>,
+) -> Answer<Json<LogPage>> {
+    let page = files.log(query.try_into()?).await?;
+    let records = page.records.into_iter().map(Record::from).collect();
+    Ok(Json(LogPage {
+        records,
+        next: page.next,
+    }))
+}
+
+impl TryFrom<LogParams> for LogQuery {
+    type Error = Error;
+
+    fn try_from(query: LogParams) -> Result<Self> {
+        Ok(Self {
+            path_prefix: query.path_prefix,
+            actor: query.actor,
+            kind: query.kind.as_deref().map(str::parse).transpose()?,
+            session: query.session,
+            request_id: query.request_id,
+            since: query.since.map(Revision),
+            until: query.until.map(Revision),
+            newest_first: query.newest_first,
+            limit: page_limit(query.limit)?,
+            cursor: query.cursor,
+        })
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WatchParams {
+    /// An absolute glob; everything unless given.
+    pattern: Option<String>,
+    /// Begin after this revision; from now unless given.
+    after: Option<u64>,
+}
+
+/// The zone's commits as they happen, without a gap.
+///
+/// Answers one JSON object a line, or server-sent events to those who accept
+/// `text/event-stream`; an event's id is its revision, so that a browser that comes back goes
+/// on where it was.
+#[utoipa::path(
+    get, path = "/api/v2/watch", tag = "history", params(WatchParams),
+    responses(
+        (status = 200, body = Record, content_type = "application/x-ndjson"),
+        (status = "default", body = problem::Body),
+    ),
+)]
+pub(super) async fn watch(
+    Files(files): Files,
+    State(shared): State<Shared>,
+    Query(query): Query<WatchParams>,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let last_seen = headers
+        .get("last-event-id")
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    let after = last_seen.or(query.after).map(Revision);
+    let records = files
+        .watch(WatchQuery {
+            pattern: query.pattern,
+            after,
+        })
+        .take_until(shared.app.closing.clone().cancelled_owned());
+    if !accepts_events(&headers) {
+        return Ok(ndjson_at_once(
+            records.map(|record| record.map(Record::from)),
+        ));
+    }
+    Ok(Sse::new(records.map(event))
+        .keep_alive(KeepAlive::default())
+        .into_response())
+}
+
+fn accepts_events(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/event-stream"))
+}
+
+fn event(record: Result<nexus_fs::Record>) -> Result<Event, Infallible> {
+    let event = match record {
+        Ok(record) => {
+            let event = Event::default().id(record.revision.to_string());
+            event.json_data(Record::from(record))
+        }
+        Err(error) => {
+            crate::door::log(&error);
+            Event::default()
+                .event("error")
+                .json_data(problem::Body::of(&error))
+        }
+    };
+    Ok(event.expect("records and errors are plain data"))
+}
+
+/// A revision.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RevisionBody {
+    revision: u64,
+}
+
+/// The newest revision.
+#[utoipa::path(
+    get, path = "/api/v2/revision", tag = "history",
+    responses((status = 200, body = RevisionBody), (status = "default", body = problem::Body)),
+)]
+pub(super) async fn revision(Files(files): Files) -> Answer<Json<RevisionBody>> {
+    Ok(Json(RevisionBody {
+        revision: files.revision().await?.0,
+    }))
+}
+
+/// Make everything acknowledged so far durable.
+#[utoipa::path(
+    post, path = "/api/v2/sync", tag = "change",
+    responses((status = 200, body = RevisionBody), (status = "default", body = problem::Body)),
+)]
+pub(super) async fn sync(Files(files): Files) -> Answer<Json<RevisionBody>> {
+    Ok(Json(RevisionBody {
+        revision: files.sync().await?.0,
+    }))
+}

@@ -1,0 +1,79 @@
+use super::*;
+
+fn well_formed(body: &[u8]) -> Request<'_> {
+    match open(body, "read") {
+        Ok(request) => request,
+        Err((_, error)) => panic!("{error:?}"),
+    }
+}
+
+/// The error that this call to `read` gets, with the id it is echoed with.
+fn check(body: &[u8], code: i32, id: &str) {
+    let (echoed, error) = open(body, "read").err().expect("this call is refused");
+    let json = serde_json::to_value(&error).expect("an error is JSON");
+    assert_eq!(json["code"], code, "{json}");
+    assert_eq!(echoed, id);
+}
+
+#[test]
+fn a_call_is_read_with_its_id_as_it_came() {
+    for id in ["7", "\"a-b\"", "null", "-1", "1.50"] {
+        let body =
+            format!(r#"{{"jsonrpc":"2.0","method":"read","id":{id},"params":{{"path":"/a"}}}}"#);
+        let request = well_formed(body.as_bytes());
+        assert_eq!(request.id, id);
+        assert_eq!(request.params, r#"{"path":"/a"}"#);
+    }
+}
+
+#[test]
+fn parameters_may_be_absent_or_null() {
+    for body in [
+        &br#"{"jsonrpc":"2.0","method":"read","id":1}"#[..],
+        br#"{"jsonrpc":"2.0","method":"read","id":1,"params":null}"#,
+    ] {
+        assert_eq!(well_formed(body).params, "{}");
+    }
+}
+
+#[test]
+fn what_is_not_json_is_a_parse_error() {
+    check(b"", -32700, "null");
+    check(b"{\"jsonrpc\":\"2.0\",", -32700, "null");
+    check(
+        b"{\"jsonrpc\":\"2.0\",\"method\":\"re\xffad\"}",
+        -32700,
+        "null",
+    );
+    check("[".repeat(100_000).as_bytes(), -32600, "null");
+}
+
+#[test]
+fn what_is_no_call_is_an_invalid_request() {
+    check(b"[]", -32600, "null");
+    check(b"7", -32600, "null");
+    check(br#"{"jsonrpc":"1.0","method":"read","id":3}"#, -32600, "3");
+    check(br#"{"method":"read","id":3}"#, -32600, "3");
+    check(br#"{"jsonrpc":"2.0","id":3}"#, -32600, "3");
+    check(br#"{"jsonrpc":"2.0","id":3,"method":"write"}"#, -32600, "3");
+    check(br#"{"jsonrpc":"2.0","id":3,"method":7}"#, -32600, "null");
+    check(
+        br#"{"jsonrpc":"2.0","id":{"a":1},"method":"read"}"#,
+        -32600,
+        "null",
+    );
+}
+
+#[test]
+fn parameters_are_an_object() {
+    check(
+        br#"{"jsonrpc":"2.0","id":3,"method":"read","params":["/a"]}"#,
+        -32602,
+        "3",
+    );
+    check(
+        br#"{"jsonrpc":"2.0","id":3,"method":"read","params":"/a"}"#,
+        -32602,
+        "3",
+    );
+}

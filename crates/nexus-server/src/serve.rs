@@ -1,0 +1,97 @@
+//! Runs the doors on a listener.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::app::App;
+use crate::router::router;
+
+/// A client that has not sent its headers by then is slow on purpose.
+const HEADERS_WITHIN: Duration = Duration::from_secs(30);
+/// A silent HTTP/2 connection is asked this often whether it still lives.
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// Calls in flight on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 1_000;
+/// What an HTTP/2 client may send ahead: enough to keep a fast link busy.
+const WINDOW_BYTES: u32 = 4 << 20;
+/// When no connection can be accepted (too many open files), the pause before the next try.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `app` on `listener` until `shutdown` is ready; then accepts nothing more, ends
+/// endless streams, and returns when the requests in flight have their answers. Drop the
+/// future to cut those off too.
+///
+/// A connection that fails ends alone, and is logged.
+pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()>) {
+    let closing = app.closing.clone();
+    let permits = Arc::new(Semaphore::new(app.limits.connections_max));
+    let service = TowerToHyperService::new(router(app));
+    let builder = builder();
+    let connections = GracefulShutdown::new();
+    tokio::pin!(shutdown);
+    loop {
+        let accepted = async {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (
+                permit.expect("the semaphore is never closed"),
+                accept(&listener).await,
+            )
+        };
+        let (permit, stream) = tokio::select! {
+            accepted = accepted => accepted,
+            () = &mut shutdown => break,
+        };
+        let connection = builder.serve_connection(TokioIo::new(stream), service.clone());
+        let connection = connections.watch(connection.into_owned());
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error, "a connection failed");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    closing.cancel();
+    connections.shutdown().await;
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES);
+    builder
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "could not turn Nagle's algorithm off");
+                }
+                return stream;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
