@@ -1,0 +1,123 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use nexus_kernel::{Error, Result};
+use nexus_node::Sources;
+
+/// Runs a node: a durable, versioned filesystem behind HTTP and gRPC.
+///
+/// Without any setting it keeps its data in ./nexus-data and listens on 127.0.0.1:2026.
+/// Settings come from --config, then from NEXUS_* variables, then from the command line,
+/// each over the one before; `nexus-node config show` lists them all.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Cli {
+    /// What to do instead of running a node.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// Read settings from this TOML file.
+    #[arg(long, value_name = "FILE", env = "NEXUS_CONFIG", global = true)]
+    config: Option<PathBuf>,
+
+    /// The folder to keep data in.
+    #[arg(long, value_name = "FOLDER", global = true)]
+    data: Option<String>,
+
+    /// Address and port to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", global = true)]
+    listen: Option<String>,
+
+    /// Allow an address that other machines can reach.
+    #[arg(long, global = true)]
+    allow_remote: bool,
+
+    /// Least severity that is logged: off, error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL", global = true)]
+    log: Option<String>,
+
+    /// Any setting by name; may be given more than once.
+    #[arg(long, value_name = "NAME=VALUE", global = true)]
+    set: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Look at the configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Make one more admin key, when all are lost. The node must not run.
+    AdminKey,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every setting in effect, where it comes from and what it is for.
+    Show {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say whether a node could start with it.
+    Check,
+}
+
+impl Cli {
+    /// Where settings come from.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for a `--set` without an equals sign.
+    pub(crate) fn sources(&self) -> Result<Sources> {
+        Ok(Sources {
+            file: self.config.clone(),
+            environment: environment(),
+            flags: self.flags()?,
+        })
+    }
+
+    fn flags(&self) -> Result<Vec<(String, String, String)>> {
+        let given = [
+            ("data", "--data", self.data.clone()),
+            ("listen", "--listen", self.listen.clone()),
+            (
+                "allow_remote",
+                "--allow-remote",
+                self.allow_remote.then(|| "true".to_owned()),
+            ),
+            ("log.level", "--log", self.log.clone()),
+        ];
+        let given = given
+            .into_iter()
+            .filter_map(|(name, flag, value)| Some(Ok((name.to_owned(), value?, flag.to_owned()))));
+        let set = self.set.iter().map(|pair| {
+            let (name, value) = pair.split_once('=').ok_or_else(|| {
+                Error::invalid("--set takes a name, an equals sign and a value")
+                    .with("given", pair.escape_debug())
+            })?;
+            Ok((
+                name.trim().to_owned(),
+                value.trim().to_owned(),
+                "--set".to_owned(),
+            ))
+        });
+        given.chain(set).collect()
+    }
+}
+
+/// The `NEXUS_*` variables. A value that is not UTF-8 is no value of any setting; it is
+/// refused by whoever reads it.
+fn environment() -> Vec<(String, String)> {
+    let ours = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name
+            .into_string()
+            .ok()
+            .filter(|name| name.starts_with("NEXUS_"))?;
+        Some((name, value.to_string_lossy().into_owned()))
+    });
+    ours.collect()
+}

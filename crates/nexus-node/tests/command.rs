@@ -1,0 +1,199 @@
+//! The real binary: what it prints, what it refuses, how it ends.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+fn nexus_node(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nexus-node"));
+    command.env_clear().current_dir(folder);
+    command
+}
+
+/// Runs it to its end.
+fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = nexus_node(folder.path());
+    let output = command
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    assert_eq!(
+        folder.path().read_dir().unwrap().count(),
+        0,
+        "it left something behind"
+    );
+    output
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// It fails, and its complaint contains all of `words`.
+fn refused(arguments: &[&str], environment: &[(&str, &str)], words: &[&str]) {
+    let output = run(arguments, environment);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    let complaint = text(&output.stderr);
+    for word in words {
+        assert!(complaint.contains(word), "{word:?} is not in {complaint:?}");
+    }
+}
+
+/// A node that listens, and what it said on the way.
+fn start(folder: &Path, lines: usize) -> (Child, Vec<String>) {
+    let mut child = nexus_node(folder)
+        .args(["--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .take(lines);
+    let said = said.collect::<Result<_, _>>().unwrap();
+    (child, said)
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn the_first_start_says_where_it_listens_and_shows_the_key_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (child, said) = start(folder.path(), 10);
+    signal(&child, "-TERM");
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(
+        said[0].starts_with("listening on http://127.0.0.1:"),
+        "{said:?}"
+    );
+    let key = said[1].strip_prefix("admin key: ").unwrap();
+    assert!(key.starts_with("sk-"));
+    assert!(
+        said.iter()
+            .any(|line| line.contains("export NEXUS_API_KEY=sk-"))
+    );
+    // Standard error is no terminal here, so the log is JSON; the key is not in it.
+    let log = text(&output.stderr);
+    assert!(!log.contains(key.rsplit_once('-').unwrap().1));
+    assert!(log.lines().count() >= 2);
+    for line in log.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+
+    let (child, said) = start(folder.path(), 1);
+    signal(&child, "-INT");
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert_eq!(said.len(), 1);
+}
+
+#[test]
+fn a_second_node_on_the_same_data_names_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let (child, _) = start(folder.path(), 1);
+    let second = nexus_node(folder.path())
+        .args(["--listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let complaint = text(&second.stderr);
+    assert!(complaint.contains("in use by another node"), "{complaint}");
+    assert!(complaint.contains(&child.id().to_string()), "{complaint}");
+    signal(&child, "-TERM");
+    child.wait_with_output().unwrap();
+}
+
+#[test]
+fn a_lost_admin_key_can_be_replaced_while_the_node_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let (child, _) = start(folder.path(), 1);
+    let busy = nexus_node(folder.path()).arg("admin-key").output().unwrap();
+    assert_eq!(busy.status.code(), Some(1));
+    signal(&child, "-TERM");
+    child.wait_with_output().unwrap();
+    let made = nexus_node(folder.path()).arg("admin-key").output().unwrap();
+    assert!(made.status.success());
+    assert!(text(&made.stdout).starts_with("admin key: sk-"));
+}
+
+#[test]
+fn a_configuration_in_effect_can_be_looked_at() {
+    let shown = run(
+        &["config", "show", "--listen", "127.0.0.1:7"],
+        &[("NEXUS_DATA", "/b")],
+    );
+    assert!(shown.status.success());
+    let shown = text(&shown.stdout);
+    assert!(
+        shown.contains("from: --listen\nlisten = \"127.0.0.1:7\""),
+        "{shown}"
+    );
+    assert!(shown.contains("from: NEXUS_DATA\ndata = \"/b\""), "{shown}");
+    assert!(
+        shown.contains("from: default\nmetastore = \"redb:\""),
+        "{shown}"
+    );
+
+    let json = run(
+        &["config", "show", "--json", "--set", "log.level=debug"],
+        &[],
+    );
+    let rows: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let level = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["name"] == "log.level")
+        .unwrap();
+    assert_eq!(
+        (&level["value"], &level["source"]),
+        (&"debug".into(), &"--set".into())
+    );
+}
+
+#[test]
+fn a_configuration_is_checked_without_starting() {
+    assert!(run(&["config", "check"], &[]).status.success());
+    refused(
+        &["config", "check"],
+        &[("NEXUS_LISTEN", "here")],
+        &["listen", "here", "NEXUS_LISTEN"],
+    );
+    refused(
+        &["config", "check", "--set", "object_store=s3://b"],
+        &[],
+        &["no such driver yet"],
+    );
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_its_name() {
+    refused(
+        &["--config", "nowhere.toml"],
+        &[],
+        &["no such configuration file", "nowhere.toml"],
+    );
+    refused(&[], &[("NEXUS_CONFIG", "nowhere.toml")], &["nowhere.toml"]);
+    refused(
+        &[],
+        &[("NEXUS_LISTN", "x")],
+        &["no such setting", "NEXUS_LISTN"],
+    );
+    refused(&["--set", "listn=x"], &[], &["no such setting", "listn"]);
+    refused(&["--set", "listen"], &[], &["equals sign"]);
+    refused(&["--log", "loud"], &[], &["log.level", "loud", "--log"]);
+    refused(
+        &["--listen", "0.0.0.0:0"],
+        &[],
+        &["--allow-remote", "0.0.0.0:0"],
+    );
+}
