@@ -1,12 +1,14 @@
 //! The metadata cache: dentries (also of names that do not exist), inodes, and the times of
 //! directories. Bounded, sharded, and never stale.
 //!
-//! A hit is one lookup without a lock held across an await. A miss is filled under a rule
-//! that keeps out what a commit has just replaced: every shard carries the newest revision
-//! that touched it (its floor); whoever reads the store notes the floor first and may put
-//! the result in only if the floor has not moved since. Commits raise the floor and drop
-//! the entries they changed before they are acknowledged.
+//! A hit is one lookup without a lock held across an await. Two rules keep out what a
+//! commit replaces. While a commit is on its way, the entries it changes are not in the
+//! cache: they are dropped before it is sent ([`Changing`]) and come back when its outcome
+//! is known, so that no reader sees less than the store. And every shard carries the newest
+//! revision that touched it (its floor): whoever reads the store notes the floor first and
+//! may put the result in only if the floor has not moved since.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
@@ -65,15 +67,27 @@ impl Weighter<NameKey, CachedDentry> for ByBytes {
 
 /// Proof of when a read of the store began; see the module.
 pub(crate) struct Ticket {
-    shard: usize,
+    key: u64,
     floor: Revision,
+}
+
+/// What a commit that is on its way changes. Forgotten without an outcome, its entries stay
+/// out of the cache.
+#[derive(Debug, Default)]
+pub(crate) struct Changing(Vec<u64>);
+
+#[derive(Default)]
+struct Shard {
+    floor: Revision,
+    /// The hashes of entries that commits on their way change, and how many commits do.
+    changing: HashMap<u64, usize>,
 }
 
 pub(crate) struct MetaCache {
     dentries: Cache<NameKey, CachedDentry, ByBytes>,
     inodes: Cache<u64, Arc<CachedInode>, ByBytes>,
     times: Cache<u64, i64>,
-    floors: Box<[Mutex<Revision>]>,
+    shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
 }
 
@@ -86,7 +100,7 @@ impl MetaCache {
             dentries: Cache::with_weighter(entries(dentries), dentries, ByBytes),
             inodes: Cache::with_weighter(entries(inodes), inodes, ByBytes),
             times: Cache::new(entries(bytes / 4).max(64)),
-            floors: (0..SHARDS).map(|_| Mutex::new(Revision::ZERO)).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
         }
     }
@@ -104,11 +118,15 @@ impl MetaCache {
     }
 
     pub(crate) fn dentry_ticket(&self, parent: u64, name: &str) -> Ticket {
-        self.ticket(self.shard(&NameRef { parent, name }))
+        self.ticket(self.name_hash(parent, name))
     }
 
     pub(crate) fn inode_ticket(&self, ino: u64) -> Ticket {
-        self.ticket(self.shard(&ino))
+        self.ticket(self.inode_hash(ino))
+    }
+
+    pub(crate) fn time_ticket(&self, ino: u64) -> Ticket {
+        self.ticket(self.time_hash(ino))
     }
 
     pub(crate) fn fill_dentry(
@@ -118,15 +136,7 @@ impl MetaCache {
         name: &str,
         dentry: CachedDentry,
     ) {
-        self.fill(ticket, || {
-            self.dentries.insert(
-                NameKey {
-                    parent,
-                    name: name.into(),
-                },
-                dentry,
-            );
-        });
+        self.fill(ticket, || self.insert_dentry(parent, name, dentry));
     }
 
     pub(crate) fn fill_inode(&self, ticket: &Ticket, ino: u64, inode: &Arc<CachedInode>) {
@@ -137,83 +147,130 @@ impl MetaCache {
         self.fill(ticket, || self.times.insert(ino, time));
     }
 
+    /// Drops a dentry that a commit is about to change.
+    pub(crate) fn change_dentry(&self, changing: &mut Changing, parent: u64, name: &str) {
+        self.change(changing, self.name_hash(parent, name), || {
+            self.dentries.remove(&NameRef { parent, name });
+        });
+    }
+
+    /// Drops an inode that a commit is about to change.
+    pub(crate) fn change_inode(&self, changing: &mut Changing, ino: u64) {
+        self.change(changing, self.inode_hash(ino), || {
+            self.inodes.remove(&ino);
+        });
+    }
+
+    /// Drops the time of a directory that a commit is about to change.
+    pub(crate) fn change_time(&self, changing: &mut Changing, ino: u64) {
+        self.change(changing, self.time_hash(ino), || {
+            self.times.remove(&ino);
+        });
+    }
+
+    /// Ends what a commit began that did not apply and never will.
+    pub(crate) fn unchanged(&self, changing: Changing) {
+        for key in changing.0 {
+            self.shard(key).lock().settle(key);
+        }
+    }
+
     /// Takes in what a commit made of a dentry.
-    pub(crate) fn commit_dentry(
+    pub(crate) fn changed_dentry(
         &self,
         revision: Revision,
         parent: u64,
         name: &str,
         now: Option<DentryRecord>,
     ) {
-        let key = NameRef { parent, name };
-        self.supersede(self.shard(&key), revision, |newest| {
-            if newest {
-                let now = now.map(|record| (record, revision));
-                self.dentries.insert(
-                    NameKey {
-                        parent,
-                        name: name.into(),
-                    },
-                    now,
-                );
-            } else {
-                self.dentries.remove(&key);
-            }
+        self.changed(self.name_hash(parent, name), revision, || {
+            let now = now.map(|record| (record, revision));
+            self.insert_dentry(parent, name, now);
         });
     }
 
     /// Takes in what a commit made of an inode.
-    pub(crate) fn commit_inode(&self, revision: Revision, ino: u64, now: Option<InodeRecord>) {
-        self.supersede(self.shard(&ino), revision, |newest| match now {
-            Some(record) if newest => {
-                self.inodes
-                    .insert(ino, Arc::new(CachedInode { record, revision }));
-            }
-            _ => {
-                self.inodes.remove(&ino);
+    pub(crate) fn changed_inode(&self, revision: Revision, ino: u64, now: Option<InodeRecord>) {
+        self.changed(self.inode_hash(ino), revision, || {
+            if let Some(record) = now {
+                let inode = CachedInode { record, revision };
+                self.inodes.insert(ino, Arc::new(inode));
             }
         });
     }
 
-    /// Takes in that a directory's entries changed at `time`, which only grows.
-    pub(crate) fn commit_time(&self, revision: Revision, ino: u64, time: i64) {
-        self.supersede(self.shard(&ino), revision, |newest| {
-            match self.times.get(&ino) {
-                Some(known) if newest => self.times.insert(ino, known.max(time)),
-                _ => {
-                    self.times.remove(&ino);
-                }
-            };
-        });
+    /// Takes in that a commit changed the entries of a directory.
+    pub(crate) fn changed_time(&self, revision: Revision, ino: u64) {
+        // What it is now only the store knows: the largest of several.
+        self.changed(self.time_hash(ino), revision, || {});
     }
 
     pub(crate) fn len(&self) -> usize {
         self.dentries.len() + self.inodes.len()
     }
 
-    fn shard(&self, key: &impl Hash) -> usize {
-        usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).expect("below SHARDS")
+    fn insert_dentry(&self, parent: u64, name: &str, dentry: CachedDentry) {
+        let name = name.into();
+        self.dentries.insert(NameKey { parent, name }, dentry);
     }
 
-    fn ticket(&self, shard: usize) -> Ticket {
-        Ticket {
-            shard,
-            floor: *self.floors[shard].lock(),
-        }
+    fn name_hash(&self, parent: u64, name: &str) -> u64 {
+        self.hasher.hash_one(NameRef { parent, name })
+    }
+
+    fn inode_hash(&self, ino: u64) -> u64 {
+        self.hasher.hash_one((b'i', ino))
+    }
+
+    fn time_hash(&self, ino: u64) -> u64 {
+        self.hasher.hash_one((b't', ino))
+    }
+
+    fn shard(&self, key: u64) -> &Mutex<Shard> {
+        let shard = usize::try_from(key % SHARDS as u64).expect("below SHARDS");
+        &self.shards[shard]
+    }
+
+    fn ticket(&self, key: u64) -> Ticket {
+        let floor = self.shard(key).lock().floor;
+        Ticket { key, floor }
     }
 
     fn fill(&self, ticket: &Ticket, insert: impl FnOnce()) {
-        let floor = self.floors[ticket.shard].lock();
-        if *floor == ticket.floor {
+        let shard = self.shard(ticket.key).lock();
+        if shard.floor == ticket.floor && !shard.changing.contains_key(&ticket.key) {
             insert();
         }
     }
 
-    fn supersede(&self, shard: usize, revision: Revision, change: impl FnOnce(bool)) {
-        let mut floor = self.floors[shard].lock();
-        // An older commit's value must not overwrite a newer one that came in first.
-        let newest = revision >= *floor;
-        *floor = revision.max(*floor);
-        change(newest);
+    fn change(&self, changing: &mut Changing, key: u64, remove: impl FnOnce()) {
+        let mut shard = self.shard(key).lock();
+        *shard.changing.entry(key).or_default() += 1;
+        changing.0.push(key);
+        remove();
+    }
+
+    fn changed(&self, key: u64, revision: Revision, insert: impl FnOnce()) {
+        let mut shard = self.shard(key).lock();
+        // An older commit's value must not stand for a newer one that came in first.
+        let newest = revision >= shard.floor;
+        shard.floor = revision.max(shard.floor);
+        if shard.settle(key) && newest {
+            insert();
+        }
+    }
+}
+
+impl Shard {
+    /// Ends one commit's change of an entry; says whether no other is on its way.
+    fn settle(&mut self, key: u64) -> bool {
+        let left = self.changing.get_mut(&key).map_or(0, |count| {
+            *count -= 1;
+            *count
+        });
+        if left == 0 {
+            self.changing.remove(&key);
+        }
+        left == 0
     }
 }

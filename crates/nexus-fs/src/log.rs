@@ -193,7 +193,11 @@ impl Session {
         let mut records = Vec::new();
         let mut looked = 0;
         loop {
-            let page = self.zone.metastore.scan(rest.scan(), Freshness::Linearizable).await?;
+            let page = self
+                .zone
+                .metastore
+                .scan(rest.scan(), Freshness::Linearizable)
+                .await?;
             for entry in page.entries {
                 let record = decode(&entry.key, entry.value.bytes)?;
                 let at = record.revision;
@@ -203,12 +207,18 @@ impl Session {
                     records.extend(self.visible_part(record).await?);
                 }
                 if records.len() >= limit || looked >= LOOK_MAX {
-                    return Ok(LogPage { records, next: Some(format!("l{at}")) });
+                    return Ok(LogPage {
+                        records,
+                        next: Some(format!("l{at}")),
+                    });
                 }
             }
             self.check_deadline()?;
             if !page.more {
-                return Ok(LogPage { records, next: None });
+                return Ok(LogPage {
+                    records,
+                    next: None,
+                });
             }
         }
     }
@@ -299,7 +309,11 @@ impl Rest {
 
     fn scan(&self) -> Scan {
         let range = keys::log_between(self.after, self.until);
-        if self.newest_first { Scan::backward(range, PAGE) } else { Scan::forward(range, PAGE) }
+        if self.newest_first {
+            Scan::backward(range, PAGE)
+        } else {
+            Scan::forward(range, PAGE)
+        }
     }
 }
 

@@ -44,7 +44,9 @@ impl Session {
     /// As [`stat`](Self::stat).
     pub async fn tags(&self, path: &str, at: At) -> Result<Vec<String>> {
         let all = self.all_metadata(path, at).await?;
-        let tags = all.into_keys().filter_map(|key| Some(key.strip_prefix(TAG)?.to_owned()));
+        let tags = all
+            .into_keys()
+            .filter_map(|key| Some(key.strip_prefix(TAG)?.to_owned()));
         Ok(tags.collect())
     }
 

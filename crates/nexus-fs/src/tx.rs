@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use nexus_kernel::{
-    Commit, Durability, Error, Guard, KeyRange, Op, Result, Revision, Timestamp, Txn, TxnId,
+    Commit, Durability, Error, Guard, KeyRange, Op, Result, Revision, Timestamp, Txn,
 };
 
 use crate::cache::CachedDentry;
@@ -181,7 +181,10 @@ impl<'a> Tx<'a> {
             .expect("just loaded")
             .now = dentry;
         self.touched.insert(parent);
-        let made_here = self.inodes.get(&parent).is_some_and(|slot| slot.base.is_none());
+        let made_here = self
+            .inodes
+            .get(&parent)
+            .is_some_and(|slot| slot.base.is_none());
         if !made_here {
             self.present.insert(parent);
         }
@@ -307,7 +310,6 @@ impl<'a> Tx<'a> {
             txn.ops
                 .push(Op::PutStamped(keys::log_prefix(), records::encode(&record)));
         }
-        txn.id = Some(TxnId(self.zone().config.entropy.id()));
         let guards = if tracing::enabled!(tracing::Level::DEBUG) {
             txn.guards.clone()
         } else {

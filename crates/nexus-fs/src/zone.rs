@@ -9,7 +9,7 @@ use nexus_kernel::{
     Timestamp, Txn,
 };
 
-use nexus_service_api::{Authorizer, Clock, Entropy, SystemClock, SystemEntropy};
+use nexus_service_api::{Authorizer, Clock, SystemClock};
 
 use tokio::sync::Notify;
 
@@ -36,8 +36,6 @@ pub struct Stores {
 pub struct ZoneConfig {
     /// Tells the time of changes.
     pub clock: Arc<dyn Clock>,
-    /// Makes ids.
-    pub entropy: Arc<dyn Entropy>,
     /// The hash that names contents; takes effect when the zone is created.
     pub hash: HashAlgorithm,
     /// Contents up to this many bytes lie in the inode itself.
@@ -52,7 +50,6 @@ impl Default for ZoneConfig {
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
             hash: HashAlgorithm::Blake3,
             inline_bytes_max: 8 << 10,
             metadata_cache_bytes: 48 << 20,

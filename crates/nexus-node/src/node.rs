@@ -223,7 +223,6 @@ impl Parts {
 fn zone_config(config: &Config, environment: &Environment) -> ZoneConfig {
     ZoneConfig {
         clock: Arc::clone(&environment.clock),
-        entropy: Arc::clone(&environment.entropy),
         hash: config.content.hash,
         inline_bytes_max: config.content.inline_bytes_max,
         metadata_cache_bytes: config.memory.metadata_bytes,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, TryStreamExt};
-use nexus_kernel::{ByteStream, Freshness, Result, Scan};
+use nexus_kernel::{ByteStream, Error, Freshness, Result, Scan};
 
 use super::ContentStore;
 use crate::etag::Etag;
@@ -55,11 +55,19 @@ impl Shared {
             let end = chunk.offset + u64::from(chunk.size);
             std::future::ready(chunk.offset < wanted.end && end > wanted.start)
         });
+        // Each chunk on a task of its own, so that hashing it overlaps with reading others.
         let bytes = chunks
-            .map_ok(move |chunk| fetch(Arc::clone(&zone), chunk, range.clone()))
+            .map_ok(move |chunk| {
+                let fetched = tokio::spawn(fetch(Arc::clone(&zone), chunk, range.clone()));
+                async { fetched.await.map_err(interrupted)? }
+            })
             .try_buffered(READ_AHEAD);
         Ok(Box::pin(bytes))
     }
+}
+
+fn interrupted(why: tokio::task::JoinError) -> Error {
+    Error::unavailable("reading was interrupted; try again").because(why)
 }
 
 async fn fetch(zone: Arc<Shared>, chunk: Located, range: Range<u64>) -> Result<Bytes> {
