@@ -7,9 +7,9 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use nexus_kernel::{Blob, ByteStream, Result};
 
-use crate::core::{Opened, Source};
 use crate::disk::DiskFile;
 use crate::error::Failure;
+use crate::lookup::{Opened, Source};
 
 /// What is read at once, when it is asked for.
 const AT_ONCE_BYTES_MAX: u64 = 1 << 20;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use nexus_kernel::{ObjectKey, Timestamp};
 
 use crate::core::Core;
-use crate::disk::{Access, Disk, parent};
+use crate::disk::{Access, Disk, DiskFile, parent};
 use crate::error::{Failure, Result};
 use crate::layout;
 use crate::record::{Logged, Op, scan};
@@ -80,15 +80,7 @@ fn apply(core: &Core, segment: &Segment, logged: &Logged) -> Result<()> {
                 let detail = format!("segment {} is cut short at {at}", segment.number);
                 return Err(Failure::corrupt(detail));
             }
-            let half = layout::half(core.next_id());
-            let written = write_file(disk, &half, &bytes, logged.modified)
-                .and_then(|()| move_into_place(disk, &half, &path));
-            if written.is_err() {
-                // The disk may be full: what helps nobody must not stay. It goes at the next
-                // start otherwise.
-                drop(disk.remove(&half));
-            }
-            Ok(written?)
+            write_blob(core, &path, &bytes, logged.modified)
         }
         // Missing means that an earlier attempt moved it.
         Op::Place { id, .. } => {
@@ -96,27 +88,46 @@ fn apply(core: &Core, segment: &Segment, logged: &Logged) -> Result<()> {
             let dated = disk.open(&staged, Access::ReadWrite);
             let moved = dated
                 .and_then(|file| file.date(logged.modified))
-                .and_then(|()| move_into_place(disk, &staged, &path));
+                .and_then(|()| with_dirs(disk, &path, || disk.rename(&staged, &path)));
             Ok(unless_missing(moved)?)
         }
         Op::Delete => Ok(unless_missing(disk.remove(&path))?),
     }
 }
 
-fn write_file(disk: &dyn Disk, path: &str, bytes: &[u8], modified: Timestamp) -> io::Result<()> {
-    let file = disk.create(path)?;
+/// Writes the file of a blob. A new one is written in place, because the overlay hides it until the
+/// checkpoint is done, and a half-written one is replaced by the next attempt.
+fn write_blob(core: &Core, path: &str, bytes: &[u8], modified: Timestamp) -> Result<()> {
+    let disk = &*core.disk;
+    match with_dirs(disk, path, || disk.create(path)) {
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
+            let half = layout::half(core.next_id());
+            let written = write_file(&*disk.create(&half)?, bytes, modified)
+                .and_then(|()| disk.rename(&half, path));
+            if written.is_err() {
+                // The disk may be full: what helps nobody must not stay. Failing that, it goes at
+                // the next start.
+                drop(disk.remove(&half));
+            }
+            Ok(written?)
+        }
+        file => Ok(write_file(&*file?, bytes, modified)?),
+    }
+}
+
+fn write_file(file: &dyn DiskFile, bytes: &[u8], modified: Timestamp) -> io::Result<()> {
     file.write_at(&mut [IoSlice::new(bytes)], 0)?;
     file.date(modified)
 }
 
-/// Renames, and makes the directories above only if they turn out to be missing.
-fn move_into_place(disk: &dyn Disk, from: &str, to: &str) -> io::Result<()> {
-    match disk.rename(from, to) {
+/// Does something with a file, and makes the directories above it only if they turn out missing.
+fn with_dirs<T>(disk: &dyn Disk, path: &str, attempt: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match attempt() {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            create_dirs(disk, parent(to))?;
-            disk.rename(from, to)
+            create_dirs(disk, parent(path))?;
+            attempt()
         }
-        renamed => renamed,
+        done => done,
     }
 }
 

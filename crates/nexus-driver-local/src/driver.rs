@@ -67,12 +67,11 @@ impl LocalObjectStore {
     /// a later put replaces it by another.
     #[must_use]
     pub fn path_of(&self, key: &ObjectKey) -> Option<PathBuf> {
-        if self.core.overlay.read().get(key).is_some() {
-            return None;
-        }
         let path = layout::blob(key);
         self.core.disk.facts(&path).ok()?;
-        Some(self.root().join(path))
+        // Asked last: a file that is there while the overlay knows nothing is whole.
+        let settled = self.core.is_settled(key);
+        settled.then(|| self.root().join(path))
     }
 
     /// The folder of the store.

@@ -17,6 +17,7 @@ mod error;
 mod journal;
 mod layout;
 mod listing;
+mod lookup;
 mod overlay;
 mod queue;
 mod record;

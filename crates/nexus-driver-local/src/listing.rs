@@ -7,8 +7,7 @@ use std::ops::ControlFlow;
 use nexus_kernel::{ObjectKey, ObjectMeta, ObjectPage};
 
 use crate::core::Core;
-use crate::disk::Disk;
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::layout::{self, Named};
 
 /// Up to `limit` blobs. Blocks.
@@ -30,7 +29,7 @@ pub(crate) fn list(
     let newest = core.overlay.read().page(prefix, after, wanted);
     let mut merge = Merge::new(newest, wanted);
     let walk = Walk {
-        disk: &*core.disk,
+        core,
         prefix,
         after: after.map_or("", ObjectKey::as_str),
     };
@@ -41,8 +40,8 @@ pub(crate) fn list(
         format!("{folder}/")
     };
     let visited = walk.visit(&layout::directory(folder), &start, &mut merge);
-    if let ControlFlow::Break(Some(cause)) = visited {
-        return Err(cause.into());
+    if let ControlFlow::Break(Some(failure)) = visited {
+        return Err(failure);
     }
     Ok(merge.page(limit))
 }
@@ -96,18 +95,17 @@ impl Merge {
 }
 
 /// Stops early when the page is full, or because of an error.
-type Step = ControlFlow<Option<io::Error>>;
+type Step = ControlFlow<Option<Failure>>;
 
 struct Walk<'a> {
-    disk: &'a dyn Disk,
+    core: &'a Core,
     prefix: &'a str,
     after: &'a str,
 }
 
-#[derive(Clone, Copy)]
 enum Node {
     Blob,
-    Folder,
+    Folder { path: String },
 }
 
 impl Walk<'_> {
@@ -115,10 +113,10 @@ impl Walk<'_> {
     fn visit(&self, dir: &str, start: &str, merge: &mut Merge) -> Step {
         let mut nodes = BTreeMap::new();
         self.read(dir, start, &mut nodes)?;
-        for (name, (path, node)) in nodes {
+        for (name, node) in nodes {
             match node {
-                Node::Blob => self.visit_blob(&name, &path, merge)?,
-                Node::Folder => self.visit(&path, &name, merge)?,
+                Node::Blob => self.visit_blob(&name, merge)?,
+                Node::Folder { path } => self.visit(&path, &name, merge)?,
             }
         }
         ControlFlow::Continue(())
@@ -126,8 +124,8 @@ impl Walk<'_> {
 
     /// Reads one level of keys. In the map a folder is named with its slash: so the map's order is
     /// that of all keys below.
-    fn read(&self, dir: &str, start: &str, nodes: &mut BTreeMap<String, (String, Node)>) -> Step {
-        let items = match self.disk.list(dir) {
+    fn read(&self, dir: &str, start: &str, nodes: &mut BTreeMap<String, Node>) -> Step {
+        let items = match self.core.disk.list(dir) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Vec::new(),
             items => attempt(items)?,
         };
@@ -137,13 +135,13 @@ impl Walk<'_> {
                 Some(Named::Blob(piece)) => {
                     let key = format!("{start}{piece}");
                     if key.as_str() > self.after && key.starts_with(self.prefix) {
-                        nodes.insert(key, (path, Node::Blob));
+                        nodes.insert(key, Node::Blob);
                     }
                 }
                 Some(Named::Folder(piece)) => {
                     let folder = format!("{start}{piece}/");
                     if self.may_hold(&folder) {
-                        nodes.insert(folder, (path, Node::Folder));
+                        nodes.insert(folder, Node::Folder { path });
                     }
                 }
                 Some(Named::Continued(piece)) => {
@@ -161,22 +159,15 @@ impl Walk<'_> {
         fits && (folder > self.after || self.after.starts_with(folder))
     }
 
-    fn visit_blob(&self, name: &str, path: &str, merge: &mut Merge) -> Step {
+    fn visit_blob(&self, name: &str, merge: &mut Merge) -> Step {
         let Ok(key) = ObjectKey::new(name) else {
             return ControlFlow::Continue(());
         };
         if !merge.advance(&key) && !merge.is_full() {
-            match self.disk.facts(path) {
+            match self.core.head(&key) {
                 // Deleted in the meantime, or not made here.
-                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
-                facts => {
-                    let facts = attempt(facts)?;
-                    merge.objects.push(ObjectMeta {
-                        key,
-                        size: facts.size,
-                        modified: facts.modified,
-                    });
-                }
+                Err(failure) if failure.is_not_found() => {}
+                meta => merge.objects.push(attempt(meta)?),
             }
         }
         if merge.is_full() {
@@ -186,9 +177,9 @@ impl Walk<'_> {
     }
 }
 
-fn attempt<T>(result: io::Result<T>) -> ControlFlow<Option<io::Error>, T> {
+fn attempt<T>(result: Result<T, impl Into<Failure>>) -> ControlFlow<Option<Failure>, T> {
     match result {
         Ok(value) => ControlFlow::Continue(value),
-        Err(cause) => ControlFlow::Break(Some(cause)),
+        Err(cause) => ControlFlow::Break(Some(cause.into())),
     }
 }

@@ -44,6 +44,10 @@ impl Entry {
         })
     }
 
+    pub(crate) fn is_blob(&self) -> bool {
+        !matches!(self, Self::Deleted { .. })
+    }
+
     fn segment(&self) -> Option<u64> {
         match self {
             Self::Journaled { segment, .. } => Some(segment.number),

@@ -12,10 +12,11 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::oneshot;
 
 use crate::checkpoint::checkpoint;
-use crate::core::{Core, Source};
+use crate::core::Core;
 use crate::disk::sim::{SimDisk, Trouble};
 use crate::error::Result;
 use crate::journal::Journal;
+use crate::lookup::Source;
 use crate::queue::{Change, Content, Done, Request};
 use crate::staging::Stager;
 use crate::{LocalConfig, layout, listing, recovery};
