@@ -55,9 +55,15 @@ const fn row(grpc: Code, http: StatusCode, json_rpc: i32, errno: i32) -> Codes {
 #[must_use]
 pub fn json_rpc_code(error: &Error) -> i32 {
     match error.kind() {
-        Kind::InvalidArgument if error.fact("path").is_some() => JSON_RPC_INVALID_PATH,
+        Kind::InvalidArgument if blames_path(error) => JSON_RPC_INVALID_PATH,
         kind => codes(kind).json_rpc,
     }
+}
+
+/// Whether the path, or a name in it, is all that the error is about.
+fn blames_path(error: &Error) -> bool {
+    let mut facts = error.context().iter().map(|(name, _)| *name);
+    error.fact("path").is_some() && facts.all(|fact| matches!(fact, "path" | "name"))
 }
 
 #[cfg(test)]

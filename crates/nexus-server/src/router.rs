@@ -1,9 +1,10 @@
 //! All doors on one port.
 
 use axum::extract::DefaultBodyLimit;
+use axum::response::Response;
 use axum::{Router, middleware};
-use http::Method;
 use http::header::{ACCEPT_RANGES, CONTENT_TYPE};
+use http::{Method, StatusCode};
 use nexus_kernel::Error;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{And, Predicate, SizeAbove};
@@ -46,9 +47,9 @@ async fn unknown(uri: http::Uri) -> Problem {
     )
 }
 
-async fn wrong_method(method: Method) -> Problem {
+async fn wrong_method(method: Method) -> Response {
     let error = Error::unsupported("this address takes other methods; see /api/v2/openapi.json");
-    Problem(error.with("method", method))
+    Problem(error.with("method", method)).with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
 /// JSON answers are compressed for those who ask; file contents, which offer ranges, and

@@ -20,12 +20,17 @@ pub(crate) fn precondition(headers: &HeaderMap) -> Result<Precondition> {
     }
 }
 
-/// `*`, or one etag with or without its quotes.
+/// `*`, or one etag with or without its quotes. Etags are opaque to clients, so one that no
+/// content can have is stale, not malformed.
 pub(crate) fn if_match(text: &str) -> Result<Precondition> {
-    match text {
-        "*" => Ok(Precondition::Exists),
-        etag => unquoted(etag).parse().map(Precondition::Etag),
+    if text == "*" {
+        return Ok(Precondition::Exists);
     }
+    let etag = unquoted(text);
+    etag.parse().map(Precondition::Etag).map_err(|_| {
+        Error::conflict("no content has this etag; take one from a read or a stat")
+            .with("expected_etag", etag.escape_debug())
+    })
 }
 
 /// Whether a reader that sent this `If-None-Match` has the content already.

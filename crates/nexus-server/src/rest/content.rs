@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use futures::stream::{self, StreamExt};
 use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    LAST_MODIFIED, X_CONTENT_TYPE_OPTIONS,
+    IF_MATCH, IF_NONE_MATCH, LAST_MODIFIED, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use nexus_fs::{Content, Session, Stat, WriteOptions};
@@ -248,20 +248,31 @@ pub(super) async fn write(
     Query(query): Query<WriteQuery>,
     request: Request,
 ) -> Answer<Response> {
+    let conditional = is_conditional(request.headers());
+    Ok(changed(
+        put(&files, &path, &query, request).await,
+        conditional,
+    ))
+}
+
+async fn put(
+    files: &Session,
+    path: &str,
+    query: &WriteQuery,
+    request: Request,
+) -> Result<nexus_fs::Changed> {
     let options = query.options(request.headers())?;
-    let conditional = is_conditional(&options);
-    let written = match request.body().size_hint().exact() {
+    match request.body().size_hint().exact() {
         Some(bytes) if bytes <= SMALL_BYTES_MAX => {
             let content = collect(request.into_body()).await?;
-            files.write(&path, content, options).await
+            files.write(path, content, options).await
         }
         _ => {
             files
-                .write_stream(&path, incoming(request.into_body()), options)
+                .write_stream(path, incoming(request.into_body()), options)
                 .await
         }
-    };
-    Ok(changed(written, conditional))
+    }
 }
 
 /// Append to a file.
@@ -280,17 +291,17 @@ pub(super) async fn append(
     State(shared): State<Shared>,
     request: Request,
 ) -> Answer<Response> {
-    let options = query.options(request.headers())?;
-    let conditional = is_conditional(&options);
-    let content = whole_body(request, &shared).await?;
-    Ok(changed(
-        files.append(&path, content, options).await,
-        conditional,
-    ))
+    let conditional = is_conditional(request.headers());
+    let appended = async {
+        let options = query.options(request.headers())?;
+        let content = whole_body(request, &shared).await?;
+        files.append(&path, content, options).await
+    };
+    Ok(changed(appended.await, conditional))
 }
 
-fn is_conditional(options: &WriteOptions) -> bool {
-    options.precondition != nexus_fs::Precondition::None
+fn is_conditional(headers: &HeaderMap) -> bool {
+    headers.contains_key(IF_MATCH) || headers.contains_key(IF_NONE_MATCH)
 }
 
 /// The answer to a write; a condition that does not hold has a status of its own.

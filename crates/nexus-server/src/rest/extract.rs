@@ -1,5 +1,7 @@
 //! What handlers take out of a request, refusing what they cannot read with a typed error.
 
+use std::fmt::Display;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
@@ -96,9 +98,16 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Json<T> {
 
     async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
         let bytes = whole_body(request, shared).await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            Problem(Error::invalid("the body is not the JSON this takes").with("problem", error))
-        })
+        let wrong = |problem: &dyn Display| {
+            Problem(Error::invalid("the body is not the JSON this takes").with("problem", problem))
+        };
+        // The parser would take the values of an array for those of the names, in order.
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(wrong(&"it is no object"));
+        }
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| wrong(&error))
     }
 }
 

@@ -28,6 +28,8 @@ struct Raw<'a> {
     params: Option<&'a RawValue>,
 }
 
+const NOT_ONE_CALL: &str = "a call is one JSON object with jsonrpc, id, method and params";
+
 /// Reads a call that was sent to `method`'s address; an error comes with the id to echo.
 pub(super) fn open<'a>(body: &'a [u8], method: &str) -> Result<Request<'a>, (&'a str, RpcError)> {
     let text = std::str::from_utf8(body).map_err(|error| {
@@ -37,6 +39,10 @@ pub(super) fn open<'a>(body: &'a [u8], method: &str) -> Result<Request<'a>, (&'a
         )
     })?;
     let raw: Raw<'a> = serde_json::from_str(text).map_err(|error| ("null", unreadable(&error)))?;
+    // The parser would take the values of an array for those of the names, in order.
+    if !text.trim_start().starts_with('{') {
+        return Err(("null", RpcError::invalid_request(NOT_ONE_CALL)));
+    }
     let id = raw.id.map_or("null", RawValue::get);
     let invalid = |why| (id, RpcError::invalid_request(why));
     if !id.starts_with(['"', '-', 'n']) && !id.starts_with(|first: char| first.is_ascii_digit()) {
@@ -66,7 +72,7 @@ pub(super) fn open<'a>(body: &'a [u8], method: &str) -> Result<Request<'a>, (&'a
 
 fn unreadable(error: &serde_json::Error) -> RpcError {
     if error.is_data() {
-        RpcError::invalid_request("a call is one JSON object with jsonrpc, id, method and params")
+        RpcError::invalid_request(NOT_ONE_CALL)
     } else {
         RpcError::parse(format!("the body is not JSON: {error}"))
     }

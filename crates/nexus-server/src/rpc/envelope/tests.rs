@@ -45,12 +45,13 @@ fn what_is_not_json_is_a_parse_error() {
         -32700,
         "null",
     );
-    check("[".repeat(100_000).as_bytes(), -32600, "null");
+    check("[".repeat(100_000).as_bytes(), -32700, "null");
 }
 
 #[test]
 fn what_is_no_call_is_an_invalid_request() {
     check(b"[]", -32600, "null");
+    check(br#"["2.0",1,"read",{"path":"/a"}]"#, -32600, "null");
     check(b"7", -32600, "null");
     check(br#"{"jsonrpc":"1.0","method":"read","id":3}"#, -32600, "3");
     check(br#"{"method":"read","id":3}"#, -32600, "3");

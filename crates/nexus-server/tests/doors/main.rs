@@ -1,0 +1,11 @@
+//! The doors of a real server on a free port, over stores in memory.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod auth;
+mod grpc;
+mod json_rpc;
+mod json_rpc_files;
+mod observing;
+mod rest;
+mod rest_content;
+mod support;
