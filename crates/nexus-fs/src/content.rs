@@ -23,8 +23,9 @@ mod pins;
 mod reader;
 mod upload;
 
+pub(crate) use pins::Pinned;
 pub(crate) use reader::collect;
-pub(crate) use upload::Stored;
+pub(crate) use upload::{Placement, Stored};
 
 /// A content up to this many bytes is one blob.
 pub const WHOLE_BYTES_MAX: usize = 1 << 20;
@@ -69,16 +70,9 @@ impl ContentStore {
         self.algorithm
     }
 
+    /// Makes everything stored so far durable.
     pub(crate) async fn sync(&self) -> Result<()> {
         self.objects.sync().await
-    }
-
-    /// Makes what was stored durable, if `durability` asks for it.
-    pub(crate) async fn flush(&self, durability: Durability) -> Result<()> {
-        match durability {
-            Durability::Sync => self.sync().await,
-            Durability::Relaxed => Ok(()),
-        }
     }
 
     /// A whole blob, from memory or the object store, its hash checked.

@@ -19,7 +19,7 @@
 //! | `f` | etag | reference count of a manifest (signed counter) |
 //! | `n` | etag, offset | one page of the chunk list of a large content |
 //! | `o` | ino | an inode without a name that some handle still holds |
-//! | `q` | revision | a detached tree that is still to be cleared |
+//! | `q` | directory ino, revision | a detached tree that is still to be cleared |
 //! | `s` | name | a setting |
 //! | `v` | name | the filesystem's own facts: format, counters |
 
@@ -277,6 +277,11 @@ pub(crate) fn orphan(ino: u64) -> Bytes {
 
 pub(crate) fn all_orphans() -> KeyRange {
     KeyRange::prefix(&b"o"[..])
+}
+
+/// What a stamp makes into the key of a detached tree.
+pub(crate) fn purge_entry(ino: u64) -> Bytes {
+    Key::tag(PURGE_TAG, 8 + STAMP_LEN).number(ino).done()
 }
 
 pub(crate) fn purge_queue() -> KeyRange {

@@ -1,9 +1,11 @@
 //! The operation log: one record for each commit, stamped with its revision. It is also
 //! the change feed.
 
+use std::time::Duration;
+
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use nexus_kernel::{Error, Freshness, Result, Revision, Scan, Timestamp};
+use nexus_kernel::{Error, Freshness, KeyRange, Metastore, Result, Revision, Scan, Timestamp};
 use nexus_service_api::{Action, Target};
 
 use crate::etag::Etag;
@@ -17,6 +19,9 @@ use crate::zone::Shared;
 
 /// Records read at a time.
 const PAGE: usize = 500;
+/// How often a watch that has nothing to tell looks whether its credential still holds. One
+/// that has something looks each time.
+const IN_FORCE_CHECK: Duration = Duration::from_secs(1);
 /// Largest page of the log.
 pub const LOG_LIMIT_MAX: usize = 10_000;
 /// Most records a page may look through for its filters; past that it returns what it has
@@ -235,7 +240,7 @@ impl Session {
                 None => session.zone.revision().await?,
             };
             loop {
-                let newest = session.zone.metastore.changed(after).await?;
+                let newest = session.next_change(after).await?;
                 let page = session.zone.log_after(after, newest).await?;
                 let last = page.last().map_or(newest, |record| record.revision);
                 let whole = page.len() < PAGE;
@@ -251,6 +256,17 @@ impl Session {
             }
         };
         stream.boxed()
+    }
+
+    /// Waits for a commit after `after`, for as long as the caller's credential is in force.
+    async fn next_change(&self, after: Revision) -> Result<Revision> {
+        loop {
+            self.permit(Action::Stat, "/", &[Ino::ROOT.0]).await?;
+            let changed = self.zone.metastore.changed(after);
+            if let Ok(newest) = tokio::time::timeout(IN_FORCE_CHECK, changed).await {
+                return newest;
+            }
+        }
     }
 
     /// The changes of a record that this caller may see; none if there are none.
@@ -334,6 +350,19 @@ impl Shared {
             .map(|entry| decode(&entry.key, entry.value.bytes))
             .collect()
     }
+}
+
+/// The time of the last record; 0 if there is none.
+pub(crate) async fn last_time(metastore: &dyn Metastore) -> Result<i64> {
+    let log = KeyRange::prefix(keys::log_prefix());
+    let page = metastore
+        .scan(Scan::backward(log, 1), Freshness::Linearizable)
+        .await?;
+    let Some(entry) = page.entries.into_iter().next() else {
+        return Ok(0);
+    };
+    let record: LogRecord = records::decode(entry.value.bytes)?;
+    Ok(record.time)
 }
 
 fn parse_cursor(cursor: &str) -> Result<Revision> {

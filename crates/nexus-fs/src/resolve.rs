@@ -18,7 +18,8 @@ const LINKS_MAX: usize = 40;
 /// Where names are looked up.
 pub(crate) trait Names: Sync {
     fn dentry(&self, parent: u64, name: &str) -> impl Future<Output = Result<CachedDentry>> + Send;
-    fn link_target(&self, ino: u64) -> impl Future<Output = Result<String>> + Send;
+    /// Where a link leads; none if it is gone since its name was read.
+    fn link_target(&self, ino: u64) -> impl Future<Output = Result<Option<String>>> + Send;
 }
 
 impl Names for View<'_> {
@@ -26,12 +27,14 @@ impl Names for View<'_> {
         View::dentry(self, parent, name).await
     }
 
-    async fn link_target(&self, ino: u64) -> Result<String> {
-        let inode = self
-            .inode(ino)
-            .await?
-            .ok_or_else(|| unreadable("symbolic link"))?;
-        Ok(String::from_utf8_lossy(&inode.record.inline).into_owned())
+    async fn link_target(&self, ino: u64) -> Result<Option<String>> {
+        match self.inode(ino).await? {
+            Some(inode) => Ok(Some(
+                String::from_utf8_lossy(&inode.record.inline).into_owned(),
+            )),
+            None if self.at.is_none() => Ok(None),
+            None => Err(unreadable("symbolic link")),
+        }
     }
 }
 
@@ -123,12 +126,14 @@ async fn walk(names: &impl Names, path: &str, follow: bool) -> Result<(SmallVec<
         if kind_of(here.kind)? != FileKind::Directory {
             return Ok((chain, Turn::End(End::Blocked)));
         }
+        let missing = || Turn::End(End::Missing(1 + path::names(after).count()));
         let Some((dentry, _)) = names.dentry(here.ino, name).await? else {
-            let missing = 1 + path::names(after).count();
-            return Ok((chain, Turn::End(End::Missing(missing))));
+            return Ok((chain, missing()));
         };
         if kind_of(dentry.kind)? == FileKind::Symlink && (follow || !after.is_empty()) {
-            let target = names.link_target(dentry.ino).await?;
+            let Some(target) = names.link_target(dentry.ino).await? else {
+                return Ok((chain, missing()));
+            };
             return Ok((chain, Turn::Follow(path::follow(before, &target, after)?)));
         }
         chain.push(dentry.ino);

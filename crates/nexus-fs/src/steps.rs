@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nexus_kernel::{Durability, Error, Result, Timestamp};
 use nexus_service_api::Action;
 
-use crate::content::Stored;
+use crate::content::{Placement, Stored};
 use crate::log::ChangeKind;
 use crate::path;
 use crate::records::{ChangeRecord, InodeRecord, kind_code};
@@ -32,6 +32,8 @@ pub(crate) use write::replace_content;
 /// How often a change that keeps losing races is tried. Each round some other change won,
 /// so this many writers of the same row all get through.
 const ATTEMPTS_MAX: usize = 128;
+/// How often a name without an inode is taken for a race; after that it is damage.
+const TORN_MAX: usize = 16;
 /// Most steps in one commit.
 pub const BATCH_STEPS_MAX: usize = 10_000;
 
@@ -79,6 +81,11 @@ pub(crate) enum Step {
 }
 
 impl Step {
+    /// Whether it brings content that lies in the object store.
+    pub(crate) fn brings_a_blob(&self) -> bool {
+        matches!(self, Self::Write { content, .. } if matches!(content.placement, Placement::Blob))
+    }
+
     /// Runs against `tx`; answers the inode the step is about, if it still exists after it.
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Option<u64>> {
         tx.depends_on_path();
@@ -134,8 +141,9 @@ impl Session {
         for attempt in 0..ATTEMPTS_MAX {
             let mut tx = Tx::begin(self, attempt);
             let mut inos = Vec::with_capacity(steps.len());
-            for step in steps {
-                inos.push(step.apply(&mut tx).await?);
+            match apply_all(steps, &mut tx, &mut inos).await {
+                Err(_) if tx.is_torn() && attempt < TORN_MAX => continue,
+                applied => applied?,
             }
             if let Some(committed) = tx.commit(durability).await? {
                 return inos
@@ -150,6 +158,13 @@ impl Session {
                 .with("attempts", ATTEMPTS_MAX),
         )
     }
+}
+
+async fn apply_all(steps: &[Step], tx: &mut Tx<'_>, inos: &mut Vec<Option<u64>>) -> Result<()> {
+    for step in steps {
+        inos.push(step.apply(tx).await?);
+    }
+    Ok(())
 }
 
 fn changed(committed: &Committed, ino: Option<u64>) -> Result<Changed> {

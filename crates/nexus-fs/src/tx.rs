@@ -6,20 +6,27 @@
 //! transaction of the metastore. A lost race changes nothing and the steps run again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use nexus_kernel::{
-    Commit, Durability, Error, Guard, KeyRange, Op, Result, Revision, Timestamp, Txn,
-};
+use nexus_kernel::{Guard, Op, Result, Revision, Timestamp};
 
 use crate::cache::CachedDentry;
+use crate::content::Pinned;
 use crate::keys;
-use crate::records::{self, ChangeRecord, DentryRecord, Ended, InodeRecord, LogRecord, unreadable};
+use crate::records::{ChangeRecord, DentryRecord, InodeRecord, ManifestPage, unreadable};
 use crate::resolve::Names;
 use crate::session::Session;
-use crate::view::View;
+use crate::steps::KEYS_MAX;
+use crate::view::{Child, View};
 use crate::zone::Shared;
+
+mod assemble;
+mod commit;
+
+pub(crate) use commit::Committed;
 
 /// A row as it was and as it will be.
 struct Slot<T> {
@@ -45,6 +52,23 @@ impl<T: Clone + PartialEq> Slot<T> {
     }
 }
 
+impl Slot<InodeRecord> {
+    /// The inode as it will be, if with a content that it did not have before.
+    fn new_content(&self) -> Option<&InodeRecord> {
+        let before = self.base.as_ref().map(|(record, _)| record.version);
+        let now = self.now.as_ref();
+        now.filter(|record| Some(record.version) != before)
+    }
+}
+
+/// The list of chunks of a content that a step has placed.
+enum Manifest {
+    /// The store has it already.
+    Stored,
+    /// Each page with the offset of its first byte.
+    New(Vec<(u64, ManifestPage)>),
+}
+
 pub(crate) struct Tx<'a> {
     pub session: &'a Session,
     pub now: Timestamp,
@@ -52,6 +76,10 @@ pub(crate) struct Tx<'a> {
     topology: Revision,
     /// A directory changes its place: paths resolved before are void.
     moves_directory: bool,
+    /// A tree is detached, to be cleared away after the commit.
+    detaches: bool,
+    /// A name was read whose inode then was not there: another commit came in between.
+    torn: bool,
     /// The namespace is changed by path, so the path must still mean the same.
     by_path: bool,
     inodes: BTreeMap<u64, Slot<InodeRecord>>,
@@ -60,8 +88,11 @@ pub(crate) struct Tx<'a> {
     touched: BTreeSet<u64>,
     present: BTreeSet<u64>,
     empty: BTreeSet<u64>,
-    references: BTreeMap<Bytes, i64>,
-    guards: Vec<Guard>,
+    /// Names of inodes beyond their first, by inode, directory and name: added or removed.
+    other_names: BTreeMap<(u64, u64, String), bool>,
+    /// By etag.
+    manifests: BTreeMap<Bytes, Manifest>,
+    pinned: Vec<Arc<Pinned>>,
     ops: Vec<Op>,
     changes: Vec<ChangeRecord>,
 }
@@ -80,6 +111,8 @@ impl<'a> Tx<'a> {
             },
             topology: Revision(zone.topology.load(Ordering::Acquire)),
             moves_directory: false,
+            detaches: false,
+            torn: false,
             by_path: false,
             inodes: BTreeMap::new(),
             dentries: BTreeMap::new(),
@@ -87,8 +120,9 @@ impl<'a> Tx<'a> {
             touched: BTreeSet::new(),
             present: BTreeSet::new(),
             empty: BTreeSet::new(),
-            references: BTreeMap::new(),
-            guards: Vec::new(),
+            other_names: BTreeMap::new(),
+            manifests: BTreeMap::new(),
+            pinned: Vec::new(),
             ops: Vec::new(),
             changes: Vec::new(),
         }
@@ -100,6 +134,11 @@ impl<'a> Tx<'a> {
 
     pub(crate) fn view(&self) -> View<'a> {
         self.view
+    }
+
+    /// Whether what was read does not fit together, so that a second attempt may go better.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.torn
     }
 
     /// Insists that paths mean at the commit what they meant when they were resolved.
@@ -135,6 +174,7 @@ impl<'a> Tx<'a> {
     async fn load_inode(&mut self, ino: u64) -> Result<()> {
         if !self.inodes.contains_key(&ino) {
             let found = self.view.inode(ino).await?;
+            self.torn |= found.is_none();
             let base = found.map(|inode| (inode.record.clone(), inode.revision));
             self.inodes.insert(ino, Slot::read(base));
         }
@@ -181,14 +221,17 @@ impl<'a> Tx<'a> {
             .expect("just loaded")
             .now = dentry;
         self.touched.insert(parent);
-        let made_here = self
-            .inodes
-            .get(&parent)
-            .is_some_and(|slot| slot.base.is_none());
-        if !made_here {
+        if !self.is_new(parent) {
             self.present.insert(parent);
         }
         Ok(())
+    }
+
+    /// Whether an inode is made by this transaction.
+    fn is_new(&self, ino: u64) -> bool {
+        self.inodes
+            .get(&ino)
+            .is_some_and(|slot| slot.base.is_none())
     }
 
     /// A custom metadata value.
@@ -221,13 +264,116 @@ impl<'a> Tx<'a> {
             .map(|((_, name), slot)| (name.as_str(), slot.now.is_some()))
     }
 
-    /// Adds to the reference count under `key`.
-    pub(crate) fn refer(&mut self, key: Bytes, delta: i64) {
-        *self.references.entry(key).or_default() += delta;
+    /// Adds or removes a name of an inode beyond its first.
+    pub(crate) fn set_other_name(&mut self, ino: u64, parent: u64, name: &str, there: bool) {
+        let key = (ino, parent, name.to_owned());
+        self.other_names.insert(key, there);
     }
 
-    pub(crate) fn require(&mut self, guard: Guard) {
-        self.guards.push(guard);
+    /// The first of the names that an inode has beyond its first.
+    pub(crate) async fn other_name(&self, ino: u64) -> Result<Option<(u64, String)>> {
+        let range = (ino, 0, String::new())..(ino + 1, 0, String::new());
+        let pending: BTreeMap<_, _> = self
+            .other_names
+            .range(range)
+            .map(|((_, parent, name), there)| ((*parent, name.clone()), *there))
+            .collect();
+        // One of so many is not removed here, if there are so many.
+        let page = self
+            .view
+            .scan(keys::extra_names(ino), pending.len() + 1)
+            .await?;
+        let mut names = pending.clone();
+        for entry in &page.entries {
+            let name = keys::parse_extra_name(&entry.key);
+            let (parent, name) = name.ok_or_else(|| unreadable("name of an inode"))?;
+            names.entry((parent, name.to_owned())).or_insert(true);
+        }
+        let mut names = names.into_iter().filter(|(_, there)| *there);
+        Ok(names.next().map(|(name, _)| name))
+    }
+
+    /// Up to `limit` stored names of a directory after `after`, as this transaction leaves
+    /// them, with those it adds between; and the name to go on after, if there may be more.
+    pub(crate) async fn children(
+        &self,
+        dir: u64,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Child>, Option<String>)> {
+        let (stored, more) = self.view.children(dir, after, limit).await?;
+        let last = stored.last().filter(|_| more);
+        let last = last.map(|child| child.name.clone());
+        let mut names: BTreeMap<String, DentryRecord> = stored
+            .into_iter()
+            .map(|child| (child.name, child.dentry))
+            .collect();
+        let after = (dir, after.unwrap_or_default().to_owned());
+        let end = match &last {
+            Some(last) => Bound::Included((dir, last.clone())),
+            None => Bound::Excluded((dir + 1, String::new())),
+        };
+        for ((_, name), slot) in self.dentries.range((Bound::Excluded(after), end)) {
+            match slot.now {
+                Some(dentry) => names.insert(name.clone(), dentry),
+                None => names.remove(name),
+            };
+        }
+        let children = names
+            .into_iter()
+            .map(|(name, dentry)| Child { name, dentry });
+        Ok((children.collect(), last))
+    }
+
+    /// The custom metadata keys that an inode will have.
+    pub(crate) async fn metadata_keys(&self, ino: u64) -> Result<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        if !self.is_new(ino) {
+            let range = keys::all_metadata(ino);
+            for entry in self.view.scan(range, KEYS_MAX).await?.entries {
+                let name = std::str::from_utf8(&entry.key[9..]);
+                names.insert(name.map_err(|_| unreadable("metadata key"))?.to_owned());
+            }
+        }
+        let pending = (ino, String::new())..(ino + 1, String::new());
+        for ((_, name), slot) in self.metadata.range(pending) {
+            if slot.now.is_some() {
+                names.insert(name.clone());
+            } else {
+                names.remove(name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Queues a directory that has left the namespace, with all below it, to be cleared away.
+    pub(crate) fn detach(&mut self, dir: u64) {
+        self.moves_directory = true;
+        self.detaches = true;
+        self.ops
+            .push(Op::PutStamped(keys::purge_entry(dir), Bytes::new()));
+    }
+
+    /// Notes that a content is placed whose chunks are listed by these pages.
+    pub(crate) async fn place_manifest(
+        &mut self,
+        etag: &Bytes,
+        first: &[u8],
+        pages: &[(u64, ManifestPage)],
+    ) -> Result<()> {
+        if !self.manifests.contains_key(etag) {
+            let manifest = match self.view.get(first).await? {
+                Some(_) => Manifest::Stored,
+                None => Manifest::New(pages.to_vec()),
+            };
+            self.manifests.insert(etag.clone(), manifest);
+        }
+        Ok(())
+    }
+
+    /// Keeps content from being collected until the commit is over.
+    pub(crate) fn pin(&mut self, pinned: &Arc<Pinned>) {
+        self.pinned.push(Arc::clone(pinned));
     }
 
     pub(crate) fn also(&mut self, op: Op) {
@@ -237,223 +383,6 @@ impl<'a> Tx<'a> {
     pub(crate) fn record(&mut self, change: ChangeRecord) -> &mut ChangeRecord {
         self.changes.push(change);
         self.changes.last_mut().expect("just pushed")
-    }
-
-    /// Commits; `None` after a lost race.
-    pub(crate) async fn commit(mut self, durability: Durability) -> Result<Option<Committed>> {
-        let (txn, guards) = self.assemble(durability);
-        if txn.ops.is_empty() {
-            return Ok(Some(Committed::new(
-                self.zone().revision().await?,
-                self.inodes,
-            )));
-        }
-        let limits = self.zone().metastore.limits();
-        if txn.ops.len() + txn.guards.len() > limits.txn_items_max {
-            return Err(
-                Error::limit("one change touches too much to be atomic; do it in parts")
-                    .with("rows", txn.ops.len())
-                    .with("rows_max", limits.txn_items_max),
-            );
-        }
-        match self.zone().metastore.commit(txn).await? {
-            Commit::Applied(revision) => {
-                self.update_cache(revision);
-                self.zone().counters.commits.fetch_add(1, Ordering::Relaxed);
-                Ok(Some(Committed::new(revision, self.inodes)))
-            }
-            Commit::Conflict { guard } => {
-                self.zone().counters.retries.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(guard = ?guards.get(guard), "lost a race, trying again");
-                self.refresh_topology().await?;
-                Ok(None)
-            }
-        }
-    }
-
-    async fn refresh_topology(&self) -> Result<()> {
-        let found = self
-            .view
-            .get(keys::TOPOLOGY)
-            .await?
-            .ok_or_else(|| unreadable("topology"))?;
-        self.zone()
-            .topology
-            .fetch_max(found.revision.0, Ordering::AcqRel);
-        Ok(())
-    }
-
-    fn assemble(&mut self, durability: Durability) -> (Txn, Vec<Guard>) {
-        let mut txn = Txn {
-            durability,
-            ..Txn::default()
-        };
-        std::mem::swap(&mut txn.guards, &mut self.guards);
-        std::mem::swap(&mut txn.ops, &mut self.ops);
-        self.assemble_inodes(&mut txn);
-        self.assemble_dentries(&mut txn);
-        self.assemble_metadata(&mut txn);
-        self.assemble_references(&mut txn);
-        if txn.ops.is_empty() {
-            return (txn, Vec::new());
-        }
-        let topology = Bytes::from_static(keys::TOPOLOGY);
-        if self.by_path || self.moves_directory {
-            txn.guards
-                .push(Guard::RevisionIs(topology.clone(), self.topology));
-        }
-        if self.moves_directory {
-            txn.ops.push(Op::Put(topology, Bytes::new()));
-        }
-        if !self.changes.is_empty() {
-            let record = self.log_record();
-            txn.ops
-                .push(Op::PutStamped(keys::log_prefix(), records::encode(&record)));
-        }
-        let guards = if tracing::enabled!(tracing::Level::DEBUG) {
-            txn.guards.clone()
-        } else {
-            vec![]
-        };
-        (txn, guards)
-    }
-
-    fn assemble_inodes(&mut self, txn: &mut Txn) {
-        for (ino, slot) in &self.inodes {
-            let key = keys::inode(*ino);
-            if slot.base.is_some() || slot.now.is_some() {
-                txn.guards.push(slot.guard(key.clone()));
-            }
-            if !slot.is_changed() {
-                continue;
-            }
-            if let Some((record, since)) = &slot.base {
-                txn.ops.push(ended(
-                    keys::inode_history(*ino),
-                    *since,
-                    records::encode(record),
-                ));
-            }
-            match &slot.now {
-                Some(record) => txn.ops.push(Op::Put(key, records::encode(record))),
-                None => txn.ops.push(Op::Delete(key)),
-            }
-            if slot.now.is_none() && self.touched.remove(ino) | was_directory(slot) {
-                txn.ops.push(Op::Delete(keys::directory_time(*ino)));
-            }
-        }
-    }
-
-    fn assemble_dentries(&self, txn: &mut Txn) {
-        for dir in &self.present {
-            if !self.inodes.contains_key(dir) {
-                txn.guards.push(Guard::Present(keys::inode(*dir)));
-            }
-        }
-        for dir in &self.empty {
-            txn.guards.extend(self.empty_around_pending(*dir));
-        }
-        for ((parent, name), slot) in &self.dentries {
-            let key = keys::dentry(*parent, name);
-            txn.guards.push(slot.guard(key.clone()));
-            if !slot.is_changed() {
-                continue;
-            }
-            if let Some((record, since)) = &slot.base {
-                let history = keys::dentry_history(*parent, name);
-                txn.ops
-                    .push(ended(history, *since, records::encode(record)));
-            }
-            match &slot.now {
-                Some(record) => txn.ops.push(Op::Put(key, records::encode(record))),
-                None => txn.ops.push(Op::Delete(key)),
-            }
-        }
-        for dir in &self.touched {
-            let time = Bytes::copy_from_slice(&self.now.0.to_be_bytes());
-            txn.ops.push(Op::Max(keys::directory_time(*dir), time));
-        }
-    }
-
-    /// Guards that a directory holds nothing but the names this transaction has in hand.
-    fn empty_around_pending(&self, dir: u64) -> Vec<Guard> {
-        let mut rest = keys::dentries(dir, None);
-        let mut guards = Vec::new();
-        for (name, _) in self.pending_names(dir) {
-            let gap = KeyRange {
-                start: rest.start,
-                end: keys::dentry(dir, name),
-            };
-            rest.start = keys::dentries(dir, Some(name)).start;
-            guards.push(Guard::RangeEmpty(gap));
-        }
-        guards.push(Guard::RangeEmpty(rest));
-        guards
-    }
-
-    fn assemble_metadata(&self, txn: &mut Txn) {
-        for ((ino, name), slot) in &self.metadata {
-            let key = keys::metadata(*ino, name);
-            txn.guards.push(slot.guard(key.clone()));
-            if !slot.is_changed() {
-                continue;
-            }
-            if let Some((value, since)) = &slot.base {
-                txn.ops.push(ended(
-                    keys::metadata_history(*ino, name),
-                    *since,
-                    value.clone(),
-                ));
-            }
-            let index = keys::metadata_index(name, *ino);
-            match &slot.now {
-                Some(value) => {
-                    txn.ops.push(Op::Put(key, value.clone()));
-                    txn.ops.push(Op::Put(index, Bytes::new()));
-                }
-                None => txn.ops.extend([Op::Delete(key), Op::Delete(index)]),
-            }
-        }
-    }
-
-    fn assemble_references(&self, txn: &mut Txn) {
-        for (key, delta) in self.references.iter().filter(|(_, delta)| **delta != 0) {
-            txn.ops.push(Op::Add(key.clone(), *delta));
-        }
-    }
-
-    fn log_record(&mut self) -> LogRecord {
-        let context = &self.session.context;
-        let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
-        LogRecord {
-            time: self.now.0,
-            actor: self.session.actor(),
-            on_behalf_of: text(&context.on_behalf_of),
-            key_id: context.principal.key_id.clone(),
-            session: text(&context.session),
-            request_id: text(&context.request_id),
-            changes: std::mem::take(&mut self.changes),
-        }
-    }
-
-    fn update_cache(&mut self, revision: Revision) {
-        let zone = self.zone();
-        if self.moves_directory {
-            zone.topology.fetch_max(revision.0, Ordering::AcqRel);
-        }
-        for ((parent, name), slot) in &self.dentries {
-            if slot.is_changed() {
-                zone.cache.commit_dentry(revision, *parent, name, slot.now);
-            }
-        }
-        for (ino, slot) in &self.inodes {
-            if slot.is_changed() {
-                zone.cache.commit_inode(revision, *ino, slot.now.clone());
-            }
-        }
-        for dir in &self.touched {
-            zone.cache.commit_time(revision, *dir, self.now.0);
-        }
     }
 }
 
@@ -465,51 +394,10 @@ impl Names for Tx<'_> {
         }
     }
 
-    async fn link_target(&self, ino: u64) -> Result<String> {
+    async fn link_target(&self, ino: u64) -> Result<Option<String>> {
         match self.inodes.get(&ino).and_then(|slot| slot.now.as_ref()) {
-            Some(record) => Ok(String::from_utf8_lossy(&record.inline).into_owned()),
+            Some(record) => Ok(Some(String::from_utf8_lossy(&record.inline).into_owned())),
             None => self.view.link_target(ino).await,
         }
-    }
-}
-
-fn was_directory(slot: &Slot<InodeRecord>) -> bool {
-    slot.base
-        .as_ref()
-        .is_some_and(|(record, _)| record.is_dir())
-}
-
-fn ended(prefix: Bytes, since: Revision, record: Bytes) -> Op {
-    Op::PutStamped(
-        prefix,
-        records::encode(&Ended {
-            since: since.0,
-            record,
-        }),
-    )
-}
-
-/// What a commit left behind.
-pub(crate) struct Committed {
-    pub revision: Revision,
-    inodes: BTreeMap<u64, (InodeRecord, Revision)>,
-}
-
-impl Committed {
-    fn new(revision: Revision, slots: BTreeMap<u64, Slot<InodeRecord>>) -> Self {
-        let inodes = slots.into_iter().filter_map(|(ino, slot)| {
-            let unchanged = slot.base.as_ref().filter(|_| !slot.is_changed());
-            let since = unchanged.map_or(revision, |(_, since)| *since);
-            Some((ino, (slot.now?, since)))
-        });
-        Self {
-            revision,
-            inodes: inodes.collect(),
-        }
-    }
-
-    /// An inode as the commit left it, with the revision that wrote it.
-    pub(crate) fn inode(&self, ino: u64) -> Option<&(InodeRecord, Revision)> {
-        self.inodes.get(&ino)
     }
 }

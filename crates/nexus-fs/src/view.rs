@@ -227,7 +227,7 @@ impl<'a> View<'a> {
         if let Some(time) = self.zone.cache.time(ino) {
             return Ok(time.max(inode.modified));
         }
-        let ticket = self.zone.cache.inode_ticket(ino);
+        let ticket = self.zone.cache.time_ticket(ino);
         let value = self.get(&keys::directory_time(ino)).await?;
         let time = value.map_or(0, |v| {
             v.bytes.first_chunk().map_or(0, |b| i64::from_be_bytes(*b))
@@ -236,38 +236,60 @@ impl<'a> View<'a> {
         Ok(time.max(inode.modified))
     }
 
-    /// Up to `limit` names of a directory after `after`, and whether there are more.
+    /// Up to `limit` names of a directory after `after`, and whether there are more; none
+    /// only at the end.
     pub(crate) async fn children(
         &self,
         dir: u64,
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<Child>, bool)> {
-        let page = self.scan(keys::dentries(dir, after), limit).await?;
         let Some(at) = self.at else {
+            let page = self.scan(keys::dentries(dir, after), limit).await?;
             let children = page
                 .entries
                 .into_iter()
                 .map(|e| child(&e.key, e.value.bytes));
             return Ok((children.collect::<Result<_>>()?, page.more));
         };
-        let mut merged = BTreeMap::new();
-        let last = page
-            .entries
-            .last()
-            .filter(|_| page.more)
-            .map(|e| e.key.slice(9..));
+        let mut after = after.map(str::to_owned);
+        loop {
+            let (children, last) = self.past_children(dir, after.as_deref(), limit, at).await?;
+            let more = last.is_some() || children.len() > limit;
+            if !children.is_empty() || !more {
+                let children = children
+                    .into_iter()
+                    .map(|(name, dentry)| Child { name, dentry });
+                return Ok((children.take(limit).collect(), more));
+            }
+            // Every name of the page is newer: what is sought comes after them.
+            after = last;
+        }
+    }
+
+    /// The names at `at` among those up to a page of today's; and the last of today's, if
+    /// there are more.
+    async fn past_children(
+        &self,
+        dir: u64,
+        after: Option<&str>,
+        limit: usize,
+        at: Revision,
+    ) -> Result<(BTreeMap<String, DentryRecord>, Option<String>)> {
+        let page = self.scan(keys::dentries(dir, after), limit).await?;
+        let last = page.entries.last().filter(|_| page.more);
+        let last = match last {
+            Some(entry) => Some(child(&entry.key, entry.value.bytes.clone())?.name),
+            None => None,
+        };
+        let mut names = BTreeMap::new();
         for entry in page.entries.into_iter().filter(|e| e.value.revision <= at) {
             let child = child(&entry.key, entry.value.bytes)?;
-            merged.insert(child.name, child.dentry);
+            names.insert(child.name, child.dentry);
         }
-        self.merge_past(dir, after, last.as_deref(), at, &mut merged)
+        self.merge_past(dir, after, last.as_deref(), at, &mut names)
             .await?;
-        let more = last.is_some() || merged.len() > limit;
-        let children = merged
-            .into_iter()
-            .map(|(name, dentry)| Child { name, dentry });
-        Ok((children.take(limit).collect(), more))
+        Ok((names, last))
     }
 
     /// Adds the names that were there at `at` and are not now, up to the name `last`.
@@ -275,7 +297,7 @@ impl<'a> View<'a> {
         &self,
         dir: u64,
         after: Option<&str>,
-        last: Option<&[u8]>,
+        last: Option<&str>,
         at: Revision,
         merged: &mut BTreeMap<String, DentryRecord>,
     ) -> Result<()> {
@@ -285,7 +307,7 @@ impl<'a> View<'a> {
             for entry in &page.entries {
                 let parsed = keys::parse_dentry_history(&entry.key);
                 let (name, end) = parsed.ok_or_else(|| records::unreadable("dentry history"))?;
-                if last.is_some_and(|last| name.as_bytes() > last) {
+                if last.is_some_and(|last| name > last) {
                     return Ok(());
                 }
                 let ended: Ended = records::decode(entry.value.bytes.clone())?;

@@ -9,6 +9,7 @@ use nexus_kernel::{ByteStream, Durability, Error, Kind, Result};
 use crate::cache::CachedInode;
 use crate::content::{CONTENT_BYTES_MAX, Stored};
 use crate::path;
+use crate::resolve::not_found;
 use crate::session::Session;
 use crate::steps::Step;
 use crate::types::{
@@ -85,7 +86,7 @@ impl Session {
         options: WriteOptions,
     ) -> Result<Changed> {
         path::normalize(path)?;
-        let content = self.zone.content.store(content, options.durability).await?;
+        let content = self.zone.content.store(content, Durability::Sync).await?;
         self.write_stored(path, content, options).await
     }
 
@@ -102,11 +103,7 @@ impl Session {
         options: WriteOptions,
     ) -> Result<Changed> {
         path::normalize(path)?;
-        let content = self
-            .zone
-            .content
-            .store_stream(body, options.durability)
-            .await?;
+        let content = self.zone.content.store_stream(body).await?;
         self.write_stored(path, content, options).await
     }
 
@@ -139,7 +136,7 @@ impl Session {
     ) -> Result<Changed> {
         self.rewrite(path, options, |stat| {
             let size = stat.map_or(0, |stat| stat.size);
-            (size, content.clone())
+            Ok((size, content.clone()))
         })
         .await
     }
@@ -180,7 +177,11 @@ impl Session {
             durability,
             ..WriteOptions::default()
         };
-        self.rewrite(path, options, |_| (size, Bytes::new())).await
+        self.rewrite(path, options, |stat| {
+            stat.ok_or_else(|| not_found(path))?;
+            Ok((size, Bytes::new()))
+        })
+        .await
     }
 
     /// Replaces a file by its own beginning, up to a length (filled up with zeros), and a tail.
@@ -188,7 +189,7 @@ impl Session {
         &self,
         path: &str,
         options: WriteOptions,
-        edit: impl Fn(Option<&Stat>) -> (u64, Bytes) + Send + Sync,
+        edit: impl Fn(Option<&Stat>) -> Result<(u64, Bytes)> + Send + Sync,
     ) -> Result<Changed> {
         let asked = &options.precondition;
         for _ in 0..REWRITES_MAX {
@@ -197,7 +198,7 @@ impl Session {
                 Err(error) if error.kind() == Kind::NotFound => None,
                 Err(error) => return Err(error),
             };
-            let (keep, tail) = edit(before.as_ref().map(|(stat, _)| stat));
+            let (keep, tail) = edit(before.as_ref().map(|(stat, _)| stat))?;
             let etag = before.as_ref().and_then(|(stat, _)| stat.etag);
             let precondition = match (etag, asked) {
                 (Some(etag), Precondition::None | Precondition::Exists) => Precondition::Etag(etag),
@@ -378,7 +379,9 @@ impl Session {
         if prepared.is_empty() {
             return Ok(Vec::new());
         }
-        self.zone.content.flush(durability).await?;
+        if prepared.iter().any(Step::brings_a_blob) {
+            self.zone.content.sync().await?;
+        }
         self.run_all(&prepared, durability).await
     }
 

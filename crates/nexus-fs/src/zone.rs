@@ -145,13 +145,14 @@ impl Zone {
             .get(keys::TOPOLOGY, Freshness::Linearizable)
             .await?;
         let topology = topology.map_or(0, |value| value.revision.0);
+        let last_time = crate::log::last_time(&*metastore).await?;
         let shared = Shared {
             authorizer,
             cache: MetaCache::new(config.metadata_cache_bytes),
             content: ContentStore::new(stores, &config),
             inos: InoAllocator::default(),
             topology: AtomicU64::new(topology),
-            last_time: AtomicI64::new(0),
+            last_time: AtomicI64::new(last_time),
             counters: Counters::default(),
             handles: OpenInodes::default(),
             purge: Notify::new(),
@@ -193,10 +194,15 @@ impl Zone {
 }
 
 impl Shared {
-    /// The time of the next change: the clock's, but never before an earlier one.
+    /// The time of the next change: the clock's, but always after that of earlier ones.
     pub(crate) fn now(&self) -> Timestamp {
-        let now = self.config.clock.now().0;
-        Timestamp(self.last_time.fetch_max(now, Ordering::Relaxed).max(now))
+        let clock = self.config.clock.now().0;
+        let next = |last: i64| Some(clock.max(last.saturating_add(1)));
+        let last = self
+            .last_time
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        let last = last.unwrap_or_else(|last| last);
+        Timestamp(clock.max(last.saturating_add(1)))
     }
 
     /// The newest revision.

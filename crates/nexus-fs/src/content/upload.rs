@@ -1,9 +1,11 @@
 //! Storing content, ahead of the commit that names it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{FuturesUnordered, TryStreamExt};
-use nexus_kernel::{ByteStream, Durability, Error, Guard, Op, Result};
+use nexus_kernel::{ByteStream, Durability, Error, Result};
 
 use super::chunker::{Chunk, Chunker};
 use super::pins::Pinned;
@@ -23,7 +25,7 @@ pub(crate) struct Stored {
     pub etag: Etag,
     pub size: u64,
     pub placement: Placement,
-    _pinned: Pinned,
+    pinned: Arc<Pinned>,
 }
 
 pub(crate) enum Placement {
@@ -36,11 +38,13 @@ pub(crate) enum Placement {
 }
 
 impl ContentStore {
-    /// Stores a content held in memory.
+    /// Stores a content held in memory. It must be durable before the commit that names it,
+    /// however relaxed that is, for a metastore makes commits durable when it likes:
+    /// `Relaxed` is for those who [`sync`](Self::sync) before they commit.
     pub(crate) async fn store(&self, bytes: Bytes, durability: Durability) -> Result<Stored> {
         if bytes.len() > WHOLE_BYTES_MAX {
             let body = futures::stream::once(async move { Ok(bytes) });
-            return self.store_stream(Box::pin(body), durability).await;
+            return self.store_stream(Box::pin(body)).await;
         }
         self.store_small(bytes, durability).await
     }
@@ -53,7 +57,7 @@ impl ContentStore {
                 etag,
                 size,
                 placement: Placement::Inline(bytes),
-                _pinned: pinned,
+                pinned: Arc::new(pinned),
             });
         }
         self.pins.pin(&mut pinned, &etag).await;
@@ -62,21 +66,18 @@ impl ContentStore {
             etag,
             size,
             placement: Placement::Blob,
-            _pinned: pinned,
+            pinned: Arc::new(pinned),
         })
     }
 
-    /// Stores a content as it arrives, holding a few chunks of it in memory at a time.
-    pub(crate) async fn store_stream(
-        &self,
-        mut body: ByteStream,
-        durability: Durability,
-    ) -> Result<Stored> {
+    /// Stores a content as it arrives, durably, holding a few chunks of it in memory at a
+    /// time.
+    pub(crate) async fn store_stream(&self, mut body: ByteStream) -> Result<Stored> {
         let mut upload = Upload::new(self);
         while let Some(piece) = body.try_next().await? {
             upload.push(&piece).await?;
         }
-        upload.finish(durability).await
+        upload.finish().await
     }
 }
 
@@ -146,13 +147,13 @@ impl<'a> Upload<'a> {
         Ok(())
     }
 
-    async fn finish(mut self, durability: Durability) -> Result<Stored> {
+    async fn finish(mut self) -> Result<Stored> {
         if self.manifest.is_empty() && self.chunker().pending().len() <= WHOLE_BYTES_MAX {
             let bytes = self.chunker().take_pending();
-            return self.store.store_small(bytes, durability).await;
+            return self.store.store_small(bytes, Durability::Sync).await;
         }
         self.cut(true).await?;
-        self.store.flush(durability).await?;
+        self.store.sync().await?;
         let etag = self
             .chunker
             .take()
@@ -164,7 +165,7 @@ impl<'a> Upload<'a> {
             etag,
             size: self.size,
             placement,
-            _pinned: self.pinned,
+            pinned: Arc::new(self.pinned),
         })
     }
 }
@@ -201,13 +202,13 @@ impl Stored {
             etag,
             size: record.size,
             placement,
-            _pinned: Pinned::default(),
+            pinned: Arc::default(),
         })
     }
 }
 
 impl Tx<'_> {
-    /// Makes `stored` the content of a record, and counts the reference.
+    /// Makes `stored` the content of a record; the commit counts the reference.
     pub(crate) async fn place_content(
         &mut self,
         stored: &Stored,
@@ -225,45 +226,11 @@ impl Tx<'_> {
             Placement::Shared(place) => record.place = *place,
             Placement::Chunks(pages) => {
                 record.place = place::CHUNKS;
-                self.add_manifest(&stored.etag, pages).await?;
+                let first = keys::manifest_page(&stored.etag, 0);
+                self.place_manifest(&record.etag, &first, pages).await?;
             }
         }
-        self.refer_content(record, 1)
-    }
-
-    /// Counts users of what `record` keeps outside of itself.
-    pub(crate) fn refer_content(&mut self, record: &InodeRecord, delta: i64) -> Result<()> {
-        let Some(etag) = record.stored_content()? else {
-            return Ok(());
-        };
-        let chunked = record.place == place::CHUNKS;
-        let key = if chunked {
-            keys::manifest_references(&etag)
-        } else {
-            keys::references(&etag)
-        };
-        self.refer(key, delta);
-        Ok(())
-    }
-
-    /// Adds the manifest of a chunked content and its references to chunks, unless the same
-    /// content has one already.
-    async fn add_manifest(&mut self, etag: &Etag, pages: &[(u64, ManifestPage)]) -> Result<()> {
-        let key = keys::manifest_page(etag, 0);
-        if self.view().get(&key).await?.is_some() {
-            self.require(Guard::Present(key));
-            return Ok(());
-        }
-        self.require(Guard::Absent(key));
-        for (offset, page) in pages {
-            self.also(Op::Put(
-                keys::manifest_page(etag, *offset),
-                records::encode(page),
-            ));
-            for chunk in &page.chunks {
-                self.refer(keys::references(&Etag::from_bytes(&chunk.etag)?), 1);
-            }
-        }
+        self.pin(&stored.pinned);
         Ok(())
     }
 }

@@ -198,7 +198,7 @@ impl OpenFile {
         for attempt in 0.. {
             let inode = state.refresh(&session.zone, self.ino).await?;
             let body = put_together(&session.zone, &inode, &draft);
-            let content = session.zone.content.store_stream(body, durability).await?;
+            let content = session.zone.content.store_stream(body).await?;
             let mut tx = Tx::begin(session, attempt);
             let record = tx.inode_mut(self.ino).await?;
             if record.etag != inode.record.etag {

@@ -77,5 +77,12 @@ pub(crate) async fn put_metadata(
         )
         .with("bytes", value.len()));
     }
-    tx.set_metadata(ino, key, value).await
+    let adds = value.is_some();
+    tx.set_metadata(ino, key, value).await?;
+    if adds && tx.metadata_keys(ino).await?.len() > KEYS_MAX {
+        return Err(Error::limit(
+            "a file has at most 1000 metadata keys; remove some, or put more into one value",
+        ));
+    }
+    Ok(())
 }

@@ -114,20 +114,17 @@ async fn copy_tree(
 async fn add_children(tx: &Tx<'_>, dir: &Work, copy: u64, work: &mut Vec<Work>) -> Result<()> {
     let mut after: Option<String> = None;
     loop {
-        let (children, more) = tx
-            .view()
-            .children(dir.dentry.ino, after.as_deref(), PAGE)
-            .await?;
-        after = children.last().map(|child| child.name.clone());
+        let (children, last) = tx.children(dir.dentry.ino, after.as_deref(), PAGE).await?;
         work.extend(children.into_iter().map(|Child { name, dentry }| Work {
             dentry,
             from: path::join(&dir.from, &name),
             to: path::join(&dir.to, &name),
             slot: Slot { parent: copy, name },
         }));
-        if !more {
+        if last.is_none() {
             return Ok(());
         }
+        after = last;
     }
 }
 

@@ -1,12 +1,11 @@
 //! Symbolic and hard links.
 
 use bytes::Bytes;
-use nexus_kernel::{Error, Op, Result};
+use nexus_kernel::{Error, Result};
 use nexus_service_api::Action;
 
 use super::{Slot, exists, is_a_directory};
 use crate::etag::Etag;
-use crate::keys;
 use crate::log::ChangeKind;
 use crate::path::PATH_BYTES_MAX;
 use crate::records::{DentryRecord, kind_code};
@@ -73,10 +72,7 @@ pub(super) async fn hard_link(tx: &mut Tx<'_>, existing: &str, path: &str) -> Re
     record.links += 1;
     record.changed = now;
     tx.set_name(parent, &name, Some(dentry)).await?;
-    tx.also(Op::Put(
-        keys::extra_name(dentry.ino, parent, &name),
-        Bytes::new(),
-    ));
+    tx.set_other_name(dentry.ino, parent, &name, true);
     tx.note(ChangeKind::LinkCreate, &place.path, dentry.ino, parent)
         .old_path = Some(source.path.into_owned());
     Ok(dentry.ino)

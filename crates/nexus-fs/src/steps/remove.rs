@@ -51,16 +51,8 @@ pub(super) async fn detach(
     dir: DentryRecord,
 ) -> Result<()> {
     tx.set_name(parent, name, None).await?;
-    tx.moves_directory();
-    tx.also(Op::PutStamped(purge_prefix(dir.ino), Bytes::new()));
-    tx.session.zone.purge.notify_one();
+    tx.detach(dir.ino);
     Ok(())
-}
-
-fn purge_prefix(ino: u64) -> Bytes {
-    let mut key = vec![keys::PURGE_TAG];
-    key.extend_from_slice(&ino.to_be_bytes());
-    key.into()
 }
 
 /// Removes a directory, which must be empty.
@@ -124,29 +116,22 @@ pub(crate) async fn unlink(
 pub(super) async fn drop_name(tx: &mut Tx<'_>, ino: u64, parent: u64, name: &str) -> Result<()> {
     let record = tx.inode_mut(ino).await?;
     if record.parent != parent || record.name != name {
-        tx.also(Op::Delete(keys::extra_name(ino, parent, name)));
+        tx.set_other_name(ino, parent, name, false);
         return Ok(());
     }
-    let page = tx.view().scan(keys::extra_names(ino), 1).await?;
-    if let Some(entry) = page.entries.first()
-        && let Some((parent, name)) = keys::parse_extra_name(&entry.key)
-    {
+    // If it is gone already, so is the inode as it was read here, and the commit will fail.
+    if let Some((parent, name)) = tx.other_name(ino).await? {
+        tx.set_other_name(ino, parent, &name, false);
         let record = tx.inode_mut(ino).await?;
-        (record.parent, record.name) = (parent, name.to_owned());
-        tx.also(Op::Delete(entry.key.clone()));
+        (record.parent, record.name) = (parent, name);
     }
     Ok(())
 }
 
 /// Ends all custom metadata of an inode that goes.
 pub(crate) async fn clear_metadata(tx: &mut Tx<'_>, ino: u64) -> Result<()> {
-    let page = tx
-        .view()
-        .scan(keys::all_metadata(ino), super::attributes::KEYS_MAX)
-        .await?;
-    for entry in page.entries {
-        let name = String::from_utf8_lossy(&entry.key[9..]).into_owned();
-        tx.set_metadata(ino, &name, None).await?;
+    for key in tx.metadata_keys(ino).await? {
+        tx.set_metadata(ino, &key, None).await?;
     }
     Ok(())
 }

@@ -5,7 +5,6 @@ use nexus_service_api::Action;
 
 use super::remove::{is_empty, remove_empty, unlink};
 use super::{Slot, exists, is_a_directory, not_a_directory};
-use crate::keys;
 use crate::log::ChangeKind;
 use crate::records::{DentryRecord, kind_of};
 use crate::resolve::{End, Place, blocked, not_found};
@@ -45,6 +44,7 @@ pub(super) async fn rename(
     check_not_within(&moved, &target)?;
     tx.name(moved.parent, &moved.name).await?;
     match taken {
+        Some(other) if options.replace == Replace::Refuse => return Err(exists(&other.path)),
         Some(other) if other.dentry.ino == moved.dentry.ino => {
             // Two names of one file: POSIX leaves both.
             tx.inode(moved.dentry.ino).await?;
@@ -56,7 +56,7 @@ pub(super) async fn rename(
         }
         Some(other) => {
             tx.permit(Action::Delete, &target).await?;
-            replace(tx, &moved, &other, options).await?;
+            replace(tx, &moved, &other).await?;
         }
         None if options.replace == Replace::Exchange => return Err(not_found(&target.path)),
         None => {
@@ -94,15 +94,7 @@ fn check_not_within(moved: &Named, target: &Place<'_>) -> Result<()> {
     Ok(())
 }
 
-async fn replace(
-    tx: &mut Tx<'_>,
-    moved: &Named,
-    other: &Named,
-    options: &MoveOptions,
-) -> Result<()> {
-    if options.replace == Replace::Refuse {
-        return Err(exists(&other.path));
-    }
+async fn replace(tx: &mut Tx<'_>, moved: &Named, other: &Named) -> Result<()> {
     match (moved.is_dir(), other.is_dir()) {
         (true, false) => return Err(not_a_directory(&other.path)),
         (false, true) => return Err(is_a_directory(&other.path)),
@@ -156,12 +148,8 @@ async fn renamed(
     if record.parent == moved.parent && record.name == moved.name {
         (record.parent, record.name) = (parent, name.to_owned());
     } else {
-        let (gone, new) = (
-            keys::extra_name(ino, moved.parent, &moved.name),
-            keys::extra_name(ino, parent, name),
-        );
-        tx.also(nexus_kernel::Op::Delete(gone));
-        tx.also(nexus_kernel::Op::Put(new, bytes::Bytes::new()));
+        tx.set_other_name(ino, moved.parent, &moved.name, false);
+        tx.set_other_name(ino, parent, name, true);
     }
     let kind = if moved.is_dir() {
         ChangeKind::DirRename

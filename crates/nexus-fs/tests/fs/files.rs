@@ -233,3 +233,19 @@ async fn the_longest_names_and_deepest_paths_work() {
     put(&files, &deep, "deep").await;
     assert_eq!(text(&files, &deep).await, "deep");
 }
+
+/// Truncating what does not exist is refused as such, and makes nothing.
+#[tokio::test]
+async fn truncate_needs_a_file() {
+    let (_zone, files) = fresh().await;
+    let set = SetAttributes {
+        size: Some(3),
+        ..SetAttributes::default()
+    };
+    let error = files
+        .set_attributes("/missing", set, Durability::Sync)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound);
+    assert!(!files.exists("/missing", At::Latest).await.unwrap());
+}

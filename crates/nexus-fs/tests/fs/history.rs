@@ -1,11 +1,15 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::StreamExt;
 use nexus_fs::{
-    At, ChangeKind, LogQuery, MoveOptions, RemoveOptions, VersionAt, WatchQuery, WriteOptions,
+    At, ChangeKind, ListOptions, LogQuery, MoveOptions, RemoveOptions, VersionAt, WatchQuery,
+    WriteOptions, ZoneConfig,
 };
-use nexus_kernel::{Durability, Kind, Revision};
+use nexus_kernel::{Durability, Kind, Revision, Timestamp};
+use nexus_service_api::Context;
 
-use crate::support::{fresh, put, text, text_at, tree};
+use crate::support::{FixedClock, fresh, memory_stores, open_with, put, text, text_at, tree};
 
 /// Any read can be made as of an earlier revision, whatever happened since.
 #[tokio::test]
@@ -294,4 +298,49 @@ async fn versions_name_their_author() {
         files.versions("/a", 1, None).await.unwrap()[0].author,
         "system:system"
     );
+}
+
+/// A listing of the past pages through what there was, however many names came later.
+#[tokio::test]
+async fn a_past_listing_skips_newer_names() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/y", "old").await;
+    put(&files, "/z", "old").await;
+    let before = At::Revision(files.revision().await.unwrap());
+    for name in ["a", "b", "c", "d", "yy"] {
+        put(&files, &format!("/{name}"), "new").await;
+    }
+    let mut options = ListOptions {
+        at: before,
+        limit: 1,
+        ..ListOptions::default()
+    };
+    let first = files.list("/", options.clone()).await.unwrap();
+    assert_eq!(first.entries[0].path, "/y");
+    options.cursor = first.next;
+    let second = files.list("/", options).await.unwrap();
+    assert_eq!(second.entries[0].path, "/z");
+    assert_eq!(second.next, None);
+}
+
+/// Times in the log never decrease, though the clock was set back while the zone was closed.
+#[tokio::test]
+async fn a_clock_that_was_set_back_does_not_confuse_history() {
+    let stores = memory_stores();
+    let at = |now| ZoneConfig {
+        clock: Arc::new(FixedClock(now)),
+        ..ZoneConfig::default()
+    };
+    let zone = open_with(&stores, at(2_000)).await;
+    put(&zone.session(Context::system()), "/a", "1").await;
+    drop(zone);
+    let zone = open_with(&stores, at(1_000)).await;
+    let files = zone.session(Context::system());
+    put(&files, "/a", "2").await;
+    let log = files.log(LogQuery::default()).await.unwrap().records;
+    assert!(log.is_sorted_by_key(|record| record.time), "{log:?}");
+    for (time, content) in [(2_000, "1"), (3_000, "2")] {
+        let at = At::Time(Timestamp(time));
+        assert_eq!(text_at(&files, "/a", at).await, content);
+    }
 }

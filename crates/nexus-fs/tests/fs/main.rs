@@ -2,9 +2,11 @@
 //! of `docs/SEMANTICS.md`.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod batches;
 mod content;
 mod files;
 mod handles;
 mod history;
 mod namespace;
+mod races;
 mod support;

@@ -335,3 +335,50 @@ async fn writers_in_one_directory_do_not_conflict() {
     assert_eq!(zone.stats().retries, 0);
     assert_eq!(files.usage("/d", At::Latest).await.unwrap().files, 64);
 }
+
+/// A rename that must not replace anything is refused also where both names are one file.
+#[tokio::test]
+async fn a_rename_that_may_not_replace_refuses_another_name_of_the_same_file() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a", "1").await;
+    files.hard_link("/a", "/b", Durability::Sync).await.unwrap();
+    let refuse = MoveOptions {
+        replace: Replace::Refuse,
+        ..MoveOptions::default()
+    };
+    for to in ["/a", "/b"] {
+        let error = files.rename("/a", to, refuse).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::AlreadyExists, "{to}");
+    }
+    files
+        .rename("/a", "/b", MoveOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(tree(&files, At::Latest).await.len(), 2);
+}
+
+/// A file that had several names in a deleted tree and one elsewhere is found by the one
+/// it has left.
+#[tokio::test]
+async fn a_link_into_a_deleted_tree_keeps_its_file_findable() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/d/x", "1").await;
+    for path in ["/d/y", "/d/z", "/w"] {
+        files
+            .hard_link("/d/x", path, Durability::Sync)
+            .await
+            .unwrap();
+    }
+    let todo = ["todo".to_owned()];
+    files
+        .set_tags("/w", &todo, &[], Durability::Sync)
+        .await
+        .unwrap();
+    files.remove("/d", RECURSIVE).await.unwrap();
+    while files.stat("/w", At::Latest).await.unwrap().links > 1 {
+        tokio::task::yield_now().await;
+    }
+    let found = files.find_by_tag("todo", 10, None).await.unwrap().entries;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].path, "/w");
+}

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_driver_memory::{MemoryMetastore, MemoryObjectStore};
 use nexus_fs::{At, Session, Stores, WriteOptions, Zone, ZoneConfig};
-use nexus_kernel::Result;
-use nexus_service_api::{Action, Authorizer, Context, SystemClock, Target};
+use nexus_kernel::{Result, Timestamp};
+use nexus_service_api::{Action, Authorizer, Clock, Context, SystemClock, Target};
 
 /// Lets everybody do everything: for tests that are not about rights.
 pub(crate) struct Open;
@@ -35,9 +35,22 @@ pub(crate) fn memory_stores() -> Stores {
 }
 
 pub(crate) async fn open(stores: &Stores) -> Zone {
-    Zone::open(stores.clone(), Arc::new(Open), ZoneConfig::default())
+    open_with(stores, ZoneConfig::default()).await
+}
+
+pub(crate) async fn open_with(stores: &Stores, config: ZoneConfig) -> Zone {
+    Zone::open(stores.clone(), Arc::new(Open), config)
         .await
         .unwrap()
+}
+
+/// A clock that stands still.
+pub(crate) struct FixedClock(pub i64);
+
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0)
+    }
 }
 
 /// A session of the system on an empty zone in memory. The zone comes along to stay open.

@@ -1,0 +1,235 @@
+//! What a transaction read and wrote, as guards and operations of the metastore.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use nexus_kernel::{Durability, Guard, KeyRange, Op, Result, Revision, Txn};
+
+use super::{Manifest, Slot, Tx};
+use crate::etag::Etag;
+use crate::keys;
+use crate::records::{self, Ended, InodeRecord, LogRecord, place};
+
+impl Tx<'_> {
+    /// The transaction, without operations if there is nothing to change.
+    pub(super) fn assemble(&mut self, durability: Durability) -> Result<Txn> {
+        let mut txn = Txn {
+            durability,
+            ops: std::mem::take(&mut self.ops),
+            ..Txn::default()
+        };
+        self.assemble_inodes(&mut txn);
+        self.assemble_dentries(&mut txn);
+        self.assemble_other_names(&mut txn);
+        self.assemble_metadata(&mut txn);
+        self.assemble_contents(&mut txn)?;
+        if txn.ops.is_empty() {
+            return Ok(txn);
+        }
+        let topology = Bytes::from_static(keys::TOPOLOGY);
+        if self.by_path || self.moves_directory {
+            txn.guards
+                .push(Guard::RevisionIs(topology.clone(), self.topology));
+        }
+        if self.moves_directory {
+            txn.ops.push(Op::Put(topology, Bytes::new()));
+        }
+        if !self.changes.is_empty() {
+            let record = self.log_record();
+            txn.ops
+                .push(Op::PutStamped(keys::log_prefix(), records::encode(&record)));
+        }
+        Ok(txn)
+    }
+
+    fn assemble_inodes(&mut self, txn: &mut Txn) {
+        for (ino, slot) in &self.inodes {
+            let key = keys::inode(*ino);
+            if slot.base.is_some() || slot.now.is_some() {
+                txn.guards.push(slot.guard(key.clone()));
+            }
+            if !slot.is_changed() {
+                continue;
+            }
+            if let Some((record, since)) = &slot.base {
+                txn.ops.push(ended(
+                    keys::inode_history(*ino),
+                    *since,
+                    records::encode(record),
+                ));
+            }
+            match &slot.now {
+                Some(record) => txn.ops.push(Op::Put(key, records::encode(record))),
+                None => txn.ops.push(Op::Delete(key)),
+            }
+            if slot.now.is_none() && was_directory(slot) {
+                txn.ops.push(Op::Delete(keys::directory_time(*ino)));
+            }
+        }
+        let inodes = &self.inodes;
+        self.touched
+            .retain(|dir| inodes.get(dir).is_none_or(|slot| slot.now.is_some()));
+    }
+
+    fn assemble_dentries(&self, txn: &mut Txn) {
+        for dir in &self.present {
+            if !self.inodes.contains_key(dir) {
+                txn.guards.push(Guard::Present(keys::inode(*dir)));
+            }
+        }
+        for dir in &self.empty {
+            txn.guards.extend(self.empty_around_pending(*dir));
+        }
+        for ((parent, name), slot) in &self.dentries {
+            let key = keys::dentry(*parent, name);
+            txn.guards.push(slot.guard(key.clone()));
+            if !slot.is_changed() {
+                continue;
+            }
+            if let Some((record, since)) = &slot.base {
+                let history = keys::dentry_history(*parent, name);
+                txn.ops
+                    .push(ended(history, *since, records::encode(record)));
+            }
+            match &slot.now {
+                Some(record) => txn.ops.push(Op::Put(key, records::encode(record))),
+                None => txn.ops.push(Op::Delete(key)),
+            }
+        }
+        for dir in &self.touched {
+            let time = Bytes::copy_from_slice(&self.now.0.to_be_bytes());
+            txn.ops.push(Op::Max(keys::directory_time(*dir), time));
+        }
+    }
+
+    /// Guards that a directory holds nothing but the names this transaction has in hand.
+    fn empty_around_pending(&self, dir: u64) -> Vec<Guard> {
+        let mut rest = keys::dentries(dir, None);
+        let mut guards = Vec::new();
+        for (name, _) in self.pending_names(dir) {
+            let gap = KeyRange {
+                start: rest.start,
+                end: keys::dentry(dir, name),
+            };
+            rest.start = keys::dentries(dir, Some(name)).start;
+            guards.push(Guard::RangeEmpty(gap));
+        }
+        guards.push(Guard::RangeEmpty(rest));
+        guards
+    }
+
+    fn assemble_metadata(&self, txn: &mut Txn) {
+        for ((ino, name), slot) in &self.metadata {
+            let key = keys::metadata(*ino, name);
+            txn.guards.push(slot.guard(key.clone()));
+            if !slot.is_changed() {
+                continue;
+            }
+            if let Some((value, since)) = &slot.base {
+                txn.ops.push(ended(
+                    keys::metadata_history(*ino, name),
+                    *since,
+                    value.clone(),
+                ));
+            }
+            let index = keys::metadata_index(name, *ino);
+            match &slot.now {
+                Some(value) => {
+                    txn.ops.push(Op::Put(key, value.clone()));
+                    txn.ops.push(Op::Put(index, Bytes::new()));
+                }
+                None => txn.ops.extend([Op::Delete(key), Op::Delete(index)]),
+            }
+        }
+    }
+
+    fn assemble_other_names(&self, txn: &mut Txn) {
+        for ((ino, parent, name), there) in &self.other_names {
+            let key = keys::extra_name(*ino, *parent, name);
+            txn.ops.push(if *there {
+                Op::Put(key, Bytes::new())
+            } else {
+                Op::Delete(key)
+            });
+        }
+    }
+
+    /// Counts each content that this transaction leaves in a file once, and adds the
+    /// manifests of those that have none yet.
+    fn assemble_contents(&self, txn: &mut Txn) -> Result<()> {
+        let mut counts: BTreeMap<Bytes, i64> = BTreeMap::new();
+        let mut manifests: BTreeSet<&Bytes> = BTreeSet::new();
+        for record in self.inodes.values().filter_map(Slot::new_content) {
+            let Some(etag) = record.stored_content()? else {
+                continue;
+            };
+            if record.place == place::CHUNKS {
+                manifests.insert(&record.etag);
+                *counts.entry(keys::manifest_references(&etag)).or_default() += 1;
+            } else {
+                *counts.entry(keys::references(&etag)).or_default() += 1;
+            }
+        }
+        for etag in manifests {
+            if let Some(manifest) = self.manifests.get(etag) {
+                assemble_manifest(&Etag::from_bytes(etag)?, manifest, txn, &mut counts)?;
+            }
+        }
+        let adds = counts.into_iter().map(|(key, delta)| Op::Add(key, delta));
+        txn.ops.extend(adds);
+        Ok(())
+    }
+
+    fn log_record(&mut self) -> LogRecord {
+        let context = &self.session.context;
+        let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
+        LogRecord {
+            time: self.now.0,
+            actor: self.session.actor(),
+            on_behalf_of: text(&context.on_behalf_of),
+            key_id: context.principal.key_id.clone(),
+            session: text(&context.session),
+            request_id: text(&context.request_id),
+            changes: std::mem::take(&mut self.changes),
+        }
+    }
+}
+
+fn was_directory(slot: &Slot<InodeRecord>) -> bool {
+    slot.base
+        .as_ref()
+        .is_some_and(|(record, _)| record.is_dir())
+}
+
+fn ended(prefix: Bytes, since: Revision, record: Bytes) -> Op {
+    Op::PutStamped(
+        prefix,
+        records::encode(&Ended {
+            since: since.0,
+            record,
+        }),
+    )
+}
+
+fn assemble_manifest(
+    etag: &Etag,
+    manifest: &Manifest,
+    txn: &mut Txn,
+    counts: &mut BTreeMap<Bytes, i64>,
+) -> Result<()> {
+    let first = keys::manifest_page(etag, 0);
+    let Manifest::New(pages) = manifest else {
+        txn.guards.push(Guard::Present(first));
+        return Ok(());
+    };
+    txn.guards.push(Guard::Absent(first));
+    for (offset, page) in pages {
+        let key = keys::manifest_page(etag, *offset);
+        txn.ops.push(Op::Put(key, records::encode(page)));
+        for chunk in &page.chunks {
+            let key = keys::references(&Etag::from_bytes(&chunk.etag)?);
+            *counts.entry(key).or_default() += 1;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! What others see while a commit is on its way back, and when its answer is lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use nexus_driver_memory::MemoryMetastore;
+use nexus_fs::{At, MoveOptions, RemoveOptions, Session, Stores, WriteOptions, Zone};
+use nexus_kernel::{
+    Commit, Error, Freshness, Kind, Limits, Metastore, Outcome, Page, Result, Revision, Scan, Txn,
+    Value,
+};
+use nexus_service_api::Context;
+use nexus_testkit::metastore::{Faults, FaultyMetastore};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::support::{memory_stores, open, put, text, text_at, tree};
+
+/// A store that can keep the answer to the next commit back.
+#[derive(Default)]
+struct SlowAnswers {
+    inner: MemoryMetastore,
+    holds: AtomicBool,
+    applied: Notify,
+    released: Notify,
+}
+
+#[async_trait]
+impl Metastore for SlowAnswers {
+    fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+
+    async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Value>> {
+        self.inner.get(key, freshness).await
+    }
+
+    async fn get_many(&self, keys: &[Bytes], freshness: Freshness) -> Result<Vec<Option<Value>>> {
+        self.inner.get_many(keys, freshness).await
+    }
+
+    async fn scan(&self, scan: Scan, freshness: Freshness) -> Result<Page> {
+        self.inner.scan(scan, freshness).await
+    }
+
+    async fn commit(&self, txn: Txn) -> Result<Commit> {
+        let answer = self.inner.commit(txn).await;
+        if self.holds.swap(false, Ordering::Relaxed) {
+            self.applied.notify_one();
+            self.released.notified().await;
+        }
+        answer
+    }
+
+    async fn changed(&self, after: Revision) -> Result<Revision> {
+        self.inner.changed(after).await
+    }
+
+    async fn sync(&self) -> Result<Revision> {
+        self.inner.sync().await
+    }
+}
+
+async fn slow() -> (Arc<SlowAnswers>, Zone, Session) {
+    let store = Arc::new(SlowAnswers::default());
+    let stores = Stores {
+        metastore: store.clone(),
+        ..memory_stores()
+    };
+    let zone = open(&stores).await;
+    let files = zone.session(Context::system());
+    (store, zone, files)
+}
+
+impl SlowAnswers {
+    /// Begins something that commits, and comes back when the commit has applied and its
+    /// answer is on the way.
+    async fn begin<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.holds.store(true, Ordering::Relaxed);
+        let task = tokio::spawn(change);
+        self.applied.notified().await;
+        task
+    }
+}
+
+async fn write(files: Session, path: &'static str, content: &'static str) -> Result<()> {
+    let content = Bytes::from(content);
+    let written = files.write(path, content, WriteOptions::default()).await;
+    written.map(drop)
+}
+
+/// A read that names a revision sees it, though its writer has not heard of it yet.
+#[tokio::test]
+async fn a_read_sees_the_revision_it_names() {
+    let (store, _zone, files) = slow().await;
+    put(&files, "/f", "1").await;
+    assert_eq!(text(&files, "/f").await, "1");
+    assert!(!files.exists("/new", At::Latest).await.unwrap());
+    let writer = store.begin(write(files.clone(), "/f", "2")).await;
+    let revision = files.revision().await.unwrap();
+    assert_eq!(text_at(&files, "/f", At::AtLeast(revision)).await, "2");
+    store.released.notify_one();
+    writer.await.unwrap().unwrap();
+    let writer = store.begin(write(files.clone(), "/new", "3")).await;
+    assert!(files.exists("/new", At::Latest).await.unwrap());
+    store.released.notify_one();
+    writer.await.unwrap().unwrap();
+    assert_eq!(text(&files, "/new").await, "3");
+}
+
+/// A write never lands in a directory that its path no longer leads to.
+#[tokio::test]
+async fn a_write_never_follows_a_directory_that_has_moved() {
+    let (store, _zone, files) = slow().await;
+    put(&files, "/a/x", "1").await;
+    let mover = files.clone();
+    let rename = async move { mover.rename("/a", "/b", MoveOptions::default()).await };
+    let rename = store.begin(rename).await;
+    // The first finds out that something moved, the second starts out knowing.
+    for path in ["/a/y", "/a/z"] {
+        let error = write(files.clone(), path, "lost").await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NotFound, "{path}");
+    }
+    store.released.notify_one();
+    rename.await.unwrap().unwrap();
+    let paths: Vec<_> = tree(&files, At::Latest).await;
+    assert_eq!(
+        paths,
+        [("/b".into(), None), ("/b/x".into(), Some("1".into()))]
+    );
+}
+
+/// A deleted tree is cleared away, however late its commit is answered.
+#[tokio::test]
+async fn a_deleted_tree_is_always_cleared_away() {
+    let (store, _zone, files) = slow().await;
+    put(&files, "/d/x", "1").await;
+    files
+        .hard_link("/d/x", "/y", nexus_kernel::Durability::Sync)
+        .await
+        .unwrap();
+    let remover = files.clone();
+    let recursive = RemoveOptions {
+        recursive: true,
+        ..RemoveOptions::default()
+    };
+    let removal = async move { remover.remove("/d", recursive).await };
+    let removal = store.begin(removal).await;
+    store.released.notify_one();
+    removal.await.unwrap().unwrap();
+    while files.stat("/y", At::Latest).await.unwrap().links > 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A write whose caller went away is seen once it has applied.
+#[tokio::test]
+async fn a_write_that_nobody_waits_for_is_seen() {
+    let (store, _zone, files) = slow().await;
+    put(&files, "/f", "1").await;
+    let writer = store.begin(write(files.clone(), "/f", "2")).await;
+    writer.abort();
+    assert!(writer.await.unwrap_err().is_cancelled());
+    assert_eq!(text(&files, "/f").await, "2");
+    store.released.notify_one();
+    assert_eq!(text(&files, "/f").await, "2");
+}
+
+fn faulty() -> (Arc<FaultyMetastore>, Stores) {
+    let inner = Arc::new(MemoryMetastore::new());
+    let store = Arc::new(FaultyMetastore::new(inner, 1, Faults::OFF));
+    let stores = Stores {
+        metastore: store.clone(),
+        ..memory_stores()
+    };
+    (store, stores)
+}
+
+fn unknown(error: &Error) -> bool {
+    error.outcome() == Outcome::Unknown
+}
+
+/// When the answer to a write is lost, reads show what became of it.
+#[tokio::test]
+async fn reads_show_what_became_of_a_write_whose_answer_was_lost() {
+    let lost = Faults {
+        after_per_mille: 1000,
+        ..Faults::OFF
+    };
+    let late = Faults {
+        late_per_mille: 1000,
+        ..Faults::OFF
+    };
+    for faults in [lost, late] {
+        let (store, stores) = faulty();
+        let zone = open(&stores).await;
+        let files = zone.session(Context::system());
+        put(&files, "/f", "1").await;
+        let before = files.revision().await.unwrap();
+        store.set_faults(faults);
+        let error = write(files.clone(), "/f", "2").await.unwrap_err();
+        store.heal();
+        assert!(unknown(&error), "{error}");
+        while files.revision().await.unwrap() == before {
+            assert_eq!(text(&files, "/f").await, "1");
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(text(&files, "/f").await, "2");
+        put(&files, "/f", "3").await;
+        assert_eq!(text(&files, "/f").await, "3");
+        assert_eq!(files.stat("/f", At::Latest).await.unwrap().version, 3);
+    }
+}

@@ -1,0 +1,12 @@
+//! Random changes to `nexus-fs` and to a simple model of it: the same answers, the same
+//! tree, the same history. Then with many tasks at once, with stores that fail, and with
+//! machines that lose their power.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod compare;
+mod ops;
+mod rows;
+mod semantics;
+mod sequence;
+mod subject;
+mod tree;
