@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 use cli::{Cli, Command, ConfigCommand};
 
 mod cli;
+mod descriptors;
 mod logging;
 mod signals;
 mod welcome;
@@ -54,6 +55,7 @@ fn run(cli: Cli) -> Result<()> {
 fn serve(raw: &RawConfig) -> Result<()> {
     let config = Config::new(raw)?;
     logging::start(&config.log);
+    descriptors::raise_limit();
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let mut signals = signals::Signals::new()?;

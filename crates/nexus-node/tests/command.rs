@@ -1,9 +1,14 @@
 //! The real binary: what it prints, what it refuses, how it ends.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// The default of the setting `shutdown.deadline`.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 
 fn nexus_node(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nexus-node"));
@@ -110,6 +115,34 @@ fn a_second_node_on_the_same_data_names_the_first() {
     assert!(complaint.contains(&child.id().to_string()), "{complaint}");
     signal(&child, "-TERM");
     child.wait_with_output().unwrap();
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, said) = start(folder.path(), 2);
+    let address = said[0].strip_prefix("listening on http://").unwrap();
+    let key = said[1].strip_prefix("admin key: ").unwrap();
+    // A body that never comes: the node would wait for it until its deadline.
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "PUT /api/v2/files/a HTTP/1.1\r\nhost: node\r\nauthorization: Bearer {key}\r\n\
+         content-length: 10\r\nexpect: 100-continue\r\n\r\n"
+    )
+    .unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    let began = Instant::now();
+    signal(&child, "-TERM");
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let mut log = log.lines().map(Result::unwrap);
+    assert!(log.any(|line| line.contains("stopping")));
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(
+        began.elapsed() < SHUTDOWN_DEADLINE,
+        "it waited for its deadline"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use nexus_kernel::Kind;
 
-use super::{check, needs_data_folder};
+use super::{Feature, Known, Pillar, check, explain, needs_data_folder};
 use crate::config::Config;
 
 fn with(setting: &str, uri: &str) -> Config {
@@ -63,4 +63,22 @@ fn only_a_node_in_memory_needs_no_folder() {
     assert!(!needs_data_folder(&with("metastore", "memory:")));
     assert!(needs_data_folder(&with("metastore", "redb:/x")));
     assert!(needs_data_folder(&with("object_store", "local:/x")));
+}
+
+#[test]
+fn a_driver_left_out_of_the_build_names_its_feature() {
+    let left_out = Known {
+        scheme: "tape",
+        pillars: &[Pillar::Objects],
+        feature: Some(Feature {
+            name: "driver-tape",
+            built: false,
+        }),
+    };
+    let refused = explain(Some(&left_out));
+    assert_eq!(refused.kind(), Kind::Unsupported);
+    assert!(
+        refused.message().contains("--features driver-tape"),
+        "{refused}"
+    );
 }
