@@ -236,7 +236,10 @@ impl Session {
         let stream = async_stream::try_stream! {
             let pattern = query.pattern.as_deref().map(|glob| PathPattern::new(glob, "/")).transpose()?;
             let mut after = match query.after {
-                Some(revision) => revision,
+                Some(revision) => {
+                    session.zone.check_reached(revision).await?;
+                    revision
+                }
                 None => session.zone.revision().await?,
             };
             loop {

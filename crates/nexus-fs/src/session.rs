@@ -55,6 +55,8 @@ impl Session {
 
     /// The one authorization point: nothing is read or changed without passing it.
     pub(crate) async fn permit(&self, action: Action, path: &str, inodes: &[u64]) -> Result<()> {
+        let clock = &self.zone.config.clock;
+        self.context.principal.check_in_force(|| clock.now())?;
         let target = Target { path, inodes };
         self.zone
             .authorizer

@@ -58,7 +58,7 @@ impl Shared {
         })
     }
 
-    async fn check_reached(&self, revision: Revision) -> Result<()> {
+    pub(crate) async fn check_reached(&self, revision: Revision) -> Result<()> {
         let newest = self.revision().await?;
         if revision <= newest {
             return Ok(());

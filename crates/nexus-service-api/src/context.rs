@@ -1,6 +1,7 @@
 //! Who asks.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nexus_kernel::{Error, Result, Timestamp};
 
@@ -68,7 +69,37 @@ pub struct Principal {
     pub rights: Rights,
     /// If given, an absolute path: nothing outside of it may be touched.
     pub prefix: Option<String>,
+    /// When the credential ends by itself.
+    pub expires: Option<Timestamp>,
+    /// Whether it has been ended before that.
+    pub revocation: Revocation,
 }
+
+/// Tells everyone who holds a principal that its credential is in force no longer: revoked,
+/// or changed so that what the principal says of it is not true any more. Clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Revocation(Arc<AtomicBool>);
+
+impl Revocation {
+    /// Ends the credential, for good.
+    pub fn revoke(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it was ended.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl PartialEq for Revocation {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_revoked() == other.is_revoked()
+    }
+}
+
+impl Eq for Revocation {}
 
 impl Principal {
     /// The node itself.
@@ -81,7 +112,25 @@ impl Principal {
             zone: "root".into(),
             rights: Rights::Admin,
             prefix: None,
+            expires: None,
+            revocation: Revocation::default(),
         }
+    }
+
+    /// Refuses a principal whose credential has ended since it was read; `now` is asked only
+    /// where it matters. So what is under way ends with its credential too.
+    ///
+    /// # Errors
+    ///
+    /// `Unauthenticated`.
+    pub fn check_in_force(&self, now: impl FnOnce() -> Timestamp) -> Result<()> {
+        let expired = || self.expires.is_some_and(|end| end <= now());
+        if self.revocation.is_revoked() || expired() {
+            return Err(Error::unauthenticated(
+                "the key was revoked, changed or has expired; ask an administrator for a new one",
+            ));
+        }
+        Ok(())
     }
 }
 

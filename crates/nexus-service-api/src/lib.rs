@@ -14,7 +14,7 @@ mod keys;
 mod settings;
 
 pub use authorizer::{Action, Authorizer, Target};
-pub use context::{Context, Principal, PrincipalKind, Rights};
+pub use context::{Context, Principal, PrincipalKind, Revocation, Rights};
 pub use env::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use keys::{CreatedKey, KeyInfo, KeyPage, KeyService, KeyUpdate, NewKey};
 pub use settings::{Expect, Setting, Settings};

@@ -124,10 +124,12 @@ impl KeyService for Keys {
     async fn authenticate(&self, secret: &str) -> Result<Principal> {
         let principal = Secret::parse(secret).and_then(|secret| {
             let table = self.store.table.load();
-            let record = &table.get(secret.key_id())?.record;
+            let stored = table.get(secret.key_id())?;
+            let record = &stored.record;
             let in_force = record.ended(self.store.parts.clock.now()).is_none();
             // Comparing two BLAKE3 hashes takes the same time wherever they differ.
-            (record.hash == secret.hash() && in_force).then(|| record.principal())
+            (record.hash == secret.hash() && in_force)
+                .then(|| record.principal(stored.revocation.clone()))
         });
         principal.ok_or_else(|| {
             Error::unauthenticated(

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use nexus_kernel::Kind;
 use nexus_service_api::{
     Action::{self, Administer, Create, Delete, Read, Stat, Write},
-    Authorizer, Context, Principal, PrincipalKind, Rights, Target,
+    Authorizer, Context, Principal, PrincipalKind, Revocation, Rights, Target,
 };
 
 use super::KeyAuthorizer;
@@ -22,6 +22,8 @@ fn caller(rights: Rights, prefix: Option<&str>) -> Context {
         zone: "root".into(),
         rights,
         prefix: prefix.map(str::to_owned),
+        expires: None,
+        revocation: Revocation::default(),
     }))
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use nexus_kernel::{Error, Result, Timestamp};
-use nexus_service_api::{KeyInfo, Principal, PrincipalKind, Rights};
+use nexus_service_api::{KeyInfo, Principal, PrincipalKind, Revocation, Rights};
 use prost::Message as _;
 
 /// A key and the hash of its secret.
@@ -55,7 +55,7 @@ impl Record {
     }
 
     /// Whoever comes with it.
-    pub(super) fn principal(&self) -> Principal {
+    pub(super) fn principal(&self, revocation: Revocation) -> Principal {
         let info = &self.info;
         Principal {
             kind: info.kind,
@@ -64,6 +64,8 @@ impl Record {
             zone: info.zone.clone(),
             rights: info.rights,
             prefix: info.prefix.clone(),
+            expires: info.expires,
+            revocation,
         }
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use nexus_kernel::{Error, Outcome, Result, Revision};
-use nexus_service_api::{CreatedKey, Expect, KeyInfo, KeyUpdate, NewKey, Setting, Settings};
+use nexus_service_api::{
+    CreatedKey, Expect, KeyInfo, KeyUpdate, NewKey, Revocation, Setting, Settings,
+};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::record::Record;
@@ -26,6 +28,8 @@ pub(super) type Table = BTreeMap<String, Arc<Stored>>;
 /// A key and the revision that wrote it.
 pub(super) struct Stored {
     pub(super) record: Record,
+    /// Ends what came with this record, once it is replaced.
+    pub(super) revocation: Revocation,
     revision: Revision,
 }
 
@@ -212,7 +216,7 @@ impl KeyStore {
             .await
         {
             Ok(revision) => {
-                self.replace(&key_id, Some(Stored { record, revision }));
+                self.replace(&key_id, Some(Stored::new(record, revision)));
                 return Ok(());
             }
             Err(error) => error,
@@ -226,22 +230,30 @@ impl KeyStore {
 
     fn replace(&self, key_id: &str, stored: Option<Stored>) {
         let mut table = Table::clone(&self.table.load());
-        match stored {
+        let before = match stored {
             Some(stored) => table.insert(key_id.to_owned(), Arc::new(stored)),
             None => table.remove(key_id),
         };
         self.table.store(Arc::new(table));
+        if let Some(before) = before {
+            before.revocation.revoke();
+        }
     }
 }
 
 impl Stored {
+    fn new(record: Record, revision: Revision) -> Self {
+        Self {
+            record,
+            revocation: Revocation::default(),
+            revision,
+        }
+    }
+
     fn read(setting: &Setting) -> Result<Self> {
         let key_id = setting.name.strip_prefix(FOLDER).unwrap_or(&setting.name);
         let record = Record::decode(key_id, &setting.value)?;
-        Ok(Self {
-            record,
-            revision: setting.revision,
-        })
+        Ok(Self::new(record, setting.revision))
     }
 }
 

@@ -111,6 +111,47 @@ async fn secrets_differ_in_id_and_in_random_part() {
 }
 
 #[tokio::test]
+async fn a_principal_ends_with_its_key() {
+    let world = World::new().await;
+    let revoked = world.make(agent("revoked", Rights::ReadWrite)).await;
+    let changed = world.make(agent("changed", Rights::ReadWrite)).await;
+    let expiring = world
+        .make(agent("expiring", Rights::ReadWrite).until(DAY))
+        .await;
+    let principal = |secret: String| async { world.keys.authenticate(&{ secret }).await.unwrap() };
+    let (one, two) = (
+        principal(revoked.secret).await,
+        principal(changed.secret).await,
+    );
+    let three = principal(expiring.secret).await;
+    let start = || nexus_kernel::Timestamp(0);
+    for principal in [&one, &two, &three] {
+        principal.check_in_force(start).unwrap();
+    }
+
+    world
+        .keys
+        .revoke(&system(), &revoked.info.key_id)
+        .await
+        .unwrap();
+    let narrower = KeyUpdate {
+        rights: Some(Rights::ReadOnly),
+        ..KeyUpdate::default()
+    };
+    world
+        .keys
+        .update(&system(), &changed.info.key_id, narrower)
+        .await
+        .unwrap();
+    for principal in [&one, &two] {
+        let refused = principal.check_in_force(start).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Unauthenticated);
+    }
+    three.check_in_force(start).unwrap();
+    assert!(three.check_in_force(|| nexus_kernel::Timestamp(i64::MAX)).is_err());
+}
+
+#[tokio::test]
 async fn keys_outlive_the_process() {
     let world = World::new().await;
     let kept = world.make(agent("kept", Rights::ReadOnly).until(DAY)).await;
