@@ -39,7 +39,8 @@ pub struct RunningNode {
     admin_key: Option<CreatedKey>,
     parts: Parts,
     stop: CancellationToken,
-    serving: JoinHandle<()>,
+    /// None once it has ended.
+    serving: Option<JoinHandle<()>>,
     deadline: Duration,
 }
 
@@ -82,7 +83,7 @@ impl Node {
             admin_key,
             parts,
             stop,
-            serving,
+            serving: Some(serving),
             deadline,
         })
     }
@@ -140,9 +141,14 @@ impl RunningNode {
     ///
     /// May be dropped at will.
     pub async fn ended(&mut self) {
-        if let Err(error) = (&mut self.serving).await {
-            tracing::error!(%error, "the server failed");
+        let Some(serving) = &mut self.serving else {
+            return;
+        };
+        match serving.await {
+            Err(error) if error.is_panic() => tracing::error!(%error, "the server failed"),
+            _ => {}
         }
+        self.serving = None;
     }
 
     /// Accepts nothing more, lets requests under way finish until the deadline, and closes
@@ -153,12 +159,13 @@ impl RunningNode {
     /// Whatever the stores answer; what was acknowledged as durable is safe all the same.
     pub async fn shutdown(mut self) -> Result<()> {
         self.stop.cancel();
-        if tokio::time::timeout(self.deadline, &mut self.serving)
+        if tokio::time::timeout(self.deadline, self.ended())
             .await
             .is_err()
         {
             tracing::warn!(deadline = ?self.deadline, "requests still under way are cut off");
-            self.serving.abort();
+            self.serving.iter().for_each(JoinHandle::abort);
+            self.ended().await;
         }
         self.parts.close().await?;
         tracing::info!("stopped");

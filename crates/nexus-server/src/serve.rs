@@ -10,6 +10,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::router::router;
@@ -36,6 +37,8 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
     let service = TowerToHyperService::new(router(app));
     let builder = builder();
     let connections = GracefulShutdown::new();
+    let cut_off = CancellationToken::new();
+    let _when_dropped = cut_off.clone().drop_guard();
     tokio::pin!(shutdown);
     loop {
         let accepted = async {
@@ -51,9 +54,15 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
         };
         let connection = builder.serve_connection(TokioIo::new(stream), service.clone());
         let connection = connections.watch(connection.into_owned());
+        let cut_off = cut_off.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error, "a connection failed");
+            tokio::select! {
+                ended = connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(error, "a connection failed");
+                    }
+                }
+                () = cut_off.cancelled() => {}
             }
             drop(permit);
         });
