@@ -14,6 +14,11 @@ use tonic::{Request, Status};
 /// Most bytes in one message from the node: a page of 10,000 detailed entries fits.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of one answer that may arrive before they are taken.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// The same of all answers together: more than all streams can hold, so that an answer that
+/// nobody takes never stops another.
+const CONNECTION_WINDOW: u32 = i32::MAX as u32;
 /// How often an idle call asks whether the other side is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
@@ -138,7 +143,8 @@ fn endpoint(url: &str) -> Result<Endpoint> {
     Ok(endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
-        .http2_adaptive_window(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .user_agent(concat!("nexus-client/", env!("CARGO_PKG_VERSION")))
         .expect("the name and a version make a header"))

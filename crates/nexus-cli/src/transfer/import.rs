@@ -7,7 +7,7 @@ use nexus_client::{Client, Error, Result};
 use tokio::sync::mpsc;
 
 use super::prepare::{Attributes, Source};
-use super::tasks::blocking;
+use super::tasks::{blocking, repeat_panic};
 use super::tree_writer::shared;
 use super::{Progress, SMALL_BYTES_MAX, Summary, TreeWriter};
 use crate::archive::{Entry, EntryKind, Reader, verify};
@@ -38,7 +38,7 @@ pub(crate) async fn import(
     drop(pieces);
     let read = reading
         .await
-        .unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
+        .unwrap_or_else(|failure| repeat_panic(failure));
     written.and(read)?;
     let summary = writer.finish().await;
     progress.end();

@@ -64,6 +64,7 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     done.unwrap_or_else(|failure| repeat_panic(failure))
 }
 
-fn repeat_panic(failure: JoinError) -> ! {
+/// Goes on with a panic of something that ran aside.
+pub(super) fn repeat_panic(failure: JoinError) -> ! {
     std::panic::resume_unwind(failure.into_panic())
 }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::disk::{DiskEntry, DiskKind, Next, walk};
 use super::prepare::{Attributes, Source};
-use super::tasks::blocking;
+use super::tasks::{blocking, repeat_panic};
 use super::{Progress, Summary, TreeWriter};
 use crate::report::warn;
 
@@ -32,7 +32,7 @@ pub(crate) async fn upload(client: Client, from: &Path, to: &str, watch: bool) -
     }
     walking
         .await
-        .unwrap_or_else(|failure| std::panic::resume_unwind(failure.into_panic()))?;
+        .unwrap_or_else(|failure| repeat_panic(failure))?;
     let summary = writer.finish().await;
     progress.end();
     summary
