@@ -7,13 +7,22 @@ use std::path::Path;
 use prost::Message;
 
 const ROOT: &str = "../../proto";
-const FILES: [&str; 3] = ["nexus/v1/types.proto", "nexus/v1/files.proto", "nexus/v1/admin.proto"];
+const FILES: [&str; 3] = [
+    "nexus/v1/types.proto",
+    "nexus/v1/files.proto",
+    "nexus/v1/admin.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={ROOT}");
     let descriptors = protox::compile(FILES, [ROOT])?;
     let out = std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
-    std::fs::write(Path::new(&out).join("descriptors.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    std::fs::write(
+        Path::new(&out).join("descriptors.bin"),
+        descriptors.encode_to_vec(),
+    )?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -5,11 +5,13 @@
 //! no longer, and a wait that fails shows all that the process said.
 
 mod cli;
+pub mod http;
 mod node;
 mod process;
 mod tools;
 
 pub use cli::Cli;
+pub use http::Http;
 pub use node::{Home, Node};
 pub use process::{Process, WAIT_MAX};
 pub use tools::{binary, python_with_client, ripgrep};

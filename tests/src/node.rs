@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 use crate::cli::Cli;
+use crate::http::Http;
 use crate::process::{Process, WAIT_MAX};
 use crate::tools::binary;
 
@@ -105,6 +106,18 @@ impl Node<'_> {
         Cli::new(&self.url, self.key)
     }
 
+    /// The `nexus` command, pointed at this node with another key.
+    #[must_use]
+    pub fn cli_with(&self, key: &str) -> Cli {
+        Cli::new(&self.url, key)
+    }
+
+    /// The HTTP door, with the admin key.
+    #[must_use]
+    pub fn http(&self) -> Http {
+        Http::new(self.address(), self.key)
+    }
+
     /// Ends it as a loss of power would.
     #[track_caller]
     pub fn kill(self) {
@@ -115,6 +128,12 @@ impl Node<'_> {
     #[track_caller]
     pub fn stop(self) -> ExitStatus {
         self.process.terminate()
+    }
+
+    /// Waits until it has ended, having been asked to.
+    #[track_caller]
+    pub fn wait_for_end(self) -> ExitStatus {
+        self.process.wait_for_end(WAIT_MAX)
     }
 }
 

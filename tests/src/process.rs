@@ -79,10 +79,16 @@ impl Process {
     /// Asks it to end, with SIGTERM, and waits for that.
     #[track_caller]
     pub fn terminate(self) -> ExitStatus {
+        self.ask_to_end();
+        self.wait_for_end(WAIT_MAX)
+    }
+
+    /// Asks it to end, with SIGTERM, and does not wait.
+    #[track_caller]
+    pub fn ask_to_end(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)
             .expect("a child that was not waited for can be signalled");
-        self.wait_for_end(WAIT_MAX)
     }
 
     /// Waits until it has ended by itself.

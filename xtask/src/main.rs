@@ -6,6 +6,7 @@
     reason = "a command line tool reports on its output"
 )]
 
+mod bench;
 mod ci;
 mod setup;
 mod shell;
@@ -34,6 +35,12 @@ enum Command {
     Test,
     /// The rules of the tree that no compiler checks.
     Tidy,
+    /// Measure what docs/PERFORMANCE.md claims, in release builds; about ten minutes.
+    Bench {
+        /// What to measure and how; `--help` lists it.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Install what the tests need into `.tools/`. Quick when it is there already.
     Setup,
 }
@@ -56,6 +63,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Ci => ci::everything(cargo),
         Command::Test => ci::test(cargo),
         Command::Tidy => tidy::check(),
+        Command::Bench { arguments } => bench::run(cargo, &arguments),
         Command::Setup => setup::install(),
     }
 }

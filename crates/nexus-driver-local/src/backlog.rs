@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::config::LocalConfig;
 use crate::error::{Failure, Result};
 use crate::segments::Segment;
 
@@ -12,6 +13,7 @@ use crate::segments::Segment;
 pub(crate) struct Backlog {
     state: Mutex<State>,
     changed: Condvar,
+    resting_max: usize,
     behind_max: usize,
 }
 
@@ -22,11 +24,18 @@ struct State {
     attempts: u64,
     /// Why the last attempt failed, if it did.
     failure: Option<Failure>,
+    /// How many wait for all segments to become files.
+    waiting: usize,
+    /// Whether nobody needs the disk for anything better.
+    idle: bool,
     closed: bool,
 }
 
 impl Backlog {
-    pub(crate) fn new(sealed: impl IntoIterator<Item = Arc<Segment>>, behind_max: usize) -> Self {
+    pub(crate) fn new(
+        sealed: impl IntoIterator<Item = Arc<Segment>>,
+        config: &LocalConfig,
+    ) -> Self {
         let sealed = sealed.into_iter().collect();
         Self {
             state: Mutex::new(State {
@@ -34,12 +43,19 @@ impl Backlog {
                 ..State::default()
             }),
             changed: Condvar::new(),
-            behind_max,
+            resting_max: config.segments_resting_max,
+            behind_max: config.segments_behind_max,
         }
     }
 
     pub(crate) fn push(&self, segment: Arc<Segment>) {
         self.state.lock().sealed.push_back(segment);
+        self.changed.notify_all();
+    }
+
+    /// Says whether this is a good time for checkpoints.
+    pub(crate) fn set_idle(&self, idle: bool) {
+        self.state.lock().idle = idle;
         self.changed.notify_all();
     }
 
@@ -50,7 +66,10 @@ impl Backlog {
 
     /// Waits until no segment waits.
     pub(crate) fn wait_until_empty(&self) -> Result<()> {
-        self.wait_until_at_most(0)
+        self.state.lock().waiting += 1;
+        let emptied = self.wait_until_at_most(0);
+        self.state.lock().waiting -= 1;
+        emptied
     }
 
     fn wait_until_at_most(&self, behind_max: usize) -> Result<()> {
@@ -68,13 +87,13 @@ impl Backlog {
         Ok(())
     }
 
-    /// The first segment, when there is one and no failure stands against trying it; `None` when
+    /// The first segment, when it is time and no failure stands against trying it; `None` when
     /// there will be none.
     pub(crate) fn wait_for_work(&self) -> Option<Arc<Segment>> {
         let mut state = self.state.lock();
         loop {
-            let first = state.sealed.front().filter(|_| state.failure.is_none());
-            if let Some(segment) = first {
+            let due = state.is_due(self.resting_max) && state.failure.is_none();
+            if let Some(segment) = state.sealed.front().filter(|_| due) {
                 return Some(Arc::clone(segment));
             }
             if state.closed {
@@ -104,5 +123,11 @@ impl Backlog {
 
     pub(crate) fn len(&self) -> usize {
         self.state.lock().sealed.len()
+    }
+}
+
+impl State {
+    fn is_due(&self, resting_max: usize) -> bool {
+        self.sealed.len() > resting_max || self.idle || self.closed || self.waiting > 0
     }
 }

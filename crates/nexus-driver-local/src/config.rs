@@ -18,6 +18,9 @@ pub struct LocalConfig {
     pub relaxed_journal_blob_bytes_max: usize,
     /// Size of a journal segment. Its blobs become files when it is full.
     pub segment_bytes: u64,
+    /// How many full segments rest until the store is idle. Beyond, they become files while it is
+    /// busy, which costs the writers a part of the disk and of the processor.
+    pub segments_resting_max: usize,
     /// How many full segments may wait to become files before puts wait too.
     pub segments_behind_max: usize,
     /// Most bytes of puts that wait for the journal; more puts wait for those.
@@ -38,8 +41,9 @@ impl LocalConfig {
             root: root.into(),
             journal_blob_bytes_max: (1 << 20) + (64 << 10),
             relaxed_journal_blob_bytes_max: 32 << 10,
-            segment_bytes: 64 << 20,
-            segments_behind_max: 2,
+            segment_bytes: 32 << 20,
+            segments_resting_max: 6,
+            segments_behind_max: 12,
             queue_bytes_max: 64 << 20,
             relaxed_bytes_max: 256 << 20,
             relaxed_blobs_max: 4096,
@@ -63,6 +67,12 @@ impl LocalConfig {
         if self.segment_bytes > u64::from(u32::MAX) {
             return Err(Error::invalid("make segment_bytes less than 4 GiB")
                 .with("segment_bytes", self.segment_bytes));
+        }
+        if self.segments_behind_max < self.segments_resting_max {
+            return Err(
+                Error::invalid("make segments_behind_max at least segments_resting_max")
+                    .with("segments_behind_max", self.segments_behind_max),
+            );
         }
         if (self.queue_bytes_max as u64) < journaled {
             return Err(

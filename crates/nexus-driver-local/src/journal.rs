@@ -37,6 +37,8 @@ pub(crate) struct Journal {
     begin: u64,
     /// Set when the journal may hold what was not promised, or not hold what was.
     broken: Option<Failure>,
+    /// Whether nothing came for a while.
+    idle: bool,
 }
 
 impl Journal {
@@ -47,6 +49,7 @@ impl Journal {
             end,
             begin: end,
             broken: None,
+            idle: false,
         }
     }
 
@@ -54,12 +57,26 @@ impl Journal {
     pub(crate) fn run(mut self, queue: &Queue) {
         let idle = Duration::from_millis(self.core.config.idle_ms);
         loop {
-            let unsettled = self.is_used() || !self.core.is_durable();
-            match queue.take(unsettled.then_some(idle)) {
-                Taken::Group(group) => self.commit(group),
-                Taken::Idle => self.settle_or_warn(),
+            let unsettled = self.is_used() || !self.core.is_durable() && self.broken.is_none();
+            let patience = (unsettled || !self.idle).then_some(idle);
+            match queue.take(patience) {
+                Taken::Group(group) => {
+                    self.set_idle(false);
+                    self.commit(group);
+                }
+                Taken::Idle => {
+                    self.settle_or_warn();
+                    self.set_idle(true);
+                }
                 Taken::Closed => return self.settle_or_warn(),
             }
+        }
+    }
+
+    fn set_idle(&mut self, idle: bool) {
+        if self.idle != idle {
+            self.idle = idle;
+            self.core.backlog.set_idle(idle);
         }
     }
 

@@ -30,7 +30,7 @@ pub(crate) fn open(config: LocalConfig, disk: Arc<dyn Disk>) -> Result<(Arc<Core
     let mut segments = Segments::new(Arc::clone(&disk), config.segment_bytes, newest + 1, spares);
     let (active, end) = segments.make(previous)?;
     let sealed = replayed.into_values().map(|(segment, _)| segment);
-    let backlog = Backlog::new(sealed, config.segments_behind_max);
+    let backlog = Backlog::new(sealed, &config);
     // No id of an earlier time comes again: a record in the journal may still name it.
     let first_id = active.number << 32;
     let core = Core::new(config, disk, overlay, segments, backlog, first_id);

@@ -47,6 +47,8 @@ mod while_segments_are_tiny {
         config.journal_blob_bytes_max = 2000;
         config.relaxed_journal_blob_bytes_max = 2000;
         config.segment_bytes = 8000;
+        config.segments_resting_max = 0;
+        config.segments_behind_max = 1;
         config.relaxed_blobs_max = 2;
         config.idle_ms = 1;
     }));

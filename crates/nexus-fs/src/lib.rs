@@ -7,6 +7,54 @@
 //! How the data lies: `keys` is the table of keys, `records` what is stored under them. How a
 //! change happens: a `Step` runs against a `Tx`, which gathers guards and operations and
 //! commits them as one transaction of the metastore.
+//!
+//! # Embedding
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use async_trait::async_trait;
+//! use nexus_driver_memory::{MemoryMetastore, MemoryObjectStore};
+//! use nexus_fs::{At, Stores, WriteOptions, Zone, ZoneConfig};
+//! use nexus_kernel::Result;
+//! use nexus_service_api::{Action, Authorizer, Context, SystemClock, Target};
+//!
+//! /// Every access is decided here. This one lets everybody do everything.
+//! struct Open;
+//!
+//! #[async_trait]
+//! impl Authorizer for Open {
+//!     async fn authorize(&self, _: &Context, _: Action, _: Target<'_>) -> Result<()> {
+//!         Ok(())
+//!     }
+//!
+//!     async fn visible(&self, _: &Context, targets: &[Target<'_>]) -> Result<Vec<bool>> {
+//!         Ok(vec![true; targets.len()])
+//!     }
+//!
+//!     async fn sees_all_below(&self, _: &Context, _: Target<'_>) -> bool {
+//!         true
+//!     }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<()> {
+//!     let stores = Stores {
+//!         metastore: Arc::new(MemoryMetastore::new()),
+//!         objects: Arc::new(MemoryObjectStore::new(Arc::new(SystemClock))),
+//!     };
+//!     let zone = Zone::open(stores, Arc::new(Open), ZoneConfig::default()).await?;
+//!     let files = zone.session(Context::system());
+//!
+//!     let first = files.write("/notes.txt", "one".into(), WriteOptions::default()).await?;
+//!     files.write("/notes.txt", "two".into(), WriteOptions::default()).await?;
+//!
+//!     assert_eq!(files.read("/notes.txt", At::Latest).await?.bytes, "two");
+//!     let before = At::Revision(first.revision);
+//!     assert_eq!(files.read("/notes.txt", before).await?.bytes, "one");
+//!     zone.close().await
+//! }
+//! ```
 
 mod cache;
 mod care;

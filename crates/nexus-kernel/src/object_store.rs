@@ -193,10 +193,12 @@ impl ObjectMeta {
     pub fn select(&self, range: Option<Range<u64>>) -> Result<Range<u64>> {
         let range = range.unwrap_or(0..self.size);
         if range.start > self.size || range.start > range.end {
-            return Err(Error::invalid("ask for a range that begins inside the blob and runs forward")
-                .with("key", &self.key)
-                .with("range", format_args!("{}..{}", range.start, range.end))
-                .with("size", self.size));
+            return Err(Error::invalid(
+                "ask for a range that begins inside the blob and runs forward",
+            )
+            .with("key", &self.key)
+            .with("range", format_args!("{}..{}", range.start, range.end))
+            .with("size", self.size));
         }
         Ok(range.start..range.end.min(self.size))
     }

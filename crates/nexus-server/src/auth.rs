@@ -147,3 +147,6 @@ fn parse_timeout(text: &str) -> Option<Duration> {
 fn shown(text: &str) -> impl std::fmt::Display {
     text.escape_debug()
 }
+
+#[cfg(test)]
+mod tests;

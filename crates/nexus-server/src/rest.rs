@@ -28,7 +28,7 @@ mod steps;
 
 pub(crate) use admin::principal_kind;
 pub(crate) use conditions::not_modified;
-pub(crate) use extract::{Caller, whole_body};
+pub(crate) use extract::{Caller, Name, whole_body};
 pub(crate) use problem::Problem;
 
 #[derive(OpenApi)]

@@ -1,6 +1,6 @@
 //! JSON-RPC, as clients of the Python Nexus speak it.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::app::Shared;
 use crate::door::ERROR_HEADER;
-use crate::rest::{Caller, whole_body};
+use crate::rest::{Caller, Name, whole_body};
 
 mod bulk;
 mod call;
@@ -70,7 +70,7 @@ async fn whoami(Caller(context): Caller) -> Json<serde_json::Value> {
 
 /// One call: every answer but 304 is HTTP 200 with an envelope, errors too.
 async fn handle(
-    Path(method): Path<String>,
+    Name(method): Name,
     State(shared): State<Shared>,
     Caller(context): Caller,
     request: Request,

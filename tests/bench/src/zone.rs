@@ -40,7 +40,12 @@ impl TestZone {
             Arc::new(SystemClock),
         )?);
         let stores = Stores { metastore, objects };
-        let zone = Zone::open(stores, Arc::new(KeyAuthorizer::new("root")), ZoneConfig::default()).await?;
+        let zone = Zone::open(
+            stores,
+            Arc::new(KeyAuthorizer::new("root")),
+            ZoneConfig::default(),
+        )
+        .await?;
         let files = zone.session(Context::system());
         Ok(Self {
             zone,

@@ -7,12 +7,12 @@ const KERNEL: &str = "nexus-kernel";
 const SERVICE_API: &str = "nexus-service-api";
 const TESTKIT: &str = "nexus-testkit";
 const DRIVER: &str = "nexus-driver-";
-const REFERENCE_DRIVER: &str = "nexus-driver-memory";
+pub(super) const REFERENCE_DRIVER: &str = "nexus-driver-memory";
 
 /// The crates of this workspace that a crate may build on. `None`: all of them.
 fn may_use(package: &str) -> Result<Option<&'static [&'static str]>, Unplaced> {
     Ok(Some(match package {
-        "nexus-node" | "nexus-tests" | "xtask" => return Ok(None),
+        "nexus-node" | "nexus-tests" | "nexus-bench" | "xtask" => return Ok(None),
         KERNEL | "nexus-proto" => &[],
         SERVICE_API => &[KERNEL],
         "nexus-fs" | "nexus-services" => &[KERNEL, SERVICE_API],

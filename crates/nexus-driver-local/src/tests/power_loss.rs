@@ -36,6 +36,7 @@ fn config() -> LocalConfig {
         relaxed_journal_blob_bytes_max: JOURNALED_BYTES_MAX,
         segment_bytes: 6000,
         // Nothing waits where there is only one thread.
+        segments_resting_max: 0,
         segments_behind_max: 1000,
         ..LocalConfig::new("")
     }

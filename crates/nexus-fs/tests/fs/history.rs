@@ -344,3 +344,41 @@ async fn a_clock_that_was_set_back_does_not_confuse_history() {
         assert_eq!(text_at(&files, "/a", at).await, content);
     }
 }
+
+/// A watch ends with the credential it was opened with, and tells nothing more.
+#[tokio::test]
+async fn a_watch_ends_with_its_credential() {
+    let (zone, files) = fresh().await;
+    let mut principal = nexus_service_api::Principal::system();
+    let revocation = nexus_service_api::Revocation::default();
+    principal.revocation = revocation.clone();
+    let context = nexus_service_api::Context::new(std::sync::Arc::new(principal));
+    let mut watch = zone.session(context).watch(WatchQuery {
+        after: Some(Revision(1)),
+        pattern: None,
+    });
+    put(&files, "/a", "1").await;
+    watch.next().await.unwrap().unwrap();
+    revocation.revoke();
+    put(&files, "/b", "1").await;
+    assert_eq!(
+        watch.next().await.unwrap().unwrap_err().kind(),
+        Kind::Unauthenticated
+    );
+    assert!(watch.next().await.is_none());
+}
+
+/// A watch cannot begin at a revision that is still to come.
+#[tokio::test]
+async fn a_watch_from_the_future_is_refused() {
+    let (_zone, files) = fresh().await;
+    let after = Some(Revision(1 << 40));
+    let mut watch = files.watch(WatchQuery {
+        pattern: None,
+        after,
+    });
+    assert_eq!(
+        watch.next().await.unwrap().unwrap_err().kind(),
+        Kind::InvalidArgument
+    );
+}

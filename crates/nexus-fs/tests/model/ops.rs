@@ -4,7 +4,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use nexus_fs::{MkdirOptions, MoveOptions, Precondition, Replace};
+use nexus_fs::{FileKind, MkdirOptions, MoveOptions, Precondition, Replace};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -119,59 +119,66 @@ pub(crate) struct Draw {
 
 impl Draw {
     pub(crate) fn op(&mut self, tree: &Tree) -> Op {
-        match self.random.random_range(0..100) {
+        // Trees stay small: large ones shrink faster than they grow.
+        let removals = if tree.nodes.len() > 30 { 25 } else { 8 };
+        match self.random.random_range(0..88 + removals) {
             0..=29 => self.batchable(tree),
-            30..=45 => self.change_of_a_file(tree),
-            46..=63 => self.change_of_names(tree),
-            64..=75 => self.removal(tree),
-            76..=85 => Op::HardLink {
-                existing: self.path(tree),
-                path: self.path(tree),
+            30..=46 => self.change_of_a_file(tree),
+            47..=62 => self.change_of_names(tree),
+            63..=74 => Op::HardLink {
+                existing: self.existing(tree),
+                path: self.fresh(tree),
             },
-            86..=90 => Op::Symlink {
+            75..=78 => Op::Symlink {
                 target: self.link_target(tree),
-                path: self.path(tree),
+                path: self.fresh(tree),
             },
-            91..=97 => {
+            79..=85 => {
                 let steps = self.random.random_range(1..6);
                 Op::Batch((0..steps).map(|_| self.batchable(tree)).collect())
             }
-            98 if self.mix.reopens => Op::Reopen {
+            86 if self.mix.reopens => Op::Reopen {
                 inline_bytes_max: self.random.random_range(0..40),
             },
-            _ if self.mix.reopens => Op::Gc,
-            _ => self.batchable(tree),
+            87 if self.mix.reopens => Op::Gc,
+            86 | 87 => self.batchable(tree),
+            _ => self.removal(tree),
         }
     }
 
     /// An operation that a batch may hold.
     fn batchable(&mut self, tree: &Tree) -> Op {
-        match self.random.random_range(0..10) {
-            0..=3 => Op::Write(self.path(tree), self.write(tree)),
-            4 => Op::Mkdir(self.path(tree), self.mkdir_options()),
-            5 | 6 => Op::Remove {
-                path: self.path(tree),
-                recursive: self.random.random(),
-                only_directory: false,
+        match self.random.random_range(0..20) {
+            0..=9 => Op::Write(self.file_or_fresh(tree), self.write(tree)),
+            10..=13 => Op::Mkdir(self.fresh(tree), self.mkdir_options()),
+            14 | 15 => match self.removal(tree) {
+                Op::Remove {
+                    path, recursive, ..
+                } => Op::Remove {
+                    path,
+                    recursive,
+                    only_directory: false,
+                },
+                other => other,
             },
             _ => self.change_of_names(tree),
         }
     }
 
     fn change_of_a_file(&mut self, tree: &Tree) -> Op {
-        let path = self.path(tree);
+        let path = self.file_or_fresh(tree);
         match self.random.random_range(0..6) {
             0 => Op::Append(path, self.write(tree)),
             1 => Op::Truncate(path, self.random.random_range(0..60)),
             2 => Op::SetAttributes {
-                path,
+                path: self.existing(tree),
                 mode: self.maybe(0o7777),
                 uid: self.maybe(3),
                 modified: self.maybe(300).map(|ticks| i64::from(ticks) * TICK),
             },
-            3 => Op::SetMetadata(path, self.metadata()),
+            3 => Op::SetMetadata(self.existing(tree), self.metadata()),
             4 => Op::SetTags {
-                path,
+                path: self.existing(tree),
                 add: self.tags(),
                 remove: self.tags(),
             },
@@ -180,7 +187,11 @@ impl Draw {
     }
 
     fn change_of_names(&mut self, tree: &Tree) -> Op {
-        let (from, to) = (self.path(tree), self.path(tree));
+        let from = self.existing(tree);
+        let to = match self.random.random_range(0..3) {
+            0 => self.existing(tree),
+            _ => self.fresh(tree),
+        };
         if self.random.random_ratio(1, 3) {
             Op::Copy(from, to, self.move_options())
         } else {
@@ -190,28 +201,53 @@ impl Draw {
 
     fn removal(&mut self, tree: &Tree) -> Op {
         Op::Remove {
-            path: self.path(tree),
+            path: self.existing(tree),
             recursive: self.random.random_ratio(1, 3),
-            only_directory: self.random.random_ratio(1, 3),
+            only_directory: self.random.random_ratio(1, 5),
         }
     }
 
-    /// Mostly a path that exists or would be new in a directory that exists.
-    fn path(&mut self, tree: &Tree) -> String {
-        let mut paths = vec![String::new()];
-        paths.extend(tree.paths().into_iter().map(|(path, _)| path));
-        let known = paths.choose(&mut self.random).unwrap();
-        let name = NAMES.choose(&mut self.random).unwrap();
-        match self.random.random_range(0..20) {
-            0 => "/".to_owned(),
-            1..=9 if !known.is_empty() => known.clone(),
-            1..=17 => format!("{known}/{name}"),
+    /// Mostly a path that exists.
+    fn existing(&mut self, tree: &Tree) -> String {
+        let paths = tree.paths();
+        match paths.choose(&mut self.random) {
+            Some((path, _)) if self.random.random_ratio(9, 10) => path.clone(),
             _ => self.any_path(),
         }
     }
 
+    /// Mostly a name in a directory that exists; often it is free.
+    fn fresh(&mut self, tree: &Tree) -> String {
+        let mut dirs = vec![String::new()];
+        let paths = tree.paths().into_iter();
+        dirs.extend(paths.filter_map(|(path, id)| {
+            let node = tree.node(id);
+            (node.kind != FileKind::File).then_some(path)
+        }));
+        let dir = dirs.choose(&mut self.random).unwrap();
+        let name = NAMES.choose(&mut self.random).unwrap();
+        match self.random.random_range(0..20) {
+            0 => self.any_path(),
+            1 => format!("{}/{name}", self.existing(tree).trim_end_matches('/')),
+            _ => format!("{dir}/{name}"),
+        }
+    }
+
+    fn file_or_fresh(&mut self, tree: &Tree) -> String {
+        let paths = tree.paths().into_iter();
+        let files = paths.filter(|(_, id)| !tree.node(*id).is_dir());
+        let files: Vec<_> = files.collect();
+        match files.choose(&mut self.random) {
+            Some((path, _)) if self.random.random() => path.clone(),
+            _ => self.fresh(tree),
+        }
+    }
+
     fn any_path(&mut self) -> String {
-        let depth = self.random.random_range(1..5);
+        let depth = self.random.random_range(0..5);
+        if depth == 0 {
+            return "/".to_owned();
+        }
         let names = (0..depth).map(|_| NAMES.choose(&mut self.random).unwrap());
         names.map(|name| format!("/{name}")).collect()
     }
@@ -219,7 +255,7 @@ impl Draw {
     fn link_target(&mut self, tree: &Tree) -> String {
         let name = NAMES.choose(&mut self.random).unwrap();
         match self.random.random_range(0..6) {
-            0 | 1 => self.path(tree),
+            0 | 1 => self.existing(tree),
             2 => format!("../{name}"),
             3 => format!("x/.././{name}"),
             4 => ".".to_owned(),
@@ -246,9 +282,9 @@ impl Draw {
 
     fn precondition(&mut self, tree: &Tree) -> Precondition {
         match self.random.random_range(0..10) {
-            0 => Precondition::Absent,
-            1 => Precondition::Exists,
-            2 => {
+            0 if self.random.random() => Precondition::Absent,
+            0 => Precondition::Exists,
+            1 => {
                 let nodes: Vec<_> = tree.nodes.values().collect();
                 let node = nodes.choose(&mut self.random).unwrap();
                 Precondition::Etag(etag(&node.content()))
@@ -293,7 +329,13 @@ impl Draw {
     }
 
     fn move_options(&mut self) -> MoveOptions {
-        let replaces = [Replace::Allow, Replace::Refuse, Replace::Exchange];
+        let replaces = [
+            Replace::Allow,
+            Replace::Allow,
+            Replace::Allow,
+            Replace::Refuse,
+            Replace::Exchange,
+        ];
         MoveOptions {
             replace: *replaces.choose(&mut self.random).unwrap(),
             parents: self.random.random_ratio(1, 3),

@@ -32,7 +32,7 @@ type Failure = String;
 
 #[test]
 fn every_answer_and_every_tree_agree_with_the_model() {
-    for seed in 0..60 {
+    for seed in 0..100 {
         let ops = sequence(seed, 120, Mix::default());
         check(seed, &ops, CLOSE, memory_stores);
     }

@@ -1,6 +1,6 @@
 //! Keys, and care of the zone.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use futures::StreamExt;
 use nexus_kernel::{Error, Result};
@@ -8,7 +8,7 @@ use nexus_service_api::{KeyInfo, KeyUpdate, NewKey, PrincipalKind, Rights};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::{Caller, Files, Json, Query};
+use super::extract::{Caller, Files, Json, Name, Query};
 use super::model::Time;
 use super::ndjson::ndjson;
 use super::problem::{Answer, Body};
@@ -198,7 +198,7 @@ pub(super) async fn list_keys(
 pub(super) async fn get_key(
     Caller(context): Caller,
     State(shared): State<Shared>,
-    Path(key_id): Path<String>,
+    Name(key_id): Name,
 ) -> Answer<Json<Key>> {
     Ok(Json(shared.app.keys.get(&context, &key_id).await?.into()))
 }
@@ -222,7 +222,7 @@ pub(super) struct UpdateKey {
 pub(super) async fn update_key(
     Caller(context): Caller,
     State(shared): State<Shared>,
-    Path(key_id): Path<String>,
+    Name(key_id): Name,
     Json(body): Json<UpdateKey>,
 ) -> Answer<Json<Key>> {
     let update = KeyUpdate {
@@ -253,7 +253,7 @@ pub(super) async fn update_key(
 pub(super) async fn revoke_key(
     Caller(context): Caller,
     State(shared): State<Shared>,
-    Path(key_id): Path<String>,
+    Name(key_id): Name,
 ) -> Answer<Json<Key>> {
     Ok(Json(
         shared.app.keys.revoke(&context, &key_id).await?.into(),

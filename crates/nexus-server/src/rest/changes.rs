@@ -30,14 +30,14 @@ pub(super) struct Mkdir {
     post, path = "/api/v2/mkdir", tag = "change", request_body = Mkdir,
     responses((status = 200, body = Changed), (status = "default", body = Body)),
 )]
-pub(super) async fn mkdir(Files(files): Files, Json(body): Json<Mkdir>) -> Answer<Json<Changed>> {
+pub(super) async fn mkdir(Files(files): Files, Json(body): Json<Mkdir>) -> Answer<Changed> {
     let options = MkdirOptions {
         parents: body.parents,
         exist_ok: body.exist_ok,
         mode: body.mode.map(|mode| mode.0),
         durability: body.durability.into(),
     };
-    Ok(Json(files.mkdir(&body.path, options).await?.into()))
+    Ok(files.mkdir(&body.path, options).await?.into())
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -69,13 +69,11 @@ impl Move {
     post, path = "/api/v2/rename", tag = "change", request_body = Move,
     responses((status = 200, body = Changed), (status = "default", body = Body)),
 )]
-pub(super) async fn rename(Files(files): Files, Json(body): Json<Move>) -> Answer<Json<Changed>> {
-    Ok(Json(
-        files
-            .rename(&body.from, &body.to, body.options())
-            .await?
-            .into(),
-    ))
+pub(super) async fn rename(Files(files): Files, Json(body): Json<Move>) -> Answer<Changed> {
+    Ok(files
+        .rename(&body.from, &body.to, body.options())
+        .await?
+        .into())
 }
 
 /// Copy a file or a whole tree; content is shared, not copied.
@@ -83,13 +81,11 @@ pub(super) async fn rename(Files(files): Files, Json(body): Json<Move>) -> Answe
     post, path = "/api/v2/copy", tag = "change", request_body = Move,
     responses((status = 200, body = Changed), (status = "default", body = Body)),
 )]
-pub(super) async fn copy(Files(files): Files, Json(body): Json<Move>) -> Answer<Json<Changed>> {
-    Ok(Json(
-        files
-            .copy(&body.from, &body.to, body.options())
-            .await?
-            .into(),
-    ))
+pub(super) async fn copy(Files(files): Files, Json(body): Json<Move>) -> Answer<Changed> {
+    Ok(files
+        .copy(&body.from, &body.to, body.options())
+        .await?
+        .into())
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -108,16 +104,11 @@ pub(super) struct Symlink {
     post, path = "/api/v2/symlink", tag = "change", request_body = Symlink,
     responses((status = 200, body = Changed), (status = "default", body = Body)),
 )]
-pub(super) async fn symlink(
-    Files(files): Files,
-    Json(body): Json<Symlink>,
-) -> Answer<Json<Changed>> {
-    Ok(Json(
-        files
-            .symlink(&body.target, &body.path, body.durability.into())
-            .await?
-            .into(),
-    ))
+pub(super) async fn symlink(Files(files): Files, Json(body): Json<Symlink>) -> Answer<Changed> {
+    Ok(files
+        .symlink(&body.target, &body.path, body.durability.into())
+        .await?
+        .into())
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -135,16 +126,11 @@ pub(super) struct HardLink {
     post, path = "/api/v2/hard-link", tag = "change", request_body = HardLink,
     responses((status = 200, body = Changed), (status = "default", body = Body)),
 )]
-pub(super) async fn hard_link(
-    Files(files): Files,
-    Json(body): Json<HardLink>,
-) -> Answer<Json<Changed>> {
-    Ok(Json(
-        files
-            .hard_link(&body.existing, &body.path, body.durability.into())
-            .await?
-            .into(),
-    ))
+pub(super) async fn hard_link(Files(files): Files, Json(body): Json<HardLink>) -> Answer<Changed> {
+    Ok(files
+        .hard_link(&body.existing, &body.path, body.durability.into())
+        .await?
+        .into())
 }
 
 #[derive(Deserialize, ToSchema)]

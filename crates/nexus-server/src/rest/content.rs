@@ -18,12 +18,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::conditions::{not_modified, precondition, range_applies};
 use super::extract::{FilePath, Files, Json, Query, whole_body};
-use super::model::{Changed, Durability, Mode, Time, at};
+use super::model::{Changed, Durability, Mode, REVISION, Time, at};
 use super::problem::{Answer, Problem};
 use super::range::{Wanted, wanted};
 use crate::app::Shared;
 
-const REVISION: HeaderName = HeaderName::from_static("x-nexus-revision");
 const VERSION: HeaderName = HeaderName::from_static("x-nexus-version");
 /// A body announced as no larger is taken in one piece.
 const SMALL_BYTES_MAX: u64 = 64 << 10;
@@ -316,12 +315,11 @@ fn changed(result: Result<nexus_fs::Changed>, conditional: bool) -> Response {
         Err(error) => return Problem(error).into_response(),
     };
     let mut headers = HeaderMap::with_capacity(4);
-    headers.insert(REVISION, changed.revision.0.into());
     if let Some(stat) = &changed.stat {
         headers.insert(VERSION, stat.version.into());
         headers.extend(stat.etag.as_ref().map(|etag| (ETAG, quoted(etag))));
     }
-    (headers, Json(Changed::from(changed))).into_response()
+    (headers, Changed::from(changed)).into_response()
 }
 
 async fn collect(body: Body) -> Result<Bytes> {

@@ -65,6 +65,20 @@ pub(crate) fn file_path(uri: &Uri) -> Result<String> {
     })
 }
 
+/// The one name in the address that is not a file's.
+pub(crate) struct Name(pub(crate) String);
+
+impl FromRequestParts<Shared> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        match axum::extract::Path::from_request_parts(parts, shared).await {
+            Ok(axum::extract::Path(name)) => Ok(Self(name)),
+            Err(rejection) => Err(Error::invalid(rejection.body_text()).into()),
+        }
+    }
+}
+
 /// The parameters after the question mark.
 pub(crate) struct Query<T>(pub(crate) T);
 

@@ -133,17 +133,12 @@ pub(super) struct Rollback {
     post, path = "/api/v2/rollback", tag = "history", request_body = Rollback,
     responses((status = 200, body = Changed), (status = "default", body = problem::Body)),
 )]
-pub(super) async fn rollback(
-    Files(files): Files,
-    Json(body): Json<Rollback>,
-) -> Answer<Json<Changed>> {
+pub(super) async fn rollback(Files(files): Files, Json(body): Json<Rollback>) -> Answer<Changed> {
     let durability = body.durability.into();
-    Ok(Json(
-        files
-            .rollback(&body.path, body.version, durability)
-            .await?
-            .into(),
-    ))
+    Ok(files
+        .rollback(&body.path, body.version, durability)
+        .await?
+        .into())
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -65,7 +65,7 @@ pub(super) struct SetMetadata {
 pub(super) async fn set_metadata(
     Files(files): Files,
     Json(body): Json<SetMetadata>,
-) -> Answer<Json<Changed>> {
+) -> Answer<Changed> {
     let set = body
         .set
         .into_iter()
@@ -73,12 +73,10 @@ pub(super) async fn set_metadata(
     let pairs = set
         .chain(body.remove.into_iter().map(|key| (key, None)))
         .collect();
-    Ok(Json(
-        files
-            .set_metadata(&body.path, pairs, body.durability.into())
-            .await?
-            .into(),
-    ))
+    Ok(files
+        .set_metadata(&body.path, pairs, body.durability.into())
+        .await?
+        .into())
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -127,17 +125,12 @@ pub(super) struct SetTags {
     post, path = "/api/v2/tags", tag = "metadata", request_body = SetTags,
     responses((status = 200, body = Changed), (status = "default", body = Body)),
 )]
-pub(super) async fn set_tags(
-    Files(files): Files,
-    Json(body): Json<SetTags>,
-) -> Answer<Json<Changed>> {
+pub(super) async fn set_tags(Files(files): Files, Json(body): Json<SetTags>) -> Answer<Changed> {
     let durability = body.durability.into();
-    Ok(Json(
-        files
-            .set_tags(&body.path, &body.add, &body.remove, durability)
-            .await?
-            .into(),
-    ))
+    Ok(files
+        .set_tags(&body.path, &body.add, &body.remove, durability)
+        .await?
+        .into())
 }
 
 #[derive(Deserialize, IntoParams)]

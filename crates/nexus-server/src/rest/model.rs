@@ -2,11 +2,17 @@
 
 use std::fmt;
 
+use axum::Json;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use nexus_fs::time::{format_rfc3339, parse_rfc3339};
 use nexus_kernel::{Error, Result, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
+
+/// Carries the commit that made what is answered.
+pub(super) const REVISION: HeaderName = HeaderName::from_static("x-nexus-revision");
 
 /// A time in RFC 3339.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
@@ -177,7 +183,7 @@ impl From<nexus_fs::Stat> for Stat {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Changed {
     /// The commit; a read with `at=>=revision` sees it on any node.
-    pub(crate) revision: u64,
+    revision: u64,
     /// The attributes after it; none after a removal.
     #[serde(skip_serializing_if = "Option::is_none")]
     stat: Option<Stat>,
@@ -189,6 +195,14 @@ impl From<nexus_fs::Changed> for Changed {
             revision: changed.revision.0,
             stat: changed.stat.map(Stat::from),
         }
+    }
+}
+
+impl IntoResponse for Changed {
+    /// The revision is also a header, for clients that do not look into bodies.
+    fn into_response(self) -> Response {
+        let revision = HeaderValue::from(self.revision);
+        ([(REVISION, revision)], Json(self)).into_response()
     }
 }
 

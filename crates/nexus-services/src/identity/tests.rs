@@ -148,7 +148,11 @@ async fn a_principal_ends_with_its_key() {
         assert_eq!(refused.kind(), Kind::Unauthenticated);
     }
     three.check_in_force(start).unwrap();
-    assert!(three.check_in_force(|| nexus_kernel::Timestamp(i64::MAX)).is_err());
+    assert!(
+        three
+            .check_in_force(|| nexus_kernel::Timestamp(i64::MAX))
+            .is_err()
+    );
 }
 
 #[tokio::test]

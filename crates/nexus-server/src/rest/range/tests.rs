@@ -1,4 +1,5 @@
 use http::HeaderValue;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -44,4 +45,15 @@ fn what_is_no_single_range_of_bytes_is_ignored() {
         check(header, 10, Wanted::Whole);
     }
     assert_eq!(wanted(&HeaderMap::new(), 10), Wanted::Whole);
+}
+
+proptest! {
+    #[test]
+    fn a_range_lies_within_the_file_whatever_is_asked_for(text in "(bytes=)?[0-9-]{0,24}", size in any::<u64>()) {
+        let mut headers = HeaderMap::new();
+        headers.insert(RANGE, HeaderValue::try_from(text).expect("printable"));
+        if let Wanted::Part(range) = wanted(&headers, size) {
+            prop_assert!(range.start < range.end && range.end <= size);
+        }
+    }
 }

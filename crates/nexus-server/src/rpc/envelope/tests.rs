@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn well_formed(body: &[u8]) -> Request<'_> {
@@ -77,4 +79,41 @@ fn parameters_are_an_object() {
         -32602,
         "3",
     );
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_is_answered_with_json(body in any::<Vec<u8>>()) {
+        if let Err((id, failure)) = open(&body, "read") {
+            let answer = error(id, &failure);
+            prop_assert!(serde_json::from_slice::<serde_json::Value>(&answer).is_ok());
+        }
+    }
+
+    #[test]
+    fn whatever_members_a_call_has_it_is_answered_with_json(
+        jsonrpc in member(), id in member(), method in member(), params in member(),
+    ) {
+        let body = format!(
+            r#"{{"jsonrpc":{jsonrpc},"id":{id},"method":{method},"params":{params}}}"#
+        );
+        let answer = match open(body.as_bytes(), "read") {
+            Ok(request) => result(request.id, b"null"),
+            Err((id, failure)) => error(id, &failure),
+        };
+        prop_assert!(serde_json::from_slice::<serde_json::Value>(&answer).is_ok());
+    }
+}
+
+/// Values, right and wrong, and what is none.
+fn member() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("\"2.0\"".to_owned()),
+        Just("\"read\"".to_owned()),
+        Just("null".to_owned()),
+        Just("{}".to_owned()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<String>().prop_map(|text| serde_json::Value::from(text).to_string()),
+        ".{0,8}",
+    ]
 }

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn decode(json: &str, encoding: Option<&str>) -> Result<Bytes, String> {
@@ -66,4 +68,18 @@ fn chunks_come_as_one_value_or_as_many() {
     let many: Chunks =
         serde_json::from_str(r#"["a", {"__type__":"bytes","data":"aGk="}]"#).expect("chunks");
     assert_eq!(many.decode().expect("bytes"), "ahi");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_come_back_as_they_were(bytes in any::<Vec<u8>>()) {
+        let json = serde_json::to_string(&TypedBytes(bytes.clone().into())).expect("plain data");
+        prop_assert_eq!(decode(&json, None), Ok(bytes.into()));
+    }
+
+    #[test]
+    fn any_time_has_a_text_of_the_same_form(nanos in 0..i64::MAX) {
+        let text = iso8601(Timestamp(nanos));
+        prop_assert_eq!(text.len(), "1970-01-01T00:00:00.000000+00:00".len());
+    }
 }
