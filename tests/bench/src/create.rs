@@ -54,7 +54,7 @@ async fn one_writer(report: &mut Report) -> Result<f64> {
         async {}
     })
     .await;
-    let ours = each(2000, |i| write(i)).await;
+    let ours = each(2000, &write).await;
     let ratio = ours.p50().as_secs_f64() / base.p50().as_secs_f64();
     report.row(
         "durable create of 4 KiB, 1 writer, p50",
@@ -73,7 +73,7 @@ async fn many_writers(report: &mut Report, one: f64) -> Result<()> {
     let ours = concurrent(5, 64, 200, write_to(&zone, "/many", 4096)).await;
     let folder = folder()?;
     let ext4 = threads(3, 64, 20, |i| {
-        durable_file(folder.path(), &format!("f{i}"), &[7; 4096])
+        durable_file(folder.path(), &format!("f{i}"), &[7; 4096]);
     });
     report.row(
         "durable create of 4 KiB, 64 writers",
@@ -100,7 +100,7 @@ async fn larger_writes(report: &mut Report) -> Result<()> {
     let ours = concurrent(5, 16, 100, write_to(&zone, "/large", 64 << 10)).await;
     let folder = folder()?;
     let ext4 = threads(3, 16, 40, |i| {
-        durable_file(folder.path(), &format!("f{i}"), &noise(i, 64 << 10))
+        durable_file(folder.path(), &format!("f{i}"), &noise(i, 64 << 10));
     });
     report.row(
         "durable write of 64 KiB, 16 writers",

@@ -69,7 +69,7 @@ fn text(i: usize) -> Bytes {
             "let value_{line} = compute({i}, {line}) + offset; // plain text here\n"
         ));
     }
-    if i % 100 == 0 {
+    if i.is_multiple_of(100) {
         text.push_str("a needle in a haystack\n");
     }
     text.into()
