@@ -8,10 +8,12 @@ mod cli;
 pub mod http;
 mod node;
 mod process;
+mod random;
 mod tools;
 
 pub use cli::Cli;
 pub use http::Http;
 pub use node::{Home, Node};
 pub use process::{Process, WAIT_MAX};
+pub use random::Random;
 pub use tools::{binary, python_with_client, ripgrep};

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
 
+use nexus_client::Client;
 use tempfile::TempDir;
 
 use crate::cli::Cli;
@@ -116,6 +117,17 @@ impl Node<'_> {
     #[must_use]
     pub fn http(&self) -> Http {
         Http::new(self.address(), self.key)
+    }
+
+    /// The gRPC door, with the admin key, over a connection of its own.
+    pub async fn client(&self) -> Client {
+        self.client_with(self.key).await
+    }
+
+    /// The gRPC door, with another key.
+    pub async fn client_with(&self, key: &str) -> Client {
+        let client = Client::connect(&self.url, key).await;
+        client.expect("a node that listens can be reached")
     }
 
     /// Ends it as a loss of power would.
