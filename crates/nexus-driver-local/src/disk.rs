@@ -8,7 +8,7 @@ use std::sync::Arc;
 use nexus_kernel::Timestamp;
 
 mod real;
-#[cfg(test)]
+#[cfg(any(test, feature = "simulated-disk"))]
 pub(crate) mod sim;
 
 pub(crate) use real::RealDisk;

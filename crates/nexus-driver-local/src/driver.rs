@@ -48,6 +48,21 @@ impl LocalObjectStore {
         Self::open_on(Arc::new(disk), config, clock)
     }
 
+    /// Opens the store on a disk that forgets; `config.root` is not used.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    #[cfg(feature = "simulated-disk")]
+    pub fn open_simulated(
+        disk: crate::SimDisk,
+        config: LocalConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        config.check()?;
+        Self::open_on(Arc::new(disk), config, clock)
+    }
+
     fn open_on(disk: Arc<dyn Disk>, config: LocalConfig, clock: Arc<dyn Clock>) -> Result<Self> {
         let queue = Arc::new(Queue::new(config.queue_bytes_max));
         let (core, journal) = recovery::open(config, disk)?;

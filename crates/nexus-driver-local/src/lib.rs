@@ -29,5 +29,7 @@ mod stats;
 mod tests;
 
 pub use config::LocalConfig;
+#[cfg(any(test, feature = "simulated-disk"))]
+pub use disk::sim::{Power, SimDisk, Trouble};
 pub use driver::LocalObjectStore;
 pub use stats::LocalStats;

@@ -18,13 +18,16 @@ use rustix::io::Errno;
 use super::{Access, Disk, DiskFile, Facts, Item, parent};
 use crate::record::HEADER_BYTES;
 
+mod power;
 mod state;
 
+pub use power::Power;
 use state::{Change, Inode, Node, State};
 
 /// How a disk may betray its owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub enum Trouble {
+    /// It does not.
     #[default]
     None,
     /// No space for anything new.
@@ -41,12 +44,28 @@ pub(crate) enum Trouble {
     SyncAllLies,
 }
 
+/// A disk in memory. Clones are the same disk.
 #[derive(Clone, Debug)]
-pub(crate) struct SimDisk(Arc<Mutex<State>>);
+pub struct SimDisk(Arc<Mutex<State>>);
+
+impl Default for SimDisk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl SimDisk {
-    pub(crate) fn new() -> Self {
+    /// An empty disk.
+    #[must_use]
+    pub fn new() -> Self {
         Self::of(State::new())
+    }
+
+    /// From now on it goes off with the other disks of this machine.
+    #[must_use]
+    pub fn powered_by(self, power: &Power) -> Self {
+        self.0.lock().power = power.clone();
+        self
     }
 
     fn of(state: State) -> Self {
@@ -54,26 +73,30 @@ impl SimDisk {
     }
 
     /// How many operations were done that change or sync something.
-    pub(crate) fn operations(&self) -> u64 {
-        self.0.lock().operations
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.0.lock().power.operations()
     }
 
     /// Turns the power off instead of doing the operation after `operations` more.
-    pub(crate) fn power_off_after(&self, operations: u64) {
-        let mut state = self.0.lock();
-        state.power_off_at = Some(state.operations + operations);
+    pub fn power_off_after(&self, operations: u64) {
+        self.0.lock().power.off_after(operations);
     }
 
-    pub(crate) fn is_off(&self) -> bool {
-        self.0.lock().is_off
+    /// Whether the power is off.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.0.lock().power.is_off()
     }
 
-    pub(crate) fn set_trouble(&self, trouble: Trouble) {
+    /// Begins or ends to betray. A new start ends it.
+    pub fn set_trouble(&self, trouble: Trouble) {
         self.0.lock().trouble = trouble;
     }
 
     /// What a new start finds after power loss: what was synced, and by chance some of the rest.
-    pub(crate) fn after_power_loss(&self, seed: u64) -> Self {
+    #[must_use]
+    pub fn after_power_loss(&self, seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let mut state = self.0.lock().clone();
         state.lose(&mut random);
@@ -82,14 +105,19 @@ impl SimDisk {
     }
 
     /// What a new start finds when only the process died.
-    pub(crate) fn after_kill(&self) -> Self {
+    #[must_use]
+    pub fn after_kill(&self) -> Self {
         let mut state = self.0.lock().clone();
         state.restart();
         Self::of(state)
     }
 
     /// Changes one byte of a file, durably.
-    pub(crate) fn damage(&self, path: &str, at: usize) {
+    ///
+    /// # Panics
+    ///
+    /// When there is no such file.
+    pub fn damage(&self, path: &str, at: usize) {
         let mut state = self.0.lock();
         let inode = state.find(path).expect("the file to damage exists");
         let file = state.file_mut(inode).expect("it is a file");
@@ -208,7 +236,7 @@ impl DiskFile for SimFile {
     fn write_at(&self, pieces: &mut [IoSlice<'_>], at: u64) -> io::Result<()> {
         let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
         let mut state = self.disk.0.lock();
-        let was_off = state.is_off;
+        let was_off = state.power.is_off();
         let begun = state.begin();
         let trouble = state.trouble;
         let file = state.file_mut(self.inode)?;

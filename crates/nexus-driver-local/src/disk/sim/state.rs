@@ -16,9 +16,7 @@ pub(super) struct State {
     nodes: Vec<Node>,
     /// Changes of directories that are not durable, oldest first.
     changes: Vec<Change>,
-    pub(super) operations: u64,
-    pub(super) power_off_at: Option<u64>,
-    pub(super) is_off: bool,
+    pub(super) power: Power,
     pub(super) trouble: Trouble,
 }
 
@@ -56,21 +54,14 @@ impl State {
         Self {
             nodes: vec![Node::dir()],
             changes: Vec::new(),
-            operations: 0,
-            power_off_at: None,
-            is_off: false,
+            power: Power::default(),
             trouble: Trouble::None,
         }
     }
 
     /// Counts an operation, unless the power goes off before it.
     pub(super) fn begin(&mut self) -> io::Result<()> {
-        self.is_off |= self.power_off_at.is_some_and(|at| self.operations >= at);
-        if self.is_off {
-            return Err(Errno::IO.into());
-        }
-        self.operations += 1;
-        Ok(())
+        self.power.draw()
     }
 
     pub(super) fn begin_growing(&mut self) -> io::Result<()> {
@@ -82,9 +73,7 @@ impl State {
     }
 
     pub(super) fn restart(&mut self) {
-        self.operations = 0;
-        self.power_off_at = None;
-        self.is_off = false;
+        self.power = Power::default();
         self.trouble = Trouble::None;
     }
 
