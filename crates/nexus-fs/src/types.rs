@@ -193,6 +193,8 @@ pub struct MkdirOptions {
 pub struct RemoveOptions {
     /// A directory with all below it; without, a directory must be empty.
     pub recursive: bool,
+    /// The etag the file must have; a directory has none.
+    pub if_match: Option<Etag>,
     /// When it is acknowledged.
     pub durability: Durability,
 }

@@ -270,7 +270,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// `NotFound`, `NotEmpty`.
+    /// `NotFound`, `NotEmpty`, `Conflict` for another content than `if_match`.
     pub async fn remove(&self, path: &str, options: RemoveOptions) -> Result<Changed> {
         let step = Step::Remove {
             path: path.to_owned(),

@@ -5,11 +5,12 @@ use nexus_kernel::{Error, Op, Result};
 use nexus_service_api::Action;
 
 use super::not_a_directory;
+use super::write::check_present;
 use crate::keys;
 use crate::log::ChangeKind;
 use crate::records::{DentryRecord, kind_of};
 use crate::tx::Tx;
-use crate::types::{FileKind, RemoveOptions};
+use crate::types::{FileKind, Precondition, RemoveOptions};
 
 pub(super) async fn remove(
     tx: &mut Tx<'_>,
@@ -26,20 +27,28 @@ pub(super) async fn remove(
         ));
     };
     tx.name(parent, name).await?;
+    check_etag(tx, dentry.ino, options, &place.path).await?;
     if place.kind() != Some(FileKind::Directory) {
         if only_directory {
             return Err(not_a_directory(&place.path));
         }
-        tx.inode(dentry.ino).await?;
         tx.note(ChangeKind::FileDelete, &place.path, dentry.ino, parent);
         return unlink(tx, parent, name, dentry).await;
     }
-    tx.inode(dentry.ino).await?;
     tx.note(ChangeKind::DirDelete, &place.path, dentry.ino, parent);
     if options.recursive && !is_empty(tx, dentry.ino).await? {
         return detach(tx, parent, name, dentry).await;
     }
     remove_empty(tx, parent, name, dentry.ino, &place.path).await
+}
+
+/// Loads the inode, and checks its content where the caller named one.
+async fn check_etag(tx: &mut Tx<'_>, ino: u64, options: &RemoveOptions, path: &str) -> Result<()> {
+    match (options.if_match, tx.inode(ino).await?) {
+        (Some(etag), Some(record)) => check_present(&Precondition::Etag(etag), record, path),
+        // If the inode is gone already, what removes it finds that out.
+        _ => Ok(()),
+    }
 }
 
 /// Takes a whole tree out of the namespace in one step; a background task clears it away

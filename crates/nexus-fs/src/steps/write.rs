@@ -114,7 +114,11 @@ fn check_absent(precondition: &Precondition, path: &str) -> Result<()> {
     }
 }
 
-fn check_present(precondition: &Precondition, record: &InodeRecord, path: &str) -> Result<()> {
+pub(super) fn check_present(
+    precondition: &Precondition,
+    record: &InodeRecord,
+    path: &str,
+) -> Result<()> {
     let current = record.content_etag()?;
     match precondition {
         Precondition::None | Precondition::Exists => Ok(()),

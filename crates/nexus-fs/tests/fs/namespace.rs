@@ -9,6 +9,7 @@ use crate::support::{fresh, put, text, tree};
 
 const RECURSIVE: RemoveOptions = RemoveOptions {
     recursive: true,
+    if_match: None,
     durability: Durability::Sync,
 };
 
@@ -33,6 +34,33 @@ async fn rename_moves_a_tree() {
         .map(|(path, _)| path)
         .collect();
     assert_eq!(paths, ["/z", "/z/b", "/z/b/c", "/z/d"]);
+}
+
+/// With an etag a removal happens only if the file still has it; a directory has none.
+#[tokio::test]
+async fn remove_checks_the_etag() {
+    let (_zone, files) = fresh().await;
+    let mut etags = Vec::new();
+    for content in ["1", "2"] {
+        put(&files, "/d/a", content).await;
+        etags.extend(files.stat("/d/a", At::Latest).await.unwrap().etag);
+    }
+    let (old, new) = (etags[0], etags[1]);
+    let remove = |path: &'static str, etag| {
+        let options = RemoveOptions {
+            if_match: Some(etag),
+            ..RECURSIVE
+        };
+        files.remove(path, options)
+    };
+    for path in ["/d/a", "/d"] {
+        let error = remove(path, old).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Conflict, "{path}");
+        assert_eq!(error.fact("expected_etag"), Some(old.to_string().as_str()));
+    }
+    assert_eq!(text(&files, "/d/a").await, "2");
+    remove("/d/a", new).await.unwrap();
+    assert!(!files.exists("/d/a", At::Latest).await.unwrap());
 }
 
 /// The rules of POSIX rename hold.

@@ -142,6 +142,7 @@ impl Files for FilesDoor {
             let options = RemoveOptions {
                 recursive: ask.recursive,
                 durability,
+                ..RemoveOptions::default()
             };
             files.remove(&ask.path, options).await.map(changed)
         };

@@ -11,7 +11,7 @@ use http::header::{
     IF_MATCH, IF_NONE_MATCH, LAST_MODIFIED, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use nexus_fs::{Content, Session, Stat, WriteOptions};
+use nexus_fs::{Content, Precondition, RemoveOptions, Session, Stat, WriteOptions};
 use nexus_kernel::{ByteStream, Error, Kind, Result};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -350,22 +350,48 @@ pub(super) struct RemoveQuery {
     durability: Durability,
 }
 
+impl RemoveQuery {
+    fn options(&self, headers: &HeaderMap) -> Result<RemoveOptions> {
+        let if_match = match precondition(headers)? {
+            Precondition::Etag(etag) => Some(etag),
+            Precondition::None | Precondition::Exists => None,
+            Precondition::Absent => {
+                return Err(Error::invalid(
+                    "a removal takes no If-None-Match; to remove a known content use If-Match",
+                ));
+            }
+        };
+        Ok(RemoveOptions {
+            recursive: self.recursive,
+            if_match,
+            durability: self.durability.into(),
+        })
+    }
+}
+
 /// Remove a file, a link, an empty directory, or a tree.
+///
+/// `If-Match: "etag"` refuses to remove a file with any other content.
 #[utoipa::path(
     delete, path = "/api/v2/files/{*path}", tag = "files",
     params(("path" = String, Path, description = "What to remove"), RemoveQuery),
-    responses((status = 200, body = Changed), (status = "default", body = super::problem::Body)),
+    responses(
+        (status = 200, body = Changed),
+        (status = 412, description = "The condition does not hold", body = super::problem::Body),
+        (status = "default", body = super::problem::Body),
+    ),
 )]
 pub(super) async fn remove(
     Files(files): Files,
     FilePath(path): FilePath,
     Query(query): Query<RemoveQuery>,
+    headers: HeaderMap,
 ) -> Answer<Response> {
-    let options = nexus_fs::RemoveOptions {
-        recursive: query.recursive,
-        durability: query.durability.into(),
+    let removed = async {
+        let options = query.options(&headers)?;
+        files.remove(&path, options).await
     };
-    Ok(changed(files.remove(&path, options).await, false))
+    Ok(changed(removed.await, is_conditional(&headers)))
 }
 
 /// Attributes to change; what is left out stays.

@@ -1,7 +1,7 @@
 //! One call on its way through its method.
 
 use http::HeaderMap;
-use nexus_fs::{At, Precondition, Session};
+use nexus_fs::{At, Etag, Precondition, Session};
 use nexus_kernel::Error;
 use nexus_service_api::Context;
 use serde::Serialize;
@@ -34,9 +34,6 @@ impl Call {
     }
 
     /// What the parameters of a write ask of the file. `force` overrides the rest.
-    ///
-    /// An etag is opaque to clients, so one that no content of ours can have is stale, not
-    /// malformed.
     pub(super) async fn precondition(
         &self,
         path: &str,
@@ -44,14 +41,29 @@ impl Call {
         create_only: bool,
         force: bool,
     ) -> Result<Precondition, Error> {
-        match if_match {
-            _ if force => Ok(Precondition::None),
-            Some(etag) => match etag.parse() {
-                Ok(etag) => Ok(Precondition::Etag(etag)),
-                Err(_) => Err(self.stale(path, etag).await?),
-            },
-            None if create_only => Ok(Precondition::Absent),
-            None => Ok(Precondition::None),
+        if force {
+            return Ok(Precondition::None);
+        }
+        Ok(match self.if_match(path, if_match).await? {
+            Some(etag) => Precondition::Etag(etag),
+            None if create_only => Precondition::Absent,
+            None => Precondition::None,
+        })
+    }
+
+    /// The etag that a call asks the file to have.
+    ///
+    /// An etag is opaque to clients, so one that no content of ours can have is stale, not
+    /// malformed.
+    pub(super) async fn if_match(
+        &self,
+        path: &str,
+        etag: Option<&str>,
+    ) -> Result<Option<Etag>, Error> {
+        let Some(etag) = etag else { return Ok(None) };
+        match etag.parse() {
+            Ok(etag) => Ok(Some(etag)),
+            Err(_) => Err(self.stale(path, etag).await?),
         }
     }
 

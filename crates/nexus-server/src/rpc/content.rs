@@ -268,19 +268,9 @@ impl From<AskedEdit> for Edit {
 }
 
 pub(super) async fn edit(call: &Call, ask: EditFile) -> Outcome {
-    let if_match = match ask.if_match {
-        None => None,
-        Some(etag) => match call
-            .precondition(&ask.path, Some(&etag), false, false)
-            .await?
-        {
-            nexus_fs::Precondition::Etag(etag) => Some(etag),
-            _ => None,
-        },
-    };
     let defaults = EditOptions::default();
     let options = EditOptions {
-        if_match,
+        if_match: call.if_match(&ask.path, ask.if_match.as_deref()).await?,
         fuzzy_threshold: ask.fuzzy_threshold.unwrap_or(defaults.fuzzy_threshold),
         preview: ask.preview.unwrap_or(false),
         ..defaults

@@ -28,7 +28,7 @@ pub(super) struct Create {
 
 pub(super) async fn create(call: &Call, ask: Create) -> Outcome {
     let id = ask.subject_id.or(ask.user_id);
-    let zone = ask.zone_id.or(ask.tenant_id);
+    let zone = asked_zone(call, ask.zone_id.or(ask.tenant_id));
     let new = NewKey {
         name: ask.name,
         kind: principal_kind(ask.subject_type.as_deref().unwrap_or("user"))?,
@@ -47,6 +47,15 @@ pub(super) async fn create(call: &Call, ask: Create) -> Outcome {
         reply[name] = json!(created.secret);
     }
     Reply::of(&reply)
+}
+
+/// The zone a call names. A client whose user named none sends `default`: its own.
+fn asked_zone(call: &Call, zone: Option<String>) -> Option<String> {
+    const UNNAMED: &str = "default";
+    match zone {
+        Some(zone) if zone == UNNAMED => Some(call.context.principal.zone.clone()),
+        zone => zone,
+    }
 }
 
 /// These clients know two sorts of keys.
@@ -89,6 +98,7 @@ fn described(key: &KeyInfo) -> Value {
 pub(super) struct List {
     user_id: Option<String>,
     zone_id: Option<String>,
+    tenant_id: Option<String>,
     is_admin: Option<bool>,
     include_revoked: Option<bool>,
     include_expired: Option<bool>,
@@ -107,7 +117,8 @@ impl List {
     }
 }
 
-pub(super) async fn list(call: &Call, ask: List) -> Outcome {
+pub(super) async fn list(call: &Call, mut ask: List) -> Outcome {
+    ask.zone_id = asked_zone(call, ask.zone_id.or(ask.tenant_id.take()));
     let now = call.shared.app.clock.now();
     let mut keys = Vec::new();
     let mut cursor: Option<String> = None;
@@ -138,9 +149,11 @@ pub(super) struct OfKey {
 }
 
 pub(super) async fn get(call: &Call, ask: OfKey) -> Outcome {
-    Reply::of(&described(
-        &call.shared.app.keys.get(&call.context, &ask.key_id).await?,
-    ))
+    let key = call.shared.app.keys.get(&call.context, &ask.key_id).await?;
+    let mut reply = described(&key);
+    // Where the client of today looks for it; others read it flat.
+    reply["key"] = described(&key);
+    Reply::of(&reply)
 }
 
 pub(super) async fn revoke(call: &Call, ask: OfKey) -> Outcome {

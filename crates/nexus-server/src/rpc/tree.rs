@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use super::Reply;
 use super::call::{Call, Outcome};
-use super::error::RpcError;
 use super::value::{TypedTime, iso8601};
 
 #[derive(Deserialize)]
@@ -26,14 +25,11 @@ pub(super) struct Delete {
 }
 
 pub(super) async fn delete(call: &Call, ask: Delete) -> Outcome {
-    if ask.if_match.is_some() {
-        return Err(RpcError::bad_params(
-            "delete knows no if_match; stat the file first",
-        ));
-    }
-    call.files
-        .remove(&ask.path, RemoveOptions::default())
-        .await?;
+    let options = RemoveOptions {
+        if_match: call.if_match(&ask.path, ask.if_match.as_deref()).await?,
+        ..RemoveOptions::default()
+    };
+    call.files.remove(&ask.path, options).await?;
     Reply::of(&json!({ "deleted": true }))
 }
 

@@ -175,6 +175,8 @@ async fn keys_are_made_shown_once_listed_changed_and_revoked() {
         (&found["user_id"], found.get("api_key")),
         (&json!("bob"), None)
     );
+    // The client from PyPI looks for it under this name.
+    assert_eq!(found["key"]["user_id"], "bob");
     let listed = server
         .rpc_ok("admin_list_keys", json!({ "user_id": "bob" }))
         .await;
@@ -205,6 +207,29 @@ async fn keys_are_made_shown_once_listed_changed_and_revoked() {
             -32005
         );
     }
+}
+
+#[tokio::test]
+async fn keys_are_made_and_listed_in_a_zone() {
+    let server = Server::start().await;
+    let zone = server.get("/api/auth/whoami").await.json()["zone_id"].clone();
+    // What clients from PyPI send when their user names no zone is this one.
+    for zone in [&zone, &json!("default")] {
+        for name in ["zone_id", "tenant_id"] {
+            let params = json!({ "name": "k", "user_id": "bob", name: zone });
+            server.rpc_ok("admin_create_key", params).await;
+        }
+    }
+    for (zone, count) in [(zone, 4), (json!("default"), 4), (json!("elsewhere"), 0)] {
+        for name in ["zone_id", "tenant_id"] {
+            let params = json!({ "user_id": "bob", name: zone });
+            let listed = server.rpc_ok("admin_list_keys", params).await;
+            assert_eq!(listed["keys"].as_array().unwrap().len(), count, "{zone}");
+        }
+    }
+    let params = json!({ "name": "k", "user_id": "bob", "tenant_id": "elsewhere" });
+    let refused = server.rpc_error("admin_create_key", params).await;
+    assert_eq!(refused["code"], -32005);
 }
 
 #[tokio::test]

@@ -183,6 +183,27 @@ async fn a_write_on_a_condition_that_does_not_hold_is_412() {
 }
 
 #[tokio::test]
+async fn a_removal_on_a_condition_that_does_not_hold_is_412() {
+    let server = Server::start().await;
+    let old = server.put("/a", "one").await.header("etag").to_owned();
+    let new = server.put("/a", "two").await.header("etag").to_owned();
+    let delete = |name: &str, value: &str| {
+        let request = server.request("DELETE", "/api/v2/files/a");
+        server.send(request.header(name, value), "")
+    };
+    for etag in [old.as_str(), "\"unknown\""] {
+        let refused = delete("if-match", etag).await;
+        assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED, "{etag}");
+    }
+    let senseless = delete("if-none-match", "*").await;
+    assert_eq!(senseless.status, StatusCode::BAD_REQUEST);
+    assert_eq!(server.get("/api/v2/files/a").await.body, "two");
+    assert_eq!(delete("if-match", &new).await.status, StatusCode::OK);
+    server.put("/a", "three").await;
+    assert_eq!(delete("if-match", "*").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn parents_are_made_when_asked_for() {
     let server = Server::start().await;
     assert_eq!(
