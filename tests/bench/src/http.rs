@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -19,12 +19,12 @@ const CALLS: usize = 20_000;
 /// A server process that ends with this value.
 pub(crate) struct Server {
     child: Child,
-    pub address: String,
-    pub key: String,
+    output: BufReader<ChildStdout>,
+    address: String,
 }
 
 impl Server {
-    /// Starts the node on a data folder and waits until it listens.
+    /// Starts the node on a data folder that it knows, and waits until it listens.
     pub(crate) fn node(binary: &Path, data: &Path) -> Result<Self> {
         let mut command = Command::new(binary);
         command
@@ -32,6 +32,13 @@ impl Server {
             .arg(data)
             .args(["--listen", "127.0.0.1:0", "--log", "error"]);
         Self::launch(command).with_context(|| format!("starting {}", binary.display()))
+    }
+
+    /// Starts the node on a data folder that is new; yields its admin key too.
+    pub(crate) fn new_node(binary: &Path, data: &Path) -> Result<(Self, String)> {
+        let mut server = Self::node(binary, data)?;
+        let key = server.line_after("admin key: ")?;
+        Ok((server, key))
     }
 
     /// This program as an axum echo.
@@ -43,36 +50,26 @@ impl Server {
 
     fn launch(mut command: Command) -> Result<Self> {
         let mut child = command.stdout(Stdio::piped()).spawn()?;
-        let (mut address, mut key) = (None, String::new());
-        let mut lines = BufReader::new(child.stdout.take().context("its output")?).lines();
-        while address.is_none() {
-            let Some(line) = lines.next() else {
-                bail!("it ended before it listened")
-            };
-            let line = line?;
-            if let Some(found) = line.trim().strip_prefix("admin key: ") {
-                key = found.to_owned();
-            }
-            if let Some((_, found)) = line.split_once("listening on http://") {
-                address = Some(found.trim().to_owned());
-            }
-        }
-        // Whatever else it prints must not fill the pipe.
-        if key.is_empty() {
-            let found = lines
-                .by_ref()
-                .map_while(Result::ok)
-                .take(2)
-                .find_map(|line| line.trim().strip_prefix("admin key: ").map(str::to_owned));
-            key = found.unwrap_or_default();
-        }
-        std::thread::spawn(move || lines.for_each(drop));
-        let address = address.context("its address")?;
-        Ok(Self {
+        let output = BufReader::new(child.stdout.take().context("its output")?);
+        let mut server = Self {
             child,
-            address,
-            key,
-        })
+            output,
+            address: String::new(),
+        };
+        server.address = server.line_after("listening on http://")?;
+        Ok(server)
+    }
+
+    /// The rest of the next line that begins so. What a server says is less than a pipe holds.
+    fn line_after(&mut self, prefix: &str) -> Result<String> {
+        let mut line = String::new();
+        while self.output.read_line(&mut line)? > 0 {
+            if let Some(rest) = line.strip_prefix(prefix) {
+                return Ok(rest.trim().to_owned());
+            }
+            line.clear();
+        }
+        bail!("it ended before it said {prefix:?}")
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -114,8 +111,7 @@ pub(crate) async fn run(report: &mut Report, node: &Path) -> Result<()> {
     let echo = Server::echo()?;
     let base = cpu_per_call(&echo, |_| request("POST", "/echo", "", &[7; 1024])).await?;
     let data = folder()?;
-    let server = Server::node(node, data.path())?;
-    let key = server.key.clone();
+    let (server, key) = Server::new_node(node, data.path())?;
     let put = |i: usize| {
         let path = format!(
             "/api/v2/files/bench/f{}?durability=relaxed&parents=true",

@@ -13,7 +13,7 @@ use crate::zone::{TestZone, folder};
 
 pub(crate) async fn run(report: &mut Report, node: &Path, files: usize) -> Result<()> {
     let empty = folder()?;
-    drop(Server::node(node, empty.path())?);
+    drop(Server::new_node(node, empty.path())?);
     let (server, took) = started(node, empty.path())?;
     row(report, "start to ready, empty", took, 300);
     let resident = resident_mib(&server.pid().to_string())?;
@@ -29,12 +29,11 @@ pub(crate) async fn run(report: &mut Report, node: &Path, files: usize) -> Resul
 
     let full = folder()?;
     // The node lays its folder out; the files are put in without it, which is faster.
-    drop(Server::node(node, full.path())?);
+    drop(Server::new_node(node, full.path())?);
     let zone = TestZone::open(full.path()).await?;
     zone.fill("/all", files, |_| Bytes::from_static(&[7; 200]))
         .await?;
-    zone.zone.close().await?;
-    drop(zone);
+    zone.close().await?;
     let (server, took) = started(node, full.path())?;
     row(
         report,

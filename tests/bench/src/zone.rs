@@ -16,6 +16,7 @@ use tempfile::TempDir;
 pub(crate) struct TestZone {
     pub zone: Zone,
     pub files: Session,
+    objects: Arc<LocalObjectStore>,
     _folder: Option<TempDir>,
 }
 
@@ -39,7 +40,10 @@ impl TestZone {
             LocalConfig::new(folder.join("objects")),
             Arc::new(SystemClock),
         )?);
-        let stores = Stores { metastore, objects };
+        let stores = Stores {
+            metastore,
+            objects: Arc::clone(&objects) as _,
+        };
         let zone = Zone::open(
             stores,
             Arc::new(KeyAuthorizer::new("root")),
@@ -50,8 +54,21 @@ impl TestZone {
         Ok(Self {
             zone,
             files,
+            objects,
             _folder: None,
         })
+    }
+
+    /// Makes everything durable and lets go of the folder, for another process to open.
+    pub(crate) async fn close(self) -> Result<()> {
+        self.zone.close().await?;
+        let objects = self.objects;
+        drop((self.zone, self.files));
+        // Background tasks let go when they are scheduled next.
+        while Arc::strong_count(&objects) > 1 {
+            tokio::task::yield_now().await;
+        }
+        Ok(tokio::task::spawn_blocking(move || drop(objects)).await?)
     }
 
     /// Makes files of `content` in directories of 1,000.
