@@ -285,7 +285,6 @@ pub struct Answer {
 impl Answer {
     /// Itself, having succeeded.
     #[track_caller]
-    #[must_use]
     pub fn ok(self) -> Self {
         assert!(
             (200..300).contains(&self.status),

@@ -1,6 +1,6 @@
 //! The real node.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::OnceLock;
 
@@ -31,10 +31,16 @@ impl Home {
         }
     }
 
+    /// The folder that the node runs in, and that its data is below.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Where the node's data is.
     #[must_use]
-    pub fn data(&self) -> std::path::PathBuf {
-        self.folder.path().join("data")
+    pub fn data(&self) -> PathBuf {
+        self.folder().join("data")
     }
 
     /// Starts a node and waits until it answers.
@@ -46,7 +52,48 @@ impl Home {
     /// Starts a node with more environment (`NEXUS_…`) and waits until it answers.
     #[track_caller]
     pub fn start_with(&self, environment: &[(&str, &str)]) -> Node<'_> {
-        let process = self.launch(environment);
+        self.wait_for(self.launch(environment))
+    }
+
+    /// Starts a node by way of a program that sets something up and then becomes the node, and
+    /// waits until it answers.
+    #[track_caller]
+    pub fn start_through(&self, wrapper: &[&str]) -> Node<'_> {
+        let (program, arguments) = wrapper.split_first().expect("a wrapper is a program");
+        let mut command = bare(Path::new(program), self.folder());
+        command.args(arguments).arg(binary("nexus-node"));
+        // What a wrapper calls has to be found.
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        self.wait_for(Process::start(self.arguments(&mut command, ANY_PORT)))
+    }
+
+    /// Starts a node and leaves it to the test whether it comes up.
+    #[track_caller]
+    pub fn launch(&self, environment: &[(&str, &str)]) -> Process {
+        self.launch_at(ANY_PORT, environment)
+    }
+
+    /// Starts a node that is to listen at `address`, and leaves it to the test whether it comes up.
+    #[track_caller]
+    pub fn launch_at(&self, address: &str, environment: &[(&str, &str)]) -> Process {
+        let mut command = bare(&binary("nexus-node"), self.folder());
+        command.envs(environment.iter().copied());
+        Process::start(self.arguments(&mut command, address))
+    }
+
+    fn arguments<'command>(
+        &self,
+        command: &'command mut Command,
+        address: &str,
+    ) -> &'command mut Command {
+        command
+            .arg("--data")
+            .arg(self.data())
+            .args(["--listen", address])
+    }
+
+    #[track_caller]
+    fn wait_for(&self, process: Process) -> Node<'_> {
         let url = process.wait_for_line("where it listens", WAIT_MAX, listening_at);
         // Printed at the first start only, before the node listens.
         let key = self
@@ -54,18 +101,9 @@ impl Home {
             .get_or_init(|| process.wait_for_line("the admin key", WAIT_MAX, admin_key));
         Node { process, url, key }
     }
-
-    /// Starts a node and leaves it to the test whether it comes up.
-    #[track_caller]
-    pub fn launch(&self, environment: &[(&str, &str)]) -> Process {
-        let mut command = bare(&binary("nexus-node"), self.folder.path());
-        command
-            .arg("--data")
-            .arg(self.data())
-            .args(["--listen", "127.0.0.1:0"]);
-        Process::start(command.envs(environment.iter().copied()))
-    }
 }
+
+const ANY_PORT: &str = "127.0.0.1:0";
 
 /// A node that answers; killed when dropped.
 pub struct Node<'home> {

@@ -28,21 +28,39 @@ async fn what_was_acknowledged_survives_every_kill_and_nothing_is_half_done() {
         let node = home.start();
         check(&node, &mut writers, round).await;
         let acknowledgements = 20 + moments.below(100);
-        writers = run_and_kill(node, writers, acknowledgements).await;
+        writers = run_and_end(node, writers, acknowledgements, Node::kill).await;
     }
     let node = home.start();
     check(&node, &mut writers, ROUNDS).await;
     assert!(node.stop().success());
 }
 
-/// Lets all writers write at once, and kills the node when this many changes are acknowledged.
-async fn run_and_kill(node: Node<'_>, writers: Vec<Writer>, count: usize) -> Vec<Writer> {
+/// The same of a node that is asked to end: it ends well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_before_a_node_ended_is_there_after_it() {
+    let home = Home::new();
+    let mut writers: Vec<Writer> = (0..WRITERS).map(Writer::new).collect();
+    for round in 0..3 {
+        let node = home.start();
+        check(&node, &mut writers, round).await;
+        writers = run_and_end(node, writers, 60, |node| assert!(node.stop().success())).await;
+    }
+    check(&home.start(), &mut writers, 3).await;
+}
+
+/// Lets all writers write at once, and ends the node when this many changes are acknowledged.
+async fn run_and_end<'home>(
+    node: Node<'home>,
+    writers: Vec<Writer>,
+    count: usize,
+    end: impl FnOnce(Node<'home>),
+) -> Vec<Writer> {
     let (acknowledged, mut told) = mpsc::unbounded_channel();
     let mut running = JoinSet::new();
     for mut writer in writers {
         let (client, acknowledged) = (node.client().await, acknowledged.clone());
         running.spawn(async move {
-            writer.write_until_killed(&client, &acknowledged).await;
+            writer.write_until_ended(&client, &acknowledged).await;
             writer
         });
     }
@@ -50,7 +68,7 @@ async fn run_and_kill(node: Node<'_>, writers: Vec<Writer>, count: usize) -> Vec
     for _ in 0..count {
         told.recv().await.expect("no writer ends before the node");
     }
-    node.kill();
+    end(node);
     running.join_all().await
 }
 

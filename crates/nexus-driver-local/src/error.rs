@@ -98,7 +98,7 @@ impl From<Failure> for Error {
 fn explain(cause: &io::Error) -> (Kind, &'static str) {
     match Errno::from_io_error(cause) {
         Some(Errno::NOENT) => (Kind::NotFound, "no such blob; check the key"),
-        Some(Errno::NOSPC | Errno::DQUOT) => (
+        Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => (
             Kind::LimitExceeded,
             "the object store's disk is full; free some space and try again",
         ),

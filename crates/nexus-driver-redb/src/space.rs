@@ -30,9 +30,11 @@ impl Space {
         }
     }
 
-    /// Looks again, when the last look was long enough ago.
+    /// Looks again, when the last look was long enough ago; and always while there is little room,
+    /// so that whoever makes some is not refused once more.
     pub(crate) fn refresh(&mut self, now: Instant) {
-        if self.checked.is_some_and(|then| now < then + RECHECK) {
+        let is_recent = self.checked.is_some_and(|then| now < then + RECHECK);
+        if is_recent && !self.short {
             return;
         }
         self.checked = Some(now);

@@ -1,6 +1,7 @@
 //! Being told to stop.
 
 use nexus_kernel::{Error, Result};
+use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGINT (Ctrl-C) and SIGTERM.
@@ -19,6 +20,9 @@ impl Signals {
                     .because(error)
             })
         };
+        // A file at the size limit of this user then is a failed write, and not the end of the
+        // process; nobody needs to hear of the signal itself.
+        drop(listen(SignalKind::from_raw(Number::XFSZ.as_raw()))?);
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,

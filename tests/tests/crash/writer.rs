@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use nexus_client::{
-    BatchStep, Client, Durability, Error, MoveOptions, Outcome, RemoveOptions, Result, Revision,
-    WriteOptions,
+    BatchStep, Client, Durability, Error, Kind, MoveOptions, Outcome, RemoveOptions, Result,
+    Revision, WriteOptions,
 };
 use nexus_tests::Random;
 use tokio::sync::mpsc::UnboundedSender;
@@ -78,7 +78,7 @@ impl Writer {
     }
 
     /// Changes files one after the other until the node is gone.
-    pub(super) async fn write_until_killed(
+    pub(super) async fn write_until_ended(
         &mut self,
         client: &Client,
         acknowledged: &UnboundedSender<()>,
@@ -90,9 +90,9 @@ impl Writer {
             self.possible.push(after);
             match self.make(client, change).await {
                 Ok(revision) => self.was_told(revision),
-                Err(error) => return assert_lost(&error),
+                Err(error) => return self.was_refused(&error),
             }
-            // Nobody listens any more once the node is being killed.
+            // Nobody listens any more once the node is being ended.
             let _ = acknowledged.send(());
         }
     }
@@ -102,6 +102,15 @@ impl Writer {
         if let Some(revision) = durable {
             self.durable = revision;
             self.possible.drain(..self.possible.len() - 1);
+        }
+    }
+
+    /// Every change is possible: only the end of the node may keep it from happening, and then
+    /// it either says that nothing happened, or nobody knows.
+    fn was_refused(&mut self, error: &Error) {
+        assert_eq!(error.kind(), Kind::Unavailable, "{error:?}");
+        if error.outcome() == Outcome::NotApplied {
+            self.possible.pop();
         }
     }
 
@@ -267,11 +276,4 @@ fn insert_below(tree: &mut Tree, folder: &str, files: Vec<(String, Bytes)>) {
     let files = files.into_iter();
     tree.0
         .extend(files.map(|(name, content)| (format!("{folder}/{name}"), content)));
-}
-
-/// Every change asked for is possible: only the end of the node may keep it from its answer, and
-/// then nobody knows.
-#[track_caller]
-fn assert_lost(error: &Error) {
-    assert_eq!(error.outcome(), Outcome::Unknown, "{error:?}");
 }
