@@ -115,10 +115,7 @@ pub(crate) fn inode_history(ino: u64) -> Bytes {
 /// The states of an inode that ended after `after`.
 pub(crate) fn inode_history_after(ino: u64, after: Revision) -> KeyRange {
     let mut range = KeyRange::prefix(inode_history(ino));
-    range.start = Key::tag(b'h', 16)
-        .number(ino)
-        .number(after.0.saturating_add(1))
-        .done();
+    range.start = just_after(&range.start, after);
     range
 }
 
@@ -142,9 +139,8 @@ pub(crate) fn dentry_history(parent: u64, name: &str) -> Bytes {
 }
 
 pub(crate) fn dentry_history_after(parent: u64, name: &str, after: Revision) -> KeyRange {
-    let prefix = dentry_history(parent, name);
-    let mut range = KeyRange::prefix(prefix.clone());
-    range.start = stamped(&prefix, after.next());
+    let mut range = KeyRange::prefix(dentry_history(parent, name));
+    range.start = just_after(&range.start, after);
     range
 }
 
@@ -174,10 +170,9 @@ pub(crate) fn log_prefix() -> Bytes {
 
 /// Operation records after one revision and up to another.
 pub(crate) fn log_between(after: Revision, until: Revision) -> KeyRange {
-    let end = Key::tag(LOG_TAG, 9).number(until.0).zero().done();
     KeyRange {
-        start: stamped(b"l", after.next()),
-        end,
+        start: just_after(&[LOG_TAG], after),
+        end: just_after(&[LOG_TAG], until),
     }
 }
 
@@ -292,12 +287,9 @@ pub(crate) fn setting(name: &str) -> Bytes {
     Key::tag(b's', name.len()).text(name).done()
 }
 
-/// A stamped key, as the metastore makes it from a prefix and a revision.
-pub(crate) fn stamped(prefix: &[u8], revision: Revision) -> Bytes {
-    let mut key = BytesMut::with_capacity(prefix.len() + STAMP_LEN);
-    key.put_slice(prefix);
-    key.put_u64(revision.0);
-    key.freeze()
+/// The first key after a stamped one, whatever its revision.
+fn just_after(prefix: &[u8], stamp: Revision) -> Bytes {
+    Key(prefix.into()).number(stamp.0).zero().done()
 }
 
 /// The number in the last eight bytes of a key: its ino, offset or stamp.
@@ -305,3 +297,6 @@ pub(crate) fn last_number(key: &[u8]) -> u64 {
     key.last_chunk::<8>()
         .map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests;

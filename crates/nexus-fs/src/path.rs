@@ -131,3 +131,6 @@ pub(crate) fn follow(dir: &str, target: &str, rest: &str) -> Result<String> {
     let path = format!("/{}", parts.join("/"));
     normalize(&path).map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests;

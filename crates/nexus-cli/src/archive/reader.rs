@@ -104,10 +104,7 @@ impl<R: Read> Reader<R> {
         let most = usize::try_from(open.left)
             .unwrap_or(usize::MAX)
             .min(buffer.len());
-        let count = self
-            .input
-            .read(&mut buffer[..most])
-            .map_err(|e| read_error(&e))?;
+        let count = read_some(&mut self.input, &mut buffer[..most])?;
         if count == 0 {
             return Err(cut_short());
         }
@@ -198,17 +195,15 @@ impl<R: Read> Reader<R> {
         let mut zeros = 0;
         let mut buffer = [0; BLOCK];
         loop {
-            match self.input.read(&mut buffer) {
-                Ok(0) if zeros >= 2 * BLOCK => return Ok(()),
-                Ok(0) => return Err(cut_short()),
-                Ok(count) if buffer[..count].iter().all(|&b| b == 0) => zeros += count,
-                Ok(_) => {
+            match read_some(&mut self.input, &mut buffer)? {
+                0 if zeros >= 2 * BLOCK => return Ok(()),
+                0 => return Err(cut_short()),
+                count if buffer[..count].iter().all(|&b| b == 0) => zeros += count,
+                _ => {
                     return Err(damaged(
                         "something follows the end of the archive; cut it off",
                     ));
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(read_error(&error)),
             }
         }
     }
@@ -263,6 +258,16 @@ impl<R: Read> Reader<R> {
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<()> {
         self.input.read_exact(buffer).map_err(|e| read_error(&e))
+    }
+}
+
+/// Reads what there is, again if a signal came between.
+fn read_some(input: &mut impl Read, buffer: &mut [u8]) -> Result<usize> {
+    loop {
+        match input.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => return read.map_err(|e| read_error(&e)),
+        }
     }
 }
 

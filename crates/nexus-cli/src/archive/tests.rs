@@ -284,7 +284,94 @@ fn a_header_that_claims_gigabytes_of_records_takes_no_memory() {
     assert_eq!(kind_of(verify(bytes.as_slice())), Some(Kind::LimitExceeded));
 }
 
+/// What a reader hands out before it says that the archive is damaged: the entries whose
+/// content was right to its end, and the error.
+fn complete_entries(bytes: &[u8]) -> (Vec<(Entry, Vec<u8>)>, Option<Kind>) {
+    let mut complete = Vec::new();
+    let mut taken = || {
+        let mut reader = Reader::new(bytes)?;
+        while let Some(entry) = reader.next_entry()? {
+            let mut content = Vec::new();
+            let mut buffer = [0; 100];
+            while let count @ 1.. = reader.read_content(&mut buffer)? {
+                content.extend_from_slice(&buffer[..count]);
+            }
+            complete.push((entry, content));
+        }
+        Ok(())
+    };
+    let error = kind_of(taken());
+    (complete, error)
+}
+
+/// Entries of a small tree, in the order of an archive.
+fn tree() -> impl Strategy<Value = Vec<(Entry, Vec<u8>)>> {
+    let content = prop::collection::vec(any::<u8>(), 0..1200);
+    let metadata = prop::collection::vec(("[a-c=%é]{1,4}", any::<Vec<u8>>()), 0..3);
+    let tags = prop::collection::vec("[a-cé]{1,4}", 0..3);
+    let one = (content, metadata, tags, any::<[u32; 3]>(), any::<i64>());
+    prop::collection::btree_map("[a-cé. ]{3,150}", one, 0..6).prop_map(|files| {
+        let made = files
+            .into_iter()
+            .map(|(name, (content, metadata, tags, numbers, time))| {
+                let (mut made, content) = file(&name, &content);
+                let [mode, uid, gid] = numbers;
+                (made.mode, made.uid, made.gid) = (mode & 0o7777, uid, gid);
+                (made.metadata, made.tags, made.modified) = (metadata, tags, Timestamp(time));
+                (made, content)
+            });
+        made.collect()
+    })
+}
+
 proptest! {
+    #[test]
+    fn any_tree_is_read_back_as_it_was(tree in tree()) {
+        let bytes = write(&tree).expect("a tree can be written");
+        prop_assert_eq!(read(&bytes).expect("a whole archive"), tree);
+    }
+
+    #[test]
+    fn of_a_cut_short_archive_only_complete_files_are_handed_out(tree in tree(), at in any::<prop::sample::Index>()) {
+        let bytes = write(&tree).expect("a tree can be written");
+        let (complete, error) = complete_entries(&bytes[..at.index(bytes.len())]);
+        prop_assert!(matches!(error, Some(Kind::Corrupt | Kind::InvalidArgument)), "{error:?}");
+        prop_assert_eq!(&complete[..], &tree[..complete.len()]);
+    }
+
+    #[test]
+    fn of_a_damaged_archive_only_right_contents_are_handed_out(
+        tree in tree(), at in any::<prop::sample::Index>(), bit in 0..8,
+    ) {
+        let mut bytes = write(&tree).expect("a tree can be written");
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1_u8 << bit;
+        for (entry, content) in complete_entries(&bytes).0 {
+            let EntryKind::File { size, etag: stated } = entry.kind else { continue };
+            prop_assert_eq!((size, stated), (content.len() as u64, etag(&content)));
+        }
+        if verify(bytes.as_slice()).is_ok() {
+            prop_assert_eq!(read(&bytes).expect("it was verified"), tree);
+        }
+    }
+
+    #[test]
+    fn records_that_no_writer_made_end_in_an_error_or_an_entry(
+        records in prop::collection::vec((record_key(), any::<Vec<u8>>()), 0..4), cut in any::<prop::sample::Index>(),
+    ) {
+        let mut made = pax::Records::default();
+        for (key, value) in &records {
+            made.push(key, value);
+        }
+        let bytes = made.into_bytes();
+        let parsed = pax::parse(&bytes).expect("records can be read");
+        let expected: Vec<_> = records.iter().map(|(key, value)| (key.as_str(), &value[..])).collect();
+        prop_assert_eq!(parsed, expected);
+        for records in [&bytes[..], &bytes[..cut.index(bytes.len() + 1)]] {
+            let _ = header::entry(&header::plain(&file("a", b"").0), records);
+        }
+    }
+
     #[test]
     fn reading_anything_ends_without_a_panic(tail in prop::collection::vec(any::<u8>(), 0..4096)) {
         let mut bytes = write(&[]).expect("an empty archive can be written");
@@ -303,4 +390,37 @@ proptest! {
     fn keys_survive(key in "[a%=3D25]{0,12}") {
         prop_assert_eq!(pax::unescape_key(&pax::escape_key(&key)), key);
     }
+}
+
+/// Keys that mean something, and some that do not.
+fn record_key() -> impl Strategy<Value = String> {
+    prop_oneof![
+        prop::sample::select(vec![
+            "path",
+            "mtime",
+            "linkpath",
+            RECORD_CONTENT,
+            RECORD_TAGS
+        ])
+        .prop_map(str::to_owned),
+        "[a-c%]{0,3}".prop_map(|key| format!("{RECORD_METADATA}{key}")),
+        "[a-z]{1,8}",
+    ]
+}
+
+#[test]
+fn a_read_that_a_signal_interrupts_is_made_again() {
+    struct Interrupted<R>(R, bool);
+    impl<R: std::io::Read> std::io::Read for Interrupted<R> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(std::io::ErrorKind::Interrupted.into());
+            }
+            self.0.read(buffer)
+        }
+    }
+    let bytes = write(&sample()).unwrap();
+    let total = verify(Interrupted(bytes.as_slice(), false)).unwrap();
+    assert_eq!(total.entries, 8);
 }

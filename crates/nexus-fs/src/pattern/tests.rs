@@ -1,6 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
+mod naive;
+
 fn pattern(glob: &str, base: &str) -> PathPattern {
     PathPattern::new(glob, base).expect(glob)
 }
@@ -212,5 +214,15 @@ proptest! {
         let another = format!("/{other}");
         prop_assert!(pattern.matches(&itself));
         prop_assert_eq!(pattern.matches(&another), name == other);
+    }
+
+    #[test]
+    fn a_glob_means_what_its_letters_mean_one_by_one(
+        glob in r"([ab]|\*\*?/?|\?|\[!?ab?\]|/|\{[ab]{1,2}\*?,[ab]{1,2}\}){1,6}",
+        path in "(/[abc]{1,2}){1,3}",
+    ) {
+        let glob = glob.trim_start_matches('/');
+        let Ok(pattern) = PathPattern::new(glob, "/") else { return Ok(()) };
+        prop_assert_eq!(pattern.matches(&path), naive::matches(glob, &path[1..]), "{} {}", glob, path);
     }
 }

@@ -180,6 +180,43 @@ async fn the_log_tells_what_happened() {
     assert_eq!(files.log(query).await.unwrap().records.len(), 2);
 }
 
+/// A part of the log can be paged to its end in both directions, and what lies beyond the last
+/// revision is empty.
+#[tokio::test]
+async fn a_part_of_the_log_is_paged_to_its_end() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a", "1").await;
+    let since = files.revision().await.unwrap();
+    put(&files, "/a", "2").await;
+    put(&files, "/a", "3").await;
+    let until = files.revision().await.unwrap();
+    for newest_first in [false, true] {
+        let mut query = LogQuery {
+            since: Some(since),
+            until: Some(until),
+            newest_first,
+            limit: 1,
+            ..LogQuery::default()
+        };
+        let mut found = 0;
+        loop {
+            let page = files.log(query.clone()).await.unwrap();
+            found += page.records.len();
+            match page.next {
+                Some(cursor) => query.cursor = Some(cursor),
+                None => break,
+            }
+        }
+        assert_eq!(found, 2);
+    }
+    let beyond = LogQuery {
+        since: Some(Revision::MAX),
+        until: Some(Revision::MAX),
+        ..LogQuery::default()
+    };
+    assert_eq!(files.log(beyond).await.unwrap().records, []);
+}
+
 /// A watch gives every change that matches once, in order, from where it was asked to begin.
 #[tokio::test]
 async fn a_watch_loses_nothing() {
