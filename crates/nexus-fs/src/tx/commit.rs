@@ -26,7 +26,11 @@ impl Tx<'_> {
         let txn = self.assemble(durability)?;
         let zone = Arc::clone(&self.session.zone);
         if txn.ops.is_empty() {
-            let revision = zone.revision().await?;
+            let revision = match durability {
+                // What it found done may not be durable yet.
+                Durability::Sync => zone.metastore.sync().await?,
+                Durability::Relaxed => zone.revision().await?,
+            };
             return Ok(Some(Committed::new(revision, self.inodes)));
         }
         check_size(&zone, &txn)?;

@@ -10,8 +10,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 use crate::semantics::etag;
-use crate::subject::TICK;
 use crate::tree::{Id, Node, ROOT, Tree};
+use crate::zone::TICK;
 
 /// What is compared, and how.
 pub(crate) struct Comparison<'a> {
@@ -22,7 +22,7 @@ pub(crate) struct Comparison<'a> {
 }
 
 /// Says where the two first differ.
-type Difference = String;
+pub(crate) type Difference = String;
 
 impl Comparison<'_> {
     /// Every path with its attributes and metadata.
@@ -212,24 +212,19 @@ impl Comparison<'_> {
     }
 }
 
-/// The log holds exactly the commits that were answered, in order.
-pub(crate) async fn log(session: &Session, commits: &[Revision]) -> Result<(), Difference> {
+/// The commits that the log holds, in order.
+pub(crate) async fn logged(session: &Session) -> Result<Vec<Revision>> {
     let mut query = LogQuery {
         limit: 37,
         ..LogQuery::default()
     };
-    let mut have = Vec::new();
+    let mut commits = Vec::new();
     loop {
-        let page = session.log(query.clone()).await;
-        let page = page.map_err(|error| format!("the log: {error:?}"))?;
-        have.extend(page.records.into_iter().map(|record| record.revision));
+        let page = session.log(query.clone()).await?;
+        commits.extend(page.records.into_iter().map(|record| record.revision));
         match page.next {
             Some(next) => query.cursor = Some(next),
-            None => break,
+            None => return Ok(commits),
         }
     }
-    if have == commits {
-        return Ok(());
-    }
-    Err(format!("the log holds {have:?}, answered were {commits:?}"))
 }

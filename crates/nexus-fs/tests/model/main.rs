@@ -1,5 +1,5 @@
 //! Random changes to `nexus-fs` and to a simple model of it: the same answers, the same
-//! tree, the same history. Then with many tasks at once, with stores that fail, and with
+//! tree, the same history. The tests in `crash` do the same on stores that fail and on
 //! machines that lose their power.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -10,3 +10,4 @@ mod semantics;
 mod sequence;
 mod subject;
 mod tree;
+mod zone;

@@ -5,13 +5,13 @@ use std::fmt;
 
 use bytes::Bytes;
 use nexus_fs::{FileKind, MkdirOptions, MoveOptions, Precondition, Replace};
+use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
 
 use crate::semantics::etag;
-use crate::subject::TICK;
 use crate::tree::Tree;
+use crate::zone::TICK;
 
 const NAMES: [&str; 5] = ["a", "b", "c", "a.b", "é"];
 const KEYS: [&str; 2] = ["color", "k"];
@@ -93,23 +93,6 @@ pub(crate) struct Mix {
     pub reopens: bool,
     /// One content in so many is large enough to be cut into chunks; none if 0.
     pub large_one_in: u32,
-}
-
-/// `count` operations that follow from the seed, each drawn where the ones before lead.
-pub(crate) fn sequence(seed: u64, count: usize, mix: Mix) -> Vec<Op> {
-    let mut draw = Draw {
-        random: StdRng::seed_from_u64(seed),
-        mix,
-    };
-    let mut tree = Tree::new(0);
-    let mut ops = Vec::with_capacity(count);
-    for now in 0..count {
-        let op = draw.op(&tree);
-        // What fails changes nothing, in the model too.
-        let _ = tree.apply(&op, i64::try_from(now).unwrap());
-        ops.push(op);
-    }
-    ops
 }
 
 pub(crate) struct Draw {

@@ -10,10 +10,11 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::compare::{self, Comparison};
-use crate::ops::{Mix, Op, sequence};
+use crate::ops::{Draw, Mix, Op};
 use crate::rows;
-use crate::subject::{Subject, TICK, memory_stores, problems, stores};
+use crate::subject::{Subject, memory_stores};
 use crate::tree::Tree;
+use crate::zone::{TICK, problems, stores};
 
 /// What a run looks at, and how often.
 #[derive(Clone, Copy)]
@@ -70,6 +71,23 @@ fn a_zone_on_redb_agrees_with_the_model() {
     for seed in 2000..2003 {
         check(seed, &sequence(seed, 150, mix), looks, &mut on_redb);
     }
+}
+
+/// `count` operations that follow from the seed, each drawn where the ones before lead.
+fn sequence(seed: u64, count: usize, mix: Mix) -> Vec<Op> {
+    let mut draw = Draw {
+        random: StdRng::seed_from_u64(seed),
+        mix,
+    };
+    let mut tree = Tree::new(0);
+    let mut ops = Vec::with_capacity(count);
+    for now in 0..count {
+        let op = draw.op(&tree);
+        // What fails changes nothing, in the model too.
+        let _ = tree.apply(&op, i64::try_from(now).unwrap());
+        ops.push(op);
+    }
+    ops
 }
 
 /// Runs operations on a fresh zone; should they fail, looks for fewer that fail too.
@@ -199,7 +217,14 @@ impl Run {
                     .await?;
             }
         }
-        compare::log(&self.subject.session, &self.commits).await?;
+        let logged = compare::logged(&self.subject.session).await;
+        let logged = logged.map_err(|error| format!("the log: {error:?}"))?;
+        if logged != self.commits {
+            let commits = &self.commits;
+            return Err(format!(
+                "the log holds {logged:?}, answered were {commits:?}"
+            ));
+        }
         let problems = problems(&self.subject.session).await;
         if problems.is_empty() {
             return Ok(());

@@ -1,59 +1,14 @@
 //! The filesystem under test, on stores that stay while it is closed and opened again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
-use async_trait::async_trait;
-use futures::StreamExt;
-use nexus_driver_memory::{MemoryMetastore, MemoryObjectStore};
-use nexus_fs::{
-    BatchStep, Changed, RemoveOptions, Session, SetAttributes, Stores, WriteOptions, Zone,
-    ZoneConfig,
-};
-use nexus_kernel::{
-    Durability, Freshness, KeyRange, Metastore, ObjectStore, Result, Scan, Timestamp,
-};
-use nexus_service_api::{Action, Authorizer, Clock, Context, SystemClock, Target};
+use nexus_driver_memory::MemoryMetastore;
+use nexus_fs::{Changed, Session, Stores, Zone, ZoneConfig};
+use nexus_kernel::{Durability, Result};
+use nexus_service_api::Context;
 
-use crate::ops::{Op, Write};
-
-/// Lets everybody do everything.
-struct Open;
-
-#[async_trait]
-impl Authorizer for Open {
-    async fn authorize(&self, _: &Context, _: Action, _: Target<'_>) -> Result<()> {
-        Ok(())
-    }
-
-    async fn visible(&self, _: &Context, targets: &[Target<'_>]) -> Result<Vec<bool>> {
-        Ok(vec![true; targets.len()])
-    }
-
-    async fn sees_all_below(&self, _: &Context, _: Target<'_>) -> bool {
-        true
-    }
-}
-
-/// How far the clock goes between operations. The zone's own time goes on by at least 1 with
-/// each commit; rounded to this, both agree.
-pub(crate) const TICK: i64 = 1_000_000;
-
-/// A clock that stands still during an operation.
-#[derive(Default)]
-pub(crate) struct ManualClock(AtomicI64);
-
-impl ManualClock {
-    pub(crate) fn set(&self, now: i64) {
-        self.0.store(now, Ordering::Relaxed);
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
-}
+use crate::ops::Op;
+use crate::zone::{ManualClock, change, open, purged, stores, tight_config};
 
 pub(crate) struct Subject {
     pub stores: Stores,
@@ -66,27 +21,6 @@ pub(crate) struct Subject {
 
 pub(crate) fn memory_stores() -> Stores {
     stores(Arc::new(MemoryMetastore::new()))
-}
-
-/// A metastore with objects in memory.
-pub(crate) fn stores(metastore: Arc<dyn Metastore>) -> Stores {
-    let objects: Arc<dyn ObjectStore> = Arc::new(MemoryObjectStore::new(Arc::new(SystemClock)));
-    Stores { metastore, objects }
-}
-
-/// Few contents lie inline, few rows stay in memory.
-pub(crate) fn tight_config(clock: Arc<dyn Clock>) -> ZoneConfig {
-    ZoneConfig {
-        clock,
-        inline_bytes_max: 16,
-        metadata_cache_bytes: 4_000,
-        content_cache_bytes: 100,
-        ..ZoneConfig::default()
-    }
-}
-
-pub(crate) async fn open(stores: &Stores, config: &ZoneConfig) -> Result<Zone> {
-    Zone::open(stores.clone(), Arc::new(Open), config.clone()).await
 }
 
 impl Subject {
@@ -119,7 +53,7 @@ impl Subject {
                 self.session.gc(false).await?;
                 None
             }
-            op => Some(change(&self.session, op).await?),
+            op => Some(change(&self.session, op, Durability::Sync).await?),
         };
         purged(&self.stores).await;
         Ok(changed)
@@ -129,122 +63,5 @@ impl Subject {
         self.zone.close().await.unwrap();
         self.zone = open(&self.stores, &self.config).await.unwrap();
         self.session = self.zone.session(Context::system());
-    }
-}
-
-/// What `verify` finds wrong.
-pub(crate) async fn problems(session: &Session) -> Vec<String> {
-    let found = session
-        .verify()
-        .filter_map(|item| async { item.unwrap().problem });
-    found.collect().await
-}
-
-/// Waits until every tree that was deleted has been cleared away.
-pub(crate) async fn purged(stores: &Stores) {
-    let queue = || Scan::forward(KeyRange::prefix("q"), 1);
-    while !stores
-        .metastore
-        .scan(queue(), Freshness::Linearizable)
-        .await
-        .unwrap()
-        .entries
-        .is_empty()
-    {
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Does an operation; answers the last change of it.
-pub(crate) async fn change(session: &Session, op: &Op) -> Result<Changed> {
-    const SYNC: Durability = Durability::Sync;
-    match op {
-        Op::Write(path, write) => {
-            session
-                .write(path, write.content.0.clone(), write.into())
-                .await
-        }
-        Op::Append(path, write) => {
-            let content = write.content.0.clone();
-            session.append(path, content, write.into()).await
-        }
-        Op::Truncate(path, size) => {
-            let set = SetAttributes {
-                size: Some(*size),
-                ..SetAttributes::default()
-            };
-            session.set_attributes(path, set, SYNC).await
-        }
-        Op::SetAttributes {
-            path,
-            mode,
-            uid,
-            modified,
-        } => {
-            let set = SetAttributes {
-                mode: *mode,
-                uid: *uid,
-                modified: modified.map(Timestamp),
-                ..SetAttributes::default()
-            };
-            session.set_attributes(path, set, SYNC).await
-        }
-        Op::SetMetadata(path, set) => session.set_metadata(path, set.clone(), SYNC).await,
-        Op::SetTags { path, add, remove } => session.set_tags(path, add, remove, SYNC).await,
-        Op::Mkdir(path, options) => session.mkdir(path, *options).await,
-        Op::Remove {
-            path,
-            recursive,
-            only_directory,
-        } => {
-            let options = RemoveOptions {
-                recursive: *recursive,
-                ..RemoveOptions::default()
-            };
-            match only_directory {
-                true => session.rmdir(path, options).await,
-                false => session.remove(path, options).await,
-            }
-        }
-        Op::Rename(from, to, options) => session.rename(from, to, *options).await,
-        Op::Copy(from, to, options) => session.copy(from, to, *options).await,
-        Op::Symlink { target, path } => session.symlink(target, path, SYNC).await,
-        Op::HardLink { existing, path } => session.hard_link(existing, path, SYNC).await,
-        Op::Rollback(path, version) => session.rollback(path, *version, SYNC).await,
-        Op::Batch(steps) => {
-            let steps = steps.iter().map(batch_step).collect();
-            let changed = session.batch(steps, SYNC).await?;
-            Ok(changed.into_iter().next_back().unwrap())
-        }
-        Op::Reopen { .. } | Op::Gc => unreachable!("not a change"),
-    }
-}
-
-impl From<&Write> for WriteOptions {
-    fn from(write: &Write) -> Self {
-        Self {
-            precondition: write.precondition.clone(),
-            parents: write.parents,
-            mode: write.mode,
-            metadata: write.metadata.clone(),
-            ..Self::default()
-        }
-    }
-}
-
-fn batch_step(op: &Op) -> BatchStep {
-    match op.clone() {
-        Op::Write(path, write) => BatchStep::Write {
-            path,
-            content: write.content.0.clone(),
-            options: (&write).into(),
-        },
-        Op::Mkdir(path, options) => BatchStep::Mkdir { path, options },
-        Op::Remove {
-            path, recursive, ..
-        } => BatchStep::Remove { path, recursive },
-        Op::Rename(from, to, options) => BatchStep::Rename { from, to, options },
-        Op::Copy(from, to, options) => BatchStep::Copy { from, to, options },
-        other => unreachable!("not a step of a batch: {other:?}"),
     }
 }
