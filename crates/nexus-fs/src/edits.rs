@@ -92,21 +92,27 @@ impl Session {
         let old = String::from_utf8(file.bytes.into()).map_err(|_| {
             Error::invalid("this is not UTF-8 text; write the file instead").with("path", path)
         })?;
-        let (old, attempt) = apply(old, edits.to_vec(), options.fuzzy_threshold).await?;
+        let (named, edits, threshold) = (path.to_owned(), edits.to_vec(), options.fuzzy_threshold);
+        let (attempt, diff) = compute(move || {
+            let attempt = edit::apply(&old, &edits, threshold)?;
+            let new = attempt.text.as_deref().unwrap_or(&old);
+            let diff = edit::unified_diff(&old, new, &named, &named);
+            Ok((attempt, diff))
+        })
+        .await??;
         let problem = attempt.problem();
         let mut edited = Edited {
             applied: attempt.text.is_some(),
             matches: attempt.matches,
             problem,
-            diff: String::new(),
+            diff,
             stat: file.stat,
             revision: None,
         };
         let Some(new) = attempt.text else {
             return Ok(edited);
         };
-        edited.diff = edit::unified_diff(&old, &new, path, path);
-        if options.preview || new == old {
+        if options.preview || edited.diff.is_empty() {
             return Ok(edited);
         }
         let precondition = edited
@@ -125,12 +131,10 @@ impl Session {
     }
 }
 
-/// Applies edits where computing for long does no harm.
-async fn apply(text: String, edits: Vec<Edit>, threshold: f64) -> Result<(String, edit::Attempt)> {
-    let task = tokio::task::spawn_blocking(move || {
-        let attempt = edit::apply(&text, &edits, threshold)?;
-        Ok((text, attempt))
-    });
-    task.await
-        .map_err(|why| Error::unavailable("the edit was interrupted; try again").because(why))?
+/// Does `work` where computing for long does no harm.
+pub(crate) async fn compute<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|why| Error::unavailable("the work was interrupted; try again").because(why))
 }

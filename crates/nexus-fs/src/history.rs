@@ -4,6 +4,7 @@ use nexus_kernel::{Durability, Error, Kind, Result, Revision, Scan, Timestamp};
 use nexus_service_api::Action;
 
 use crate::edit;
+use crate::edits::compute;
 use crate::etag::Etag;
 use crate::keys;
 use crate::read::existing;
@@ -116,7 +117,8 @@ impl Session {
                 format!("{path}@{}", crate::time::format_rfc3339(time))
             }
         };
-        Ok(edit::unified_diff(&old, &new, &name(from), &name(to)))
+        let (old_name, new_name) = (name(from), name(to));
+        compute(move || edit::unified_diff(&old, &new, &old_name, &new_name)).await
     }
 
     async fn text_of(&self, path: &str, side: VersionAt) -> Result<String> {
