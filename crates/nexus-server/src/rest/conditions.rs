@@ -66,3 +66,6 @@ fn text<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Result<Option<&'
         .map_err(|_| Error::invalid("a condition is ASCII").with("header", name))?;
     Ok(Some(text.trim()))
 }
+
+#[cfg(test)]
+mod tests;

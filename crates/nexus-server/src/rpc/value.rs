@@ -47,10 +47,10 @@ impl Serialize for TypedTime {
 
 /// A time as every version of Python reads it: microseconds, and an offset in digits.
 pub(super) fn iso8601(time: Timestamp) -> String {
-    let text = format_rfc3339(Timestamp(time.0.div_euclid(1_000) * 1_000));
+    let text = format_rfc3339(time);
     let text = text.trim_end_matches('Z');
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    format!("{seconds}.{fraction:0<6}+00:00")
+    format!("{seconds}.{fraction:0<6.6}+00:00")
 }
 
 /// Bytes in a call: a typed value, or text.

@@ -78,8 +78,44 @@ proptest! {
     }
 
     #[test]
+    fn any_time_comes_back_but_for_its_nanoseconds(nanos in nanos()) {
+        let json = serde_json::to_value(TypedTime(Timestamp(nanos))).expect("plain data");
+        let text = json["data"].as_str().expect("a text");
+        // The first microsecond there is begins before the first nanosecond.
+        let known = nanos.div_euclid(1_000).checked_mul(1_000).map(Timestamp);
+        prop_assert_eq!(nexus_fs::time::parse_rfc3339(text), known);
+    }
+
+    #[test]
+    fn any_content_ends_in_bytes_or_an_error(json in content(), encoding in "(base64|utf-8)?") {
+        let encoding = Some(encoding.as_str()).filter(|name| !name.is_empty());
+        let _ = decode(&json, encoding);
+        let _ = serde_json::from_str::<Chunks>(&json).map(Chunks::decode);
+    }
+
+    #[test]
     fn any_time_has_a_text_of_the_same_form(nanos in 0..i64::MAX) {
         let text = iso8601(Timestamp(nanos));
         prop_assert_eq!(text.len(), "1970-01-01T00:00:00.000000+00:00".len());
     }
+}
+
+/// Times, the first and last ones often.
+fn nanos() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        any::<i64>(),
+        i64::MIN..i64::MIN + 2_000,
+        i64::MAX - 2_000..=i64::MAX
+    ]
+}
+
+/// Typed values, right and wrong.
+fn content() -> impl Strategy<Value = String> {
+    let data = prop_oneof!["[A-Za-z0-9+/=]{0,8}", any::<String>()];
+    (data, "bytes|datetime|", 0..4).prop_map(|(data, kind, form)| match form {
+        0 => serde_json::json!(data).to_string(),
+        1 => serde_json::json!({ "__type__": kind, "data": data }).to_string(),
+        2 => serde_json::json!([data, { "data": data, "__type__": kind }]).to_string(),
+        _ => data,
+    })
 }
