@@ -49,7 +49,7 @@ impl Machine {
         };
         let mix = Mix {
             reopens: false,
-            large_one_in: 40,
+            large_one_in: 25,
         };
         let clients = homes.iter().map(|home| Client {
             home: (*home).to_owned(),
@@ -113,10 +113,6 @@ impl Machine {
             return Ok(());
         };
         self.books.found(newest(&stores))?;
-        eprintln!(
-            "DBG interrupted start got the metastore; off {}",
-            self.disks.power.is_off()
-        );
         if let Ok(zone) = open(&stores, &tight_config(self.clock.clone())).await {
             // Deleted trees go on being cleared away.
             for _ in 0..self.random.random_range(0..30) {

@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
+use nexus_driver_local::{LocalConfig, LocalObjectStore};
 use nexus_driver_redb::{RedbConfig, RedbMetastore};
 use nexus_fs::{At, Stores};
 use nexus_kernel::{Revision, Timestamp};
+use nexus_service_api::SystemClock;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -14,13 +17,13 @@ use crate::ops::{Draw, Mix, Op};
 use crate::rows;
 use crate::subject::{Subject, memory_stores};
 use crate::tree::Tree;
-use crate::zone::{TICK, problems, stores};
+use crate::zone::{TICK, problems};
 
 /// What a run looks at, and how often.
 #[derive(Clone, Copy)]
 struct Looks {
     cache_bytes: u64,
-    /// The whole tree is compared after every so many operations.
+    /// Everything is compared after every so many operations.
     every: usize,
 }
 
@@ -55,21 +58,26 @@ fn a_zone_that_is_reopened_and_collected_agrees_with_the_model() {
 }
 
 #[test]
-fn a_zone_on_redb_agrees_with_the_model() {
+fn a_zone_on_local_stores_agrees_with_the_model() {
     let folder = tempfile::tempdir().unwrap();
-    let mut files = 0;
-    let mut on_redb = || {
-        files += 1;
-        let path = folder.path().join(format!("{files}.redb"));
-        stores(RedbMetastore::open(&RedbConfig::new(path)).unwrap())
+    let mut zones = 0;
+    let mut on_disk = || {
+        zones += 1;
+        let path = |kind| folder.path().join(format!("{zones}.{kind}"));
+        let metastore = RedbMetastore::open(&RedbConfig::new(path("redb"))).unwrap();
+        let objects = LocalConfig::new(path("objects"));
+        let objects = LocalObjectStore::open(objects, Arc::new(SystemClock)).unwrap();
+        Stores {
+            metastore,
+            objects: Arc::new(objects),
+        }
     };
     let mix = Mix {
         reopens: true,
-        ..Mix::default()
+        large_one_in: 40,
     };
-    let looks = Looks { every: 10, ..CLOSE };
-    for seed in 2000..2003 {
-        check(seed, &sequence(seed, 150, mix), looks, &mut on_redb);
+    for seed in 2000..2006 {
+        check(seed, &sequence(seed, 150, mix), CLOSE, &mut on_disk);
     }
 }
 
@@ -193,9 +201,13 @@ impl Run {
     async fn look(&mut self) -> Result<(), Failure> {
         let tree = self.tree.clone();
         self.compare(At::Latest, &tree).tree().await?;
+        self.compare(At::Latest, &tree).contents().await?;
         let earlier = self.random.random_range(0..self.past.len());
         let (revision, _, tree) = self.past[earlier].clone();
         self.compare(At::Revision(revision), &tree).tree().await?;
+        self.compare(At::Revision(revision), &tree)
+            .contents()
+            .await?;
         let problems = rows::problems(&*self.subject.stores.metastore).await;
         if problems.is_empty() {
             return Ok(());
@@ -206,7 +218,6 @@ impl Run {
     async fn look_at_everything(&mut self) -> Result<(), Failure> {
         self.look().await?;
         let tree = self.tree.clone();
-        self.compare(At::Latest, &tree).contents().await?;
         self.compare(At::Latest, &tree).versions().await?;
         let past = std::mem::take(&mut self.past);
         for (i, (revision, time, tree)) in past.iter().enumerate() {

@@ -102,16 +102,68 @@ pub(crate) async fn purged(stores: &Stores) {
 /// Does an operation; answers the last change of it.
 pub(crate) async fn change(session: &Session, op: &Op, durability: Durability) -> Result<Changed> {
     match op {
+        Op::Mkdir(..)
+        | Op::Remove { .. }
+        | Op::Rename(..)
+        | Op::Copy(..)
+        | Op::Symlink { .. }
+        | Op::HardLink { .. } => change_names(session, op, durability).await,
+        Op::Batch(steps) => {
+            let steps = steps.iter().map(batch_step).collect();
+            let changed = session.batch(steps, durability).await?;
+            Ok(changed.into_iter().next_back().unwrap())
+        }
+        op => change_file(session, op, durability).await,
+    }
+}
+
+async fn change_names(session: &Session, op: &Op, durability: Durability) -> Result<Changed> {
+    let moved = |options: &MoveOptions| MoveOptions {
+        durability,
+        ..*options
+    };
+    match op {
+        Op::Mkdir(path, options) => {
+            let options = MkdirOptions {
+                durability,
+                ..*options
+            };
+            session.mkdir(path, options).await
+        }
+        Op::Remove {
+            path,
+            recursive,
+            only_directory,
+        } => {
+            let options = RemoveOptions {
+                recursive: *recursive,
+                durability,
+                ..RemoveOptions::default()
+            };
+            match only_directory {
+                true => session.rmdir(path, options).await,
+                false => session.remove(path, options).await,
+            }
+        }
+        Op::Rename(from, to, options) => session.rename(from, to, moved(options)).await,
+        Op::Copy(from, to, options) => session.copy(from, to, moved(options)).await,
+        Op::Symlink { target, path } => session.symlink(target, path, durability).await,
+        Op::HardLink { existing, path } => session.hard_link(existing, path, durability).await,
+        op => unreachable!("not a change of names: {op:?}"),
+    }
+}
+
+async fn change_file(session: &Session, op: &Op, durability: Durability) -> Result<Changed> {
+    match op {
         Op::Write(path, write) => {
-            session
-                .write(path, write.content.0.clone(), write.options(durability))
-                .await
+            let content = write.content.0.clone();
+            let options = write.options(durability);
+            session.write(path, content, options).await
         }
         Op::Append(path, write) => {
             let content = write.content.0.clone();
-            session
-                .append(path, content, write.options(durability))
-                .await
+            let options = write.options(durability);
+            session.append(path, content, options).await
         }
         Op::Truncate(path, size) => {
             let set = SetAttributes {
@@ -136,51 +188,8 @@ pub(crate) async fn change(session: &Session, op: &Op, durability: Durability) -
         }
         Op::SetMetadata(path, set) => session.set_metadata(path, set.clone(), durability).await,
         Op::SetTags { path, add, remove } => session.set_tags(path, add, remove, durability).await,
-        Op::Mkdir(path, options) => {
-            let options = MkdirOptions {
-                durability,
-                ..*options
-            };
-            session.mkdir(path, options).await
-        }
-        Op::Remove {
-            path,
-            recursive,
-            only_directory,
-        } => {
-            let options = RemoveOptions {
-                recursive: *recursive,
-                durability,
-                ..RemoveOptions::default()
-            };
-            match only_directory {
-                true => session.rmdir(path, options).await,
-                false => session.remove(path, options).await,
-            }
-        }
-        Op::Rename(from, to, options) => {
-            let options = MoveOptions {
-                durability,
-                ..*options
-            };
-            session.rename(from, to, options).await
-        }
-        Op::Copy(from, to, options) => {
-            let options = MoveOptions {
-                durability,
-                ..*options
-            };
-            session.copy(from, to, options).await
-        }
-        Op::Symlink { target, path } => session.symlink(target, path, durability).await,
-        Op::HardLink { existing, path } => session.hard_link(existing, path, durability).await,
         Op::Rollback(path, version) => session.rollback(path, *version, durability).await,
-        Op::Batch(steps) => {
-            let steps = steps.iter().map(batch_step).collect();
-            let changed = session.batch(steps, durability).await?;
-            Ok(changed.into_iter().next_back().unwrap())
-        }
-        Op::Reopen { .. } | Op::Gc => unreachable!("not a change"),
+        op => unreachable!("not a change of a file: {op:?}"),
     }
 }
 
