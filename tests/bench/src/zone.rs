@@ -35,7 +35,7 @@ impl TestZone {
     }
 
     pub(crate) async fn open(folder: &Path) -> Result<Self> {
-        let metastore = RedbMetastore::open(&RedbConfig::new(folder.join("meta.redb")))?;
+        let metastore = RedbMetastore::open(&RedbConfig::new(folder.join("metastore.redb")))?;
         let objects = Arc::new(LocalObjectStore::open(
             LocalConfig::new(folder.join("objects")),
             Arc::new(SystemClock),
