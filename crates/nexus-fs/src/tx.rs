@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use nexus_kernel::{Guard, Op, Result, Revision, Timestamp};
+use parking_lot::Mutex;
 
 use crate::cache::CachedDentry;
 use crate::content::Pinned;
@@ -82,6 +83,9 @@ pub(crate) struct Tx<'a> {
     torn: bool,
     /// The namespace is changed by path, so the path must still mean the same.
     by_path: bool,
+    /// Names as they were first looked up. One that is then changed is insisted on as it was
+    /// when its path was resolved, which is what the change was decided on.
+    looked_up: Mutex<BTreeMap<(u64, String), CachedDentry>>,
     inodes: BTreeMap<u64, Slot<InodeRecord>>,
     dentries: BTreeMap<(u64, String), Slot<DentryRecord>>,
     metadata: BTreeMap<(u64, String), Slot<Bytes>>,
@@ -114,6 +118,7 @@ impl<'a> Tx<'a> {
             detaches: false,
             torn: false,
             by_path: false,
+            looked_up: Mutex::default(),
             inodes: BTreeMap::new(),
             dentries: BTreeMap::new(),
             metadata: BTreeMap::new(),
@@ -202,10 +207,19 @@ impl<'a> Tx<'a> {
     pub(crate) async fn name(&mut self, parent: u64, name: &str) -> Result<Option<DentryRecord>> {
         let key = (parent, name.to_owned());
         if !self.dentries.contains_key(&key) {
-            let base = self.view.dentry(parent, name).await?;
+            let base = self.look_up(&key).await?;
             self.dentries.insert(key.clone(), Slot::read(base));
         }
         Ok(self.dentries[&key].now)
+    }
+
+    /// A name as the store has it; the same each time.
+    async fn look_up(&self, key: &(u64, String)) -> Result<CachedDentry> {
+        if let Some(found) = self.looked_up.lock().get(key) {
+            return Ok(*found);
+        }
+        let found = self.view.dentry(key.0, &key.1).await?;
+        Ok(*self.looked_up.lock().entry(key.clone()).or_insert(found))
     }
 
     /// Points a name at an inode, or removes it; the directory must exist at the commit.
@@ -388,9 +402,10 @@ impl<'a> Tx<'a> {
 
 impl Names for Tx<'_> {
     async fn dentry(&self, parent: u64, name: &str) -> Result<CachedDentry> {
-        match self.dentries.get(&(parent, name.to_owned())) {
+        let key = (parent, name.to_owned());
+        match self.dentries.get(&key) {
             Some(slot) => Ok(slot.now.map(|record| (record, Revision::ZERO))),
-            None => self.view.dentry(parent, name).await,
+            None => self.look_up(&key).await,
         }
     }
 

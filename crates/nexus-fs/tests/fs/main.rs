@@ -7,6 +7,7 @@ mod content;
 mod files;
 mod handles;
 mod history;
+mod interleaved;
 mod namespace;
 mod races;
 mod support;

@@ -1,0 +1,233 @@
+//! Changes by others between the moment a change has looked where its path leads and the moment
+//! it is made.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use nexus_fs::{
+    At, MkdirOptions, MoveOptions, Precondition, RemoveOptions, Session, WriteOptions, Zone,
+    ZoneConfig,
+};
+use nexus_kernel::{Durability, Kind, Result};
+use nexus_service_api::{Action, Authorizer, Context, Target};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::support::{memory_stores, put, text, tree};
+
+/// Holds back one change where it asks whether it may: its path is resolved by then.
+#[derive(Default)]
+struct Gate {
+    holds: AtomicBool,
+    reached: Notify,
+    opened: Notify,
+}
+
+#[async_trait]
+impl Authorizer for Gate {
+    async fn authorize(&self, _: &Context, _: Action, _: Target<'_>) -> Result<()> {
+        if self.holds.swap(false, Ordering::Relaxed) {
+            self.reached.notify_one();
+            self.opened.notified().await;
+        }
+        Ok(())
+    }
+
+    async fn visible(&self, _: &Context, targets: &[Target<'_>]) -> Result<Vec<bool>> {
+        Ok(vec![true; targets.len()])
+    }
+
+    async fn sees_all_below(&self, _: &Context, _: Target<'_>) -> bool {
+        true
+    }
+}
+
+struct Fixture {
+    gate: Arc<Gate>,
+    files: Session,
+    _zone: Zone,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let gate = Arc::new(Gate::default());
+        let zone = Zone::open(memory_stores(), gate.clone(), ZoneConfig::default());
+        let zone = zone.await.unwrap();
+        let files = zone.session(Context::system());
+        Self {
+            gate,
+            files,
+            _zone: zone,
+        }
+    }
+
+    /// Begins a change, and comes back when its path is resolved.
+    async fn begin<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.gate.holds.store(true, Ordering::Relaxed);
+        let task = tokio::spawn(change);
+        self.gate.reached.notified().await;
+        task
+    }
+
+    /// Begins a write that looks where it leads before anybody else.
+    async fn begin_write(
+        &self,
+        path: &'static str,
+        precondition: Precondition,
+    ) -> JoinHandle<Result<()>> {
+        let files = self.files.clone();
+        let options = WriteOptions {
+            precondition,
+            parents: true,
+            ..WriteOptions::default()
+        };
+        self.begin(async move {
+            let written = files.write(path, Bytes::from("late"), options).await;
+            written.map(drop)
+        })
+        .await
+    }
+
+    async fn end<T>(&self, change: JoinHandle<T>) -> T {
+        self.gate.opened.notify_one();
+        change.await.unwrap()
+    }
+}
+
+/// Two who make the same missing directories share them.
+#[tokio::test]
+async fn parents_that_another_makes_meanwhile_are_used() {
+    let fixture = Fixture::new().await;
+    let late = fixture.begin_write("/a/b/late", Precondition::None).await;
+    put(&fixture.files, "/a/b/early", "early").await;
+    fixture.end(late).await.unwrap();
+    assert_eq!(text(&fixture.files, "/a/b/early").await, "early");
+    assert_eq!(text(&fixture.files, "/a/b/late").await, "late");
+}
+
+/// A directory that another makes meanwhile is not made again.
+#[tokio::test]
+async fn a_directory_is_made_once() {
+    let fixture = Fixture::new().await;
+    let files = fixture.files.clone();
+    let mkdir = async move { files.mkdir("/a", MkdirOptions::default()).await };
+    let late = fixture.begin(mkdir).await;
+    put(&fixture.files, "/a/early", "early").await;
+    let error = fixture.end(late).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::AlreadyExists);
+    assert_eq!(text(&fixture.files, "/a/early").await, "early");
+}
+
+/// A write that wants to create the file does not replace one that came meanwhile.
+#[tokio::test]
+async fn an_exclusive_create_loses_to_one_that_came_meanwhile() {
+    let fixture = Fixture::new().await;
+    let late = fixture.begin_write("/a", Precondition::Absent).await;
+    put(&fixture.files, "/a", "early").await;
+    let error = fixture.end(late).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::AlreadyExists);
+    assert_eq!(text(&fixture.files, "/a").await, "early");
+}
+
+/// A write to a file that came meanwhile is its next version; the file stays the same.
+#[tokio::test]
+async fn a_write_continues_a_file_that_came_meanwhile() {
+    let fixture = Fixture::new().await;
+    let late = fixture.begin_write("/a", Precondition::None).await;
+    put(&fixture.files, "/a", "early").await;
+    let early = fixture.files.stat("/a", At::Latest).await.unwrap();
+    fixture.end(late).await.unwrap();
+    let stat = fixture.files.stat("/a", At::Latest).await.unwrap();
+    assert_eq!((stat.ino, stat.version), (early.ino, 2));
+}
+
+/// A write lands in the file that has the name when it is made, not in one that had it.
+#[tokio::test]
+async fn a_write_follows_its_name() {
+    let fixture = Fixture::new().await;
+    let files = &fixture.files;
+    put(files, "/a", "old").await;
+    put(files, "/b", "new").await;
+    let linked = files.hard_link("/a", "/kept", Durability::Sync).await;
+    linked.unwrap();
+    let late = fixture.begin_write("/a", Precondition::None).await;
+    let renamed = files.rename("/b", "/a", MoveOptions::default()).await;
+    renamed.unwrap();
+    fixture.end(late).await.unwrap();
+    assert_eq!(text(files, "/a").await, "late");
+    assert_eq!(text(files, "/kept").await, "old");
+}
+
+/// A removal takes the file that has the name with it, and no other.
+#[tokio::test]
+async fn a_removal_follows_its_name() {
+    let fixture = Fixture::new().await;
+    let files = &fixture.files;
+    put(files, "/a", "old").await;
+    put(files, "/b", "new").await;
+    let linked = files.hard_link("/a", "/kept", Durability::Sync).await;
+    linked.unwrap();
+    let remover = files.clone();
+    let remove = async move { remover.remove("/a", RemoveOptions::default()).await };
+    let late = fixture.begin(remove).await;
+    let renamed = files.rename("/b", "/a", MoveOptions::default()).await;
+    renamed.unwrap();
+    fixture.end(late).await.unwrap();
+    let left = tree(files, At::Latest).await;
+    assert_eq!(left, [("/kept".into(), Some("old".into()))]);
+    let kept = files.stat("/kept", At::Latest).await.unwrap();
+    assert_eq!(kept.links, 1);
+}
+
+/// A rename moves what has the old name, onto what has the new one.
+#[tokio::test]
+async fn a_rename_follows_its_names() {
+    let fixture = Fixture::new().await;
+    let files = &fixture.files;
+    for (path, content) in [("/a", "old"), ("/b", "new"), ("/there", "there")] {
+        put(files, path, content).await;
+    }
+    for (path, link) in [("/a", "/kept"), ("/there", "/kept there")] {
+        let linked = files.hard_link(path, link, Durability::Sync).await;
+        linked.unwrap();
+    }
+    let mover = files.clone();
+    let rename = async move { mover.rename("/a", "/there", MoveOptions::default()).await };
+    let late = fixture.begin(rename).await;
+    for (from, to) in [("/b", "/a"), ("/kept there", "/elsewhere")] {
+        let renamed = files.rename(from, to, MoveOptions::default()).await;
+        renamed.unwrap();
+    }
+    fixture.end(late).await.unwrap();
+    let left = tree(files, At::Latest).await;
+    let expected = [("/elsewhere", "there"), ("/kept", "old"), ("/there", "new")];
+    assert_eq!(
+        left,
+        expected.map(|(path, content)| (path.into(), Some(content.into())))
+    );
+}
+
+/// A rename that may replace nothing does not replace what came meanwhile.
+#[tokio::test]
+async fn a_rename_to_a_free_name_loses_to_a_file_that_came_meanwhile() {
+    use nexus_fs::Replace;
+    let fixture = Fixture::new().await;
+    let files = &fixture.files;
+    put(files, "/a", "late").await;
+    let mover = files.clone();
+    let options = MoveOptions {
+        replace: Replace::Refuse,
+        ..MoveOptions::default()
+    };
+    let rename = async move { mover.rename("/a", "/b", options).await };
+    let late = fixture.begin(rename).await;
+    put(files, "/b", "early").await;
+    let error = fixture.end(late).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::AlreadyExists);
+    assert_eq!(text(files, "/b").await, "early");
+}
