@@ -8,7 +8,7 @@ use nexus_kernel::{Durability, Error, Result, Revision};
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
-use crate::ops::{Draw, Op, Write};
+use crate::ops::{Data, Draw, Op, Write};
 use crate::tree::{Id, ROOT, Tree};
 use crate::zone::change;
 
@@ -143,14 +143,21 @@ impl Client {
             bytes: bytes.into(),
             fsync: random.random(),
         };
-        let whole = Write {
-            content: content.into(),
+        let whole = Write::whole(content.into());
+        Some(Deed::Patch(patch, Op::Write(path, whole)))
+    }
+}
+
+impl Write {
+    /// A content and nothing else.
+    pub(crate) fn whole(content: Data) -> Self {
+        Self {
+            content,
             precondition: Precondition::None,
             parents: false,
             mode: None,
             metadata: vec![],
-        };
-        Some(Deed::Patch(patch, Op::Write(path, whole)))
+        }
     }
 }
 

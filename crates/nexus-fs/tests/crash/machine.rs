@@ -93,6 +93,47 @@ impl Machine {
         })
     }
 
+    /// Does this and no more, with the power going off after so many operations of the disks;
+    /// says whether the story took more than those.
+    pub(crate) fn follow(mut self, story: &[Deed], operations: u64) -> Result<bool, Violation> {
+        self.disks.power.off_after(operations);
+        self.disks.create_database(&mut self.random);
+        let followed = runtime().block_on(self.do_all(story));
+        let power = &self.disks.power;
+        let was_longer = power.is_off() || power.operations() > operations;
+        self.lose_power();
+        let checked = followed.and_then(|()| {
+            runtime().block_on(async {
+                let mut running = self.start().await?;
+                self.inspect(&mut running).await
+            })
+        });
+        checked.map_err(|violation| self.books.tell(violation))?;
+        Ok(was_longer)
+    }
+
+    async fn do_all(&mut self, story: &[Deed]) -> Result<(), Violation> {
+        let running = match self.start().await {
+            Err(_) if self.disks.power.is_off() => return Ok(()),
+            running => running?,
+        };
+        for deed in story {
+            self.ticks += 1;
+            self.clock.set(self.ticks * TICK);
+            let answer = deed.perform(&running.session).await;
+            let is_off = self.disks.power.is_off();
+            self.books.learn(deed, self.ticks * TICK, &answer, is_off)?;
+            if is_off {
+                return Ok(());
+            }
+            assert!(answer.is_ok(), "{deed:?} is part of the story: {answer:?}");
+        }
+        if running.zone.close().await.is_ok() {
+            self.books.promise_all();
+        }
+        Ok(())
+    }
+
     fn lose_power(&mut self) {
         self.power_losses += 1;
         self.disks = self.disks.after_power_loss(&mut self.random);

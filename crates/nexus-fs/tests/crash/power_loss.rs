@@ -4,19 +4,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use nexus_driver_local::Trouble;
-use nexus_fs::{At, MkdirOptions};
+use nexus_fs::{At, MkdirOptions, MoveOptions};
 use nexus_kernel::Durability;
 use nexus_service_api::Context;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::books::Violation;
+use crate::deeds::Deed;
 use crate::disks::{Disks, Lie};
 use crate::machine::{Machine, runtime};
+use crate::ops::{Op, Write, noise};
 use crate::zone::{ManualClock, open, tight_config};
 
 /// Each seed is a machine of its own. More of them look further.
-const MACHINES: u64 = 80;
+const MACHINES: u64 = 60;
 /// How often each machine is started for good.
 const SERVICES: u32 = 10;
 
@@ -35,6 +37,65 @@ fn nothing_promised_is_lost_and_nothing_is_half_done() {
     }
     // Each service ends with one, and half of the starts are interrupted by more.
     assert!(power_losses >= MACHINES * u64::from(SERVICES));
+}
+
+#[test]
+fn a_story_survives_power_loss_at_every_single_operation() {
+    let story = story();
+    for operations in 0.. {
+        let machine = Machine::new(operations, Lie::None);
+        let followed = machine.follow(&story, operations);
+        let was_longer = followed
+            .unwrap_or_else(|violation| panic!("after {operations} operations: {violation}"));
+        if !was_longer {
+            assert!(operations > 150, "the story took {operations} operations");
+            return;
+        }
+    }
+}
+
+/// Contents of each kind come, move, are shared and go; a tree is moved, copied and removed.
+fn story() -> Vec<Deed> {
+    const BOTH: [Durability; 2] = [Durability::Sync, Durability::Relaxed];
+    let write = |path: &str, bytes: usize| {
+        let content = noise(bytes as u64, bytes);
+        Op::Write(path.to_owned(), Write::whole(content.into()))
+    };
+    let to = |from: &str, to: &str| (from.to_owned(), to.to_owned(), MoveOptions::default());
+    let renamed = |(from, to, options)| Op::Rename(from, to, options);
+    let copied = |(from, to, options)| Op::Copy(from, to, options);
+    let mkdir = |path: &str| Op::Mkdir(path.to_owned(), MkdirOptions::default());
+    let removed = |path: &str| Op::Remove {
+        path: path.to_owned(),
+        recursive: true,
+        only_directory: false,
+    };
+    let ops = [
+        mkdir("/a"),
+        mkdir("/a/b"),
+        write("/a/inline", 10),
+        write("/a/b/journaled", 25),
+        write("/a/staged", 45),
+        write("/a/b/chunks", 1_500_000),
+        Op::Batch(vec![
+            write("/a/x", 40),
+            mkdir("/a/c"),
+            renamed(to("/a/b/journaled", "/a/c/y")),
+            removed("/a/staged"),
+        ]),
+        Op::Append("/a/b/chunks".into(), Write::whole(noise(1, 30).into())),
+        renamed(to("/a", "/tree")),
+        Op::Rollback("/tree/b/chunks".into(), 1),
+        copied(to("/tree", "/copy")),
+        removed("/tree"),
+        removed("/copy/b"),
+    ];
+    let changes = ops.into_iter().zip(BOTH.into_iter().cycle());
+    let mut story: Vec<Deed> = changes.map(|(op, how)| Deed::Change(op, how)).collect();
+    story.insert(10, Deed::Gc);
+    story.insert(8, Deed::Sync);
+    story.push(Deed::Gc);
+    story
 }
 
 #[test]
