@@ -31,7 +31,7 @@ impl Random {
 
     /// So many bytes, none like the other.
     #[must_use]
-    pub fn bytes(&mut self, length: usize) -> Bytes {
+    pub fn content(&mut self, length: usize) -> Bytes {
         let mut bytes = vec![0; length];
         self.fill(&mut bytes);
         bytes.into()

@@ -1,7 +1,12 @@
 //! The tests of the whole, in one binary.
 
 mod crash;
+mod doors;
+mod every_door;
 mod faults;
 mod harness;
 mod python;
+mod real_tree;
+mod refusals;
+mod streaming;
 mod tour;

@@ -62,6 +62,11 @@ fn from_code(status: Status) -> Error {
             "the connection to the node was lost; check that nexus-node is running and try again"
                 .to_owned()
         }
+        // What the transport says of a message, before the node or this client has seen it.
+        Code::OutOfRange => {
+            "a message is larger than the other side takes; ask for less at a time, or stream it"
+                .to_owned()
+        }
         Code::Unimplemented => "the node does not know this call; upgrade it".to_owned(),
         _ if status.message().is_empty() => format!("the node answered: {}", status.code()),
         _ => status.message().to_owned(),
@@ -77,11 +82,11 @@ fn kind_of(code: Code) -> Kind {
     match code {
         Code::NotFound => Kind::NotFound,
         Code::AlreadyExists => Kind::AlreadyExists,
-        Code::InvalidArgument | Code::OutOfRange => Kind::InvalidArgument,
+        Code::InvalidArgument => Kind::InvalidArgument,
         Code::Unauthenticated => Kind::Unauthenticated,
         Code::PermissionDenied => Kind::PermissionDenied,
         Code::Aborted | Code::FailedPrecondition => Kind::Conflict,
-        Code::ResourceExhausted => Kind::LimitExceeded,
+        Code::ResourceExhausted | Code::OutOfRange => Kind::LimitExceeded,
         Code::Unimplemented => Kind::Unsupported,
         Code::DataLoss => Kind::Corrupt,
         _ => Kind::Unavailable,

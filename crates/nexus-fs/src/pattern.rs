@@ -41,7 +41,8 @@ impl PathPattern {
     ///
     /// # Errors
     ///
-    /// `InvalidArgument`, with the reason, for a glob that is malformed or too long.
+    /// `InvalidArgument`, with the reason, for a glob that is malformed; `LimitExceeded` for one
+    /// that is too long.
     pub fn new(glob: &str, base: &str) -> Result<Self> {
         let base = if glob.starts_with('/') {
             ""
@@ -68,10 +69,8 @@ impl PathPattern {
 
     fn compile(glob: &str, base: &str) -> Result<Self> {
         if glob.len() > Self::BYTES_MAX {
-            return Err(
-                Error::invalid("the glob is too long; split it into several")
-                    .with("bytes_max", Self::BYTES_MAX),
-            );
+            return Err(Error::limit("the glob is too long; split it into several")
+                .with("bytes_max", Self::BYTES_MAX));
         }
         let parts = components(glob)?;
         if parts.is_empty() {

@@ -2,7 +2,8 @@
 
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
-use nexus_kernel::{Error, Kind};
+use nexus_fs::Etag;
+use nexus_kernel::{Error, Kind, Result};
 
 use crate::{grpc, rest};
 
@@ -50,6 +51,15 @@ impl Door {
             Self::Rest | Self::JsonRpc | Self::Plain => rest::Problem(error).into_response(),
         }
     }
+}
+
+/// An etag that a change asks the file to have. Etags are opaque to clients, so one that no
+/// content can have is stale, not malformed.
+pub(crate) fn expected_etag(text: &str) -> Result<Etag> {
+    text.parse().map_err(|_| {
+        Error::conflict("no content has this etag; take one from a read or a stat")
+            .with("expected_etag", text.escape_debug())
+    })
 }
 
 /// The value of [`ERROR_HEADER`].

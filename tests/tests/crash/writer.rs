@@ -123,7 +123,7 @@ impl Writer {
         match (self.random.below(10), old) {
             (0, Some(path)) => Change::Remove(path),
             (1, Some(path)) => Change::Rename(path, self.file()),
-            (2, Some(path)) => Change::Append(path, self.random.bytes(300)),
+            (2, Some(path)) => Change::Append(path, self.random.content(300)),
             (3 | 4, Some(path)) => {
                 let changed = self.change_in_the_middle(&path);
                 Change::Write(path, changed)
@@ -145,7 +145,7 @@ impl Writer {
 
     fn content(&mut self) -> Bytes {
         let size = SIZES[self.random.below(SIZES.len())];
-        self.random.bytes(size)
+        self.random.content(size)
     }
 
     fn some_files(&mut self) -> Vec<(String, Bytes)> {

@@ -9,7 +9,7 @@ fn with_files() -> Home {
     let node = home.start();
     let mut random = Random::new(1);
     for (path, size) in FILES {
-        node.http().write(path, random.bytes(size)).ok();
+        node.http().write(path, random.content(size)).ok();
     }
     assert!(node.stop().success());
     home
@@ -120,7 +120,7 @@ fn a_file_with_a_damaged_chunk_breaks_off_before_it() {
         .max_by_key(|path| path.metadata().expect("it is there").len());
     flip_a_bit(largest.expect("there are blobs"));
     let node = home.start();
-    let whole = Random::new(1).bytes(600_000 + 5_000_000).slice(600_000..);
+    let whole = Random::new(1).content(600_000 + 5_000_000).slice(600_000..);
     let read = node.cli().run(["cat", "/chunks"]);
     assert_eq!(read.status.code(), Some(8));
     assert!(read.stdout.len() < whole.len());

@@ -69,7 +69,7 @@ fn a_full_disk_is_told_keeps_what_there_is_and_is_over_once_there_is_room() {
     let home = Home::new();
     let node = home.start_through(&OVER_A_SMALL_DISK);
     let http = node.http();
-    let kept = Random::new(2).bytes(3 << 20);
+    let kept = Random::new(2).content(3 << 20);
     http.write("/kept", kept.clone()).ok();
     http.write("/spare", "to be removed").ok();
     let before = http.revision();
@@ -89,7 +89,7 @@ fn a_full_disk_is_told_keeps_what_there_is_and_is_over_once_there_is_room() {
     node.cli().ok(["gc"]);
 
     let ballast = Ballast::new(&node, &home, RESERVE / 2);
-    for content in [Random::new(4).bytes(10), Random::new(4).bytes(50_000)] {
+    for content in [Random::new(4).content(10), Random::new(4).content(50_000)] {
         let write = http.write("/new", content);
         refused(
             &write,
@@ -109,7 +109,7 @@ fn a_full_disk_is_told_keeps_what_there_is_and_is_over_once_there_is_room() {
 
     ballast.remove();
     http.write("/new", "there is room").ok();
-    http.write("/large", Random::new(5).bytes(20 << 20)).ok();
+    http.write("/large", Random::new(5).content(20 << 20)).ok();
     assert!(node.cli().ok(["verify"]).contains("all is well"));
     assert!(node.stop().success());
 }
@@ -181,7 +181,7 @@ fn a_blob_that_cannot_be_written_is_told_and_nothing_else_suffers() {
     http.write("/kept", "kept").ok();
     // Less than most chunks, which have files of their own; the metastore is smaller still.
     limit_files_to(node.process(), 700 << 10);
-    let content = Random::new(6).bytes(20 << 20);
+    let content = Random::new(6).content(20 << 20);
     refused(
         &http.write("/large", content.clone()),
         413,

@@ -53,7 +53,7 @@ impl Plan {
 
 fn matcher(query: &GrepQuery) -> Result<RegexMatcher> {
     if query.pattern.len() > PATTERN_BYTES_MAX {
-        return Err(Error::invalid("the pattern is too long; split the search")
+        return Err(Error::limit("the pattern is too long; split the search")
             .with("bytes_max", PATTERN_BYTES_MAX));
     }
     RegexMatcherBuilder::new()

@@ -4,6 +4,8 @@ use nexus_fs::{At, ChangeKind, FileKind, Precondition, Replace};
 use nexus_kernel::{Durability, Error, Result, Revision, Timestamp};
 use nexus_proto::v1 as proto;
 
+use crate::door::expected_etag;
+
 pub(super) fn at(text: &str) -> Result<At> {
     if text.is_empty() {
         Ok(At::Latest)
@@ -49,7 +51,7 @@ fn precondition(precondition: Option<proto::Precondition>) -> Result<Preconditio
     use proto::precondition::Must;
     match precondition.and_then(|precondition| precondition.must) {
         None | Some(Must::Exists(false) | Must::Absent(false)) => Ok(Precondition::None),
-        Some(Must::Etag(etag)) => etag.parse().map(Precondition::Etag),
+        Some(Must::Etag(etag)) => expected_etag(&etag).map(Precondition::Etag),
         Some(Must::Exists(true)) => Ok(Precondition::Exists),
         Some(Must::Absent(true)) => Ok(Precondition::Absent),
     }

@@ -13,6 +13,7 @@ use super::convert::{self, at, changed, cursor, durability};
 use super::incoming::{incoming, outgoing};
 use super::{Answers, answers, caller, status};
 use crate::app::Shared;
+use crate::door::expected_etag;
 use crate::paging::page_limit;
 
 pub(super) struct FilesDoor(pub(super) Shared);
@@ -205,7 +206,7 @@ impl Files for FilesDoor {
         let edit = |files: Session, ask: EditRequest| async move {
             let defaults = EditOptions::default();
             let options = EditOptions {
-                if_match: ask.if_match.as_deref().map(str::parse).transpose()?,
+                if_match: ask.if_match.as_deref().map(expected_etag).transpose()?,
                 fuzzy_threshold: ask.fuzzy_threshold.unwrap_or(defaults.fuzzy_threshold),
                 preview: ask.preview,
                 durability: durability(ask.durability)?,

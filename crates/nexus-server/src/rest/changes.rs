@@ -9,6 +9,7 @@ use super::extract::{Files, Json};
 use super::model::{Changed, Durability, Mode, Stat};
 use super::problem::{Answer, Body};
 use super::steps::{Existing, Step};
+use crate::door::expected_etag;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -283,7 +284,7 @@ impl From<nexus_fs::edit::EditMatch> for EditMatch {
 )]
 pub(super) async fn edit(Files(files): Files, Json(body): Json<EditFile>) -> Answer<Json<Edited>> {
     let mut options = EditOptions {
-        if_match: body.if_match.as_deref().map(str::parse).transpose()?,
+        if_match: body.if_match.as_deref().map(expected_etag).transpose()?,
         preview: body.preview,
         durability: body.durability.into(),
         ..EditOptions::default()

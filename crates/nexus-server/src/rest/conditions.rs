@@ -5,6 +5,8 @@ use http::header::{IF_MATCH, IF_NONE_MATCH, IF_RANGE};
 use nexus_fs::{Etag, Precondition};
 use nexus_kernel::{Error, Result};
 
+use crate::door::expected_etag;
+
 /// What `If-Match` and `If-None-Match` ask of a change.
 pub(crate) fn precondition(headers: &HeaderMap) -> Result<Precondition> {
     match (text(headers, &IF_MATCH)?, text(headers, &IF_NONE_MATCH)?) {
@@ -20,17 +22,12 @@ pub(crate) fn precondition(headers: &HeaderMap) -> Result<Precondition> {
     }
 }
 
-/// `*`, or one etag with or without its quotes. Etags are opaque to clients, so one that no
-/// content can have is stale, not malformed.
+/// `*`, or one etag with or without its quotes.
 pub(crate) fn if_match(text: &str) -> Result<Precondition> {
     if text == "*" {
         return Ok(Precondition::Exists);
     }
-    let etag = unquoted(text);
-    etag.parse().map(Precondition::Etag).map_err(|_| {
-        Error::conflict("no content has this etag; take one from a read or a stat")
-            .with("expected_etag", etag.escape_debug())
-    })
+    expected_etag(unquoted(text)).map(Precondition::Etag)
 }
 
 /// Whether a reader that sent this `If-None-Match` has the content already.

@@ -183,13 +183,15 @@ fn bad_patterns_say_why() {
         ("(", "unclosed group"),
         ("a\nb", "multi_line"),
         (r"a\nb", "multi_line"),
-        (&"x".repeat(PATTERN_BYTES_MAX + 1), "too long"),
         (r"(\w{1000}){1000}", "size limit"),
     ] {
         let error = Plan::new(&query(pattern)).err().expect(reason);
         assert_eq!(error.kind(), nexus_kernel::Kind::InvalidArgument, "{error}");
         assert!(error.to_string().contains(reason), "{error}");
     }
+    let long = Plan::new(&query(&"x".repeat(PATTERN_BYTES_MAX + 1)));
+    let error = long.err().expect("it is too long");
+    assert_eq!(error.kind(), nexus_kernel::Kind::LimitExceeded, "{error}");
     let deep = GrepQuery {
         before: CONTEXT_LINES_MAX + 1,
         ..query("a")
