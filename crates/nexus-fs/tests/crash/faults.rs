@@ -20,7 +20,7 @@ use crate::ops::{Draw, Mix};
 use crate::zone::{ManualClock, TICK, open, stores, tight_config};
 
 /// Each seed is a run of its own. More of them look further.
-const RUNS: u64 = 30;
+const RUNS: u64 = 20;
 const STEPS: i64 = 120;
 
 #[test]

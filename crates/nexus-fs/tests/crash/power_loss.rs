@@ -18,7 +18,7 @@ use crate::ops::{Op, Write, noise};
 use crate::zone::{ManualClock, open, tight_config};
 
 /// Each seed is a machine of its own. More of them look further.
-const MACHINES: u64 = 60;
+const MACHINES: u64 = 50;
 /// How often each machine is started for good.
 const SERVICES: u32 = 10;
 
