@@ -27,7 +27,7 @@ async fn what_was_acknowledged_survives_every_kill_and_nothing_is_half_done() {
     for round in 0..ROUNDS {
         let node = home.start();
         check(&node, &mut writers, round).await;
-        let acknowledgements = 20 + moments.below(100);
+        let acknowledgements = 20 + moments.below(60);
         writers = run_and_end(node, writers, acknowledgements, Node::kill).await;
     }
     let node = home.start();

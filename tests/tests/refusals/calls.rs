@@ -106,7 +106,7 @@ fn requests_that_are_no_http_do_no_harm() {
     guarded.assert_as_before();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_over_the_limit_are_refused() {
     let home = Home::new();
     let guarded = Guarded::new(&home);

@@ -183,7 +183,7 @@ fn conditions_and_ranges_that_do_not_hold_are_refused_at_every_door() {
     guarded.assert_as_before();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cursors_and_points_that_are_none_are_refused() {
     let home = Home::new();
     let guarded = Guarded::new(&home);
