@@ -87,7 +87,7 @@ impl Session {
                     report.bytes += blob.size;
                 }
             }
-            self.check_deadline()?;
+            self.check_goes_on()?;
             match page.objects.last().filter(|_| page.more) {
                 Some(last) => after = Some(last.key.clone()),
                 None => return Ok(report),

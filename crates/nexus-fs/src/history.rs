@@ -76,6 +76,7 @@ impl Session {
             .zone
             .content_stream(&state.record, range.clone())
             .await?;
+        let body = self.while_in_force(body);
         Ok(Content { stat, range, body })
     }
 
@@ -187,7 +188,7 @@ impl Session {
     async fn states(&self, path: &str) -> Result<States<'_>> {
         let view = self.zone.view(At::Latest).await?;
         let place = resolve(&view, path, true).await?;
-        self.permit(Action::Read, &place.path, &place.chain).await?;
+        self.permit_at(Action::Read, &place).await?;
         let ino = place.found()?.ino;
         if place.kind() == Some(FileKind::Directory) {
             return Err(is_a_directory(&place.path));

@@ -33,7 +33,7 @@ impl Session {
         }
         let view = self.zone.view(options.at).await?;
         let place = resolve(&view, path, true).await?;
-        self.permit(Action::Stat, &place.path, &place.chain).await?;
+        self.permit_at(Action::Stat, &place).await?;
         let dir = place.found()?;
         if place.kind() != Some(FileKind::Directory) {
             return Err(not_a_directory(&place.path));
@@ -79,7 +79,7 @@ impl Session {
             for stat in page.entries.into_iter().filter_map(|entry| entry.stat) {
                 count(&mut usage, stat.kind, stat.size);
             }
-            self.check_deadline()?;
+            self.check_goes_on()?;
             match page.next {
                 Some(next) => options.cursor = Some(next),
                 None => return Ok(usage),
@@ -250,7 +250,7 @@ impl<'a> Walk<'a> {
     }
 
     async fn load(&mut self, want: usize) -> Result<()> {
-        self.session.check_deadline()?;
+        self.session.check_goes_on()?;
         let level = self.levels.last_mut().expect("there is a level to load");
         let (children, more) = self
             .view

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use nexus_kernel::{Error, Freshness, KeyRange, Metastore, Result, Revision, Scan, Timestamp};
-use nexus_service_api::{Action, Target};
+use nexus_kernel::{
+    Error, Freshness, KeyRange, Kind, Metastore, Result, Revision, Scan, Timestamp,
+};
+use nexus_service_api::Action;
 
 use crate::etag::Etag;
 use crate::keys;
@@ -17,8 +19,10 @@ use crate::session::Session;
 use crate::types::{FileKind, Ino};
 use crate::zone::Shared;
 
-/// Records read at a time.
-const PAGE: usize = 500;
+/// Records read at a time. One can have a megabyte.
+const PAGE: usize = 32;
+/// Most bytes of records, as stored, that a page of the log gathers.
+const PAGE_BYTES_MAX: usize = 4 << 20;
 /// How often a watch that has nothing to tell looks whether its credential still holds. One
 /// that has something looks each time.
 const IN_FORCE_CHECK: Duration = Duration::from_secs(1);
@@ -56,7 +60,7 @@ pub struct Change {
     pub kind: ChangeKind,
     /// To what; of a move, the new path.
     pub path: String,
-    /// Of a move, copy or hard link, where it comes from.
+    /// Of a move, copy or hard link, where it comes from, if the reader may know.
     pub old_path: Option<String>,
     /// The inode.
     pub ino: Ino,
@@ -196,7 +200,7 @@ impl Session {
             .transpose()?;
         let mut rest = Rest::new(&query)?;
         let mut records = Vec::new();
-        let mut looked = 0;
+        let (mut looked, mut bytes) = (0, 0);
         loop {
             let page = self
                 .zone
@@ -204,21 +208,24 @@ impl Session {
                 .scan(rest.scan(), Freshness::Linearizable)
                 .await?;
             for entry in page.entries {
+                let size = entry.value.bytes.len();
                 let record = decode(&entry.key, entry.value.bytes)?;
                 let at = record.revision;
                 looked += 1;
                 rest.goes_on_after(at);
-                if matches(&query, prefix, &record) {
-                    records.extend(self.visible_part(record).await?);
+                let seen = self.visible_part(record).await?;
+                if let Some(record) = seen.filter(|record| matches(&query, prefix, record)) {
+                    records.push(record);
+                    bytes += size;
                 }
-                if records.len() >= limit || looked >= LOOK_MAX {
+                if records.len() >= limit || looked >= LOOK_MAX || bytes >= PAGE_BYTES_MAX {
                     return Ok(LogPage {
                         records,
                         next: Some(format!("l{at}")),
                     });
                 }
             }
-            self.check_deadline()?;
+            self.check_goes_on()?;
             if !page.more {
                 return Ok(LogPage {
                     records,
@@ -247,11 +254,12 @@ impl Session {
                 let page = session.zone.log_after(after, newest).await?;
                 let last = page.last().map_or(newest, |record| record.revision);
                 let whole = page.len() < PAGE;
-                for mut record in page {
+                for record in page {
+                    let Some(mut record) = session.visible_part(record).await? else { continue };
                     if let Some(pattern) = &pattern {
                         record.changes.retain(|change| change_matches(pattern, change));
                     }
-                    if let Some(record) = session.visible_part(record).await? {
+                    if !record.changes.is_empty() {
                         yield record;
                     }
                 }
@@ -272,29 +280,59 @@ impl Session {
         }
     }
 
-    /// The changes of a record that this caller may see; none if there are none.
+    /// The changes of a record as this caller may see them; none if there are none.
     async fn visible_part(&self, mut record: Record) -> Result<Option<Record>> {
-        let mut kept = Vec::with_capacity(record.changes.len());
+        let mut seen = Vec::with_capacity(record.changes.len());
         for change in record.changes {
-            let inos = [Ino::ROOT.0, change.ino.0];
-            let target = Target {
-                path: &change.path,
-                inodes: &inos,
-            };
-            let visible = self
-                .zone
-                .authorizer
-                .visible(&self.context, &[target])
-                .await?;
-            // An ancestor that is visible only as the way to something is not to be read about.
-            let readable =
-                visible[0] && self.permit(Action::Read, &change.path, &inos).await.is_ok();
-            if readable {
-                kept.push(change);
-            }
+            seen.extend(self.near_side(change).await?);
         }
-        record.changes = kept;
+        record.changes = seen;
         Ok(Some(record).filter(|record| !record.changes.is_empty()))
+    }
+
+    /// What this caller may know of a change: of a move out of its sight, that the old name went;
+    /// of one into it, not where from.
+    async fn near_side(&self, mut change: Change) -> Result<Option<Change>> {
+        let sees_old = match &change.old_path {
+            Some(old) => self.may_know(&change, old).await?,
+            None => false,
+        };
+        let sees_new = self.may_know(&change, &change.path).await?;
+        if sees_new {
+            change.old_path = change.old_path.filter(|_| sees_old);
+            return Ok(Some(change));
+        }
+        let removed = match change.kind {
+            ChangeKind::FileRename => ChangeKind::FileDelete,
+            ChangeKind::DirRename => ChangeKind::DirDelete,
+            // Something came to be out of sight; where it was taken from nothing changed.
+            _ => return Ok(None),
+        };
+        let old = change.old_path.take().filter(|_| sees_old);
+        Ok(old.map(|path| Change {
+            kind: removed,
+            path,
+            ..change
+        }))
+    }
+
+    /// Whether a change at `path` concerns this caller: what it may read and, for it holds that,
+    /// a directory on the way there that goes or comes with all below it.
+    async fn may_know(&self, change: &Change, path: &str) -> Result<bool> {
+        let whole_tree = matches!(change.kind, ChangeKind::DirDelete | ChangeKind::DirRename);
+        let action = if whole_tree {
+            Action::Stat
+        } else {
+            Action::Read
+        };
+        match self
+            .permit(action, path, &[Ino::ROOT.0, change.ino.0])
+            .await
+        {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == Kind::PermissionDenied => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 

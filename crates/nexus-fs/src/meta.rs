@@ -170,7 +170,7 @@ impl Session {
                     });
                 }
             }
-            self.check_deadline()?;
+            self.check_goes_on()?;
             if !page.more {
                 return Ok(ListPage {
                     entries,
@@ -223,7 +223,7 @@ impl Session {
     async fn all_metadata(&self, path: &str, at: At) -> Result<BTreeMap<String, Bytes>> {
         let view = self.zone.view(at).await?;
         let place = resolve(&view, path, true).await?;
-        self.permit(Action::Read, &place.path, &place.chain).await?;
+        self.permit_at(Action::Read, &place).await?;
         let ino = place.found()?.ino;
         let mut all = BTreeMap::new();
         let page = view

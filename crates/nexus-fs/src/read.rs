@@ -40,7 +40,7 @@ impl Session {
     async fn stat_place(&self, path: &str, at: At, follow: bool) -> Result<Stat> {
         let view = self.zone.view(at).await?;
         let place = resolve(&view, path, follow).await?;
-        self.permit(Action::Stat, &place.path, &place.chain).await?;
+        self.permit_at(Action::Stat, &place).await?;
         let ino = place.found()?.ino;
         let inode = existing(&view, ino, &place).await?;
         stat_of(&view, ino, &inode).await
@@ -85,6 +85,7 @@ impl Session {
             .zone
             .content_stream(&inode.record, range.clone())
             .await?;
+        let body = self.while_in_force(body);
         Ok(Content { stat, range, body })
     }
 
@@ -124,7 +125,7 @@ impl Session {
     pub(crate) async fn file(&self, path: &str, at: At) -> Result<(Stat, Arc<CachedInode>)> {
         let view = self.zone.view(at).await?;
         let place = resolve(&view, path, true).await?;
-        self.permit(Action::Read, &place.path, &place.chain).await?;
+        self.permit_at(Action::Read, &place).await?;
         let ino = place.found()?.ino;
         if place.kind() == Some(FileKind::Directory) {
             return Err(is_a_directory(&place.path));

@@ -44,8 +44,20 @@ pub(crate) struct Place<'p> {
     /// The path after following links: what authorization goes by.
     pub path: Cow<'p, str>,
     /// Inode numbers from the root's to the target's, or to its nearest existing ancestor's.
-    pub chain: SmallVec<[u64; 16]>,
+    pub chain: Chain,
+    /// The links that were followed. Who may not see one learns nothing of where it leads.
+    pub links: Vec<Link>,
     pub end: End,
+}
+
+/// Inode numbers from the root's on.
+pub(crate) type Chain = SmallVec<[u64; 16]>;
+
+/// A symbolic link on the way.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub path: String,
+    pub chain: Chain,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +68,8 @@ pub(crate) enum End {
     Missing(usize),
     /// A component on the way is not a directory.
     Blocked,
+    /// Links lead in a circle, or through too many others.
+    Circle,
 }
 
 impl Place<'_> {
@@ -64,7 +78,15 @@ impl Place<'_> {
         match self.end {
             End::Found(dentry) => Ok(dentry),
             End::Missing(_) => Err(not_found(&self.path)),
-            End::Blocked => Err(blocked(&self.path)),
+            End::Blocked | End::Circle => Err(self.obstacle()),
+        }
+    }
+
+    /// Why a path leads nowhere and nothing can be made there.
+    pub(crate) fn obstacle(&self) -> Error {
+        match self.end {
+            End::Circle => circle(&self.path),
+            _ => blocked(&self.path),
         }
     }
 
@@ -80,9 +102,15 @@ pub(crate) fn not_found(path: &str) -> Error {
     Error::not_found("no such file or directory").with("path", path)
 }
 
-pub(crate) fn blocked(path: &str) -> Error {
+fn blocked(path: &str) -> Error {
     Error::wrong_type("a component of the path is a file, not a directory")
         .with("expected", "directory")
+        .with("path", path)
+}
+
+fn circle(path: &str) -> Error {
+    Error::limit("too many symbolic links; the path probably leads in a circle")
+        .with("loop", true)
         .with("path", path)
 }
 
@@ -98,27 +126,35 @@ pub(crate) async fn resolve<'p>(
     follow: bool,
 ) -> Result<Place<'p>> {
     let mut path = Cow::Borrowed(path::normalize(path)?);
-    for _ in 0..=LINKS_MAX {
+    let mut links = Vec::new();
+    loop {
         let (chain, turn) = walk(names, &path, follow).await?;
-        match turn {
-            Turn::End(end) => return Ok(Place { path, chain, end }),
-            Turn::Follow(target) => path = Cow::Owned(target),
-        }
+        let end = match turn {
+            Turn::End(end) => end,
+            Turn::Follow(..) if links.len() == LINKS_MAX => End::Circle,
+            Turn::Follow(link, target) => {
+                links.push(Link { path: link, chain });
+                path = Cow::Owned(target);
+                continue;
+            }
+        };
+        return Ok(Place {
+            path,
+            chain,
+            links,
+            end,
+        });
     }
-    Err(
-        Error::limit("too many symbolic links; the path probably leads in a circle")
-            .with("loop", true)
-            .with("path", path),
-    )
 }
 
 enum Turn {
     End(End),
-    Follow(String),
+    /// The link's path, and the path to go on with.
+    Follow(String, String),
 }
 
-async fn walk(names: &impl Names, path: &str, follow: bool) -> Result<(SmallVec<[u64; 16]>, Turn)> {
-    let mut chain = SmallVec::new();
+async fn walk(names: &impl Names, path: &str, follow: bool) -> Result<(Chain, Turn)> {
+    let mut chain = Chain::new();
     let mut here = ROOT_DENTRY;
     let mut rest = path;
     chain.push(here.ino);
@@ -134,7 +170,10 @@ async fn walk(names: &impl Names, path: &str, follow: bool) -> Result<(SmallVec<
             let Some(target) = names.link_target(dentry.ino).await? else {
                 return Ok((chain, missing()));
             };
-            return Ok((chain, Turn::Follow(path::follow(before, &target, after)?)));
+            chain.push(dentry.ino);
+            let link = path[..path.len() - after.len()].to_owned();
+            let turn = Turn::Follow(link, path::follow(before, &target, after)?);
+            return Ok((chain, turn));
         }
         chain.push(dentry.ino);
         here = dentry;

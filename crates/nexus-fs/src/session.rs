@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use nexus_kernel::{Result, Revision};
+use futures::StreamExt;
+use nexus_kernel::{ByteStream, Result, Revision};
 use nexus_service_api::{Action, Context, Target};
 
+use crate::resolve::Place;
+use crate::types::Ino;
 use crate::zone::{Shared, Zone};
 
 /// A zone as one caller sees it: every operation of the filesystem is a method of it, and
@@ -37,8 +40,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Whatever the metastore answers.
+    /// `Unauthenticated`; whatever the metastore answers.
     pub async fn revision(&self) -> Result<Revision> {
+        self.permit(Action::Stat, "/", &[Ino::ROOT.0]).await?;
         self.zone.revision().await
     }
 
@@ -47,8 +51,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Whatever the stores answer.
+    /// `Unauthenticated`; whatever the stores answer.
     pub async fn sync(&self) -> Result<Revision> {
+        self.permit(Action::Stat, "/", &[Ino::ROOT.0]).await?;
         self.zone.content.sync().await?;
         self.zone.metastore.sync().await
     }
@@ -64,17 +69,40 @@ impl Session {
             .await
     }
 
+    /// As [`permit`](Self::permit), of where a path led; first whether each link on the way may
+    /// be seen.
+    pub(crate) async fn permit_at(&self, action: Action, place: &Place<'_>) -> Result<()> {
+        for link in &place.links {
+            self.permit(Action::Stat, &link.path, &link.chain).await?;
+        }
+        self.permit(action, &place.path, &place.chain).await
+    }
+
     /// Asks for an action that is not about a file.
     pub(crate) async fn administer(&self) -> Result<()> {
         self.permit(Action::Administer, "/", &[]).await
     }
 
-    /// Refuses to go on past the request's deadline.
-    pub(crate) fn check_deadline(&self) -> Result<()> {
+    /// Refuses to go on past the request's deadline, or with a credential that has ended.
+    pub(crate) fn check_goes_on(&self) -> Result<()> {
+        let clock = &self.zone.config.clock;
+        self.context.principal.check_in_force(|| clock.now())?;
         if self.context.deadline.is_none() {
             return Ok(());
         }
-        self.context.check_deadline(self.zone.config.clock.now())
+        self.context.check_deadline(clock.now())
+    }
+
+    /// A body that ends with the credential it was opened with.
+    pub(crate) fn while_in_force(&self, body: ByteStream) -> ByteStream {
+        let (clock, principal) = (
+            Arc::clone(&self.zone.config.clock),
+            Arc::clone(&self.context.principal),
+        );
+        Box::pin(body.map(move |piece| {
+            principal.check_in_force(|| clock.now())?;
+            piece
+        }))
     }
 
     /// The principal as records name it.

@@ -10,7 +10,7 @@ use crate::content::{Placement, Stored};
 use crate::log::ChangeKind;
 use crate::path;
 use crate::records::{ChangeRecord, InodeRecord, kind_code};
-use crate::resolve::{End, Place, blocked, not_found, resolve};
+use crate::resolve::{End, Place, not_found, resolve};
 use crate::session::Session;
 use crate::tx::{Committed, Tx};
 use crate::types::{
@@ -158,6 +158,16 @@ impl Session {
                 .with("attempts", ATTEMPTS_MAX),
         )
     }
+
+    /// Runs steps as things are now and drops what they would do: an error tells that they would
+    /// be refused.
+    pub(crate) async fn rehearse(&self, steps: &[Step]) -> Result<()> {
+        let mut tx = Tx::begin(self, 0);
+        match apply_all(steps, &mut tx, &mut Vec::new()).await {
+            Err(_) if tx.is_torn() => Ok(()),
+            applied => applied,
+        }
+    }
 }
 
 async fn apply_all(steps: &[Step], tx: &mut Tx<'_>, inos: &mut Vec<Option<u64>>) -> Result<()> {
@@ -189,14 +199,14 @@ impl Tx<'_> {
 
     /// Asks the authorizer about a place.
     pub(crate) async fn permit(&self, action: Action, place: &Place<'_>) -> Result<()> {
-        self.session.permit(action, &place.path, &place.chain).await
+        self.session.permit_at(action, place).await
     }
 
     /// The directory and name that a missing place would have, making the directories
     /// before it if `parents` is set.
     pub(crate) async fn slot(&mut self, place: &Place<'_>, parents: bool) -> Result<Slot> {
         let End::Missing(missing) = place.end else {
-            return Err(blocked(&place.path));
+            return Err(place.obstacle());
         };
         let mut parent = *place.chain.last().expect("a chain begins with the root");
         let depth = path::names(&place.path).count() - missing;
@@ -213,11 +223,15 @@ impl Tx<'_> {
                 .collect::<Vec<_>>()
                 .join("/")
         );
+        let mut made = Vec::new();
         for _ in 1..missing {
             let name = names.next().expect("counted");
             so_far = path::join(&so_far, name);
+            let chain = [&place.chain[..], &made].concat();
+            self.session.permit(Action::Create, &so_far, &chain).await?;
             parent =
                 make::make_directory(self, parent, name, &so_far, make::DIRECTORY_MODE).await?;
+            made.push(parent);
         }
         let name = names.next().expect("counted").to_owned();
         Ok(Slot { parent, name })

@@ -86,8 +86,11 @@ impl Session {
         options: WriteOptions,
     ) -> Result<Changed> {
         path::normalize(path)?;
+        if !self.zone.content.is_inline(content.len()) {
+            self.foresee(path, &options).await?;
+        }
         let content = self.zone.content.store(content, Durability::Sync).await?;
-        self.write_stored(path, content, options).await
+        self.write_stored(path, content, options, None).await
     }
 
     /// As [`write`](Self::write), with a content of any length as it arrives; the file
@@ -103,8 +106,29 @@ impl Session {
         options: WriteOptions,
     ) -> Result<Changed> {
         path::normalize(path)?;
+        self.stream_in(path, body, options, None).await
+    }
+
+    async fn stream_in(
+        &self,
+        path: &str,
+        body: ByteStream,
+        options: WriteOptions,
+        set: Option<SetAttributes>,
+    ) -> Result<Changed> {
+        self.foresee(path, &options).await?;
         let content = self.zone.content.store_stream(body).await?;
-        self.write_stored(path, content, options).await
+        self.write_stored(path, content, options, set).await
+    }
+
+    /// Refuses a write before its content is stored, so that refused ones cost next to nothing.
+    async fn foresee(&self, path: &str, options: &WriteOptions) -> Result<()> {
+        let step = Step::Write {
+            path: path.to_owned(),
+            content: Arc::new(self.zone.content.nothing()),
+            options: options.clone(),
+        };
+        self.rehearse(&[step]).await
     }
 
     async fn write_stored(
@@ -112,14 +136,20 @@ impl Session {
         path: &str,
         content: Stored,
         options: WriteOptions,
+        set: Option<SetAttributes>,
     ) -> Result<Changed> {
         let durability = options.durability;
-        let step = Step::Write {
+        let mut steps = vec![Step::Write {
             path: path.to_owned(),
             content: Arc::new(content),
             options,
-        };
-        self.run(step, durability).await
+        }];
+        steps.extend(set.map(|set| Step::SetAttributes {
+            path: path.to_owned(),
+            set,
+        }));
+        let mut changed = self.run_all(&steps, durability).await?;
+        Ok(changed.pop().expect("each step has a result"))
     }
 
     /// Adds to the end of a file, creating it if need be. Concurrent appends all land, in
@@ -134,7 +164,7 @@ impl Session {
         content: Bytes,
         options: WriteOptions,
     ) -> Result<Changed> {
-        self.rewrite(path, options, |stat| {
+        self.rewrite(path, options, None, |stat| {
             let size = stat.map_or(0, |stat| stat.size);
             Ok((size, content.clone()))
         })
@@ -153,10 +183,9 @@ impl Session {
         durability: Durability,
     ) -> Result<Changed> {
         if let Some(size) = set.size {
-            let truncated = self.truncate(path, size, durability).await?;
-            if (SetAttributes { size: None, ..set }) == SetAttributes::default() {
-                return Ok(truncated);
-            }
+            let others = SetAttributes { size: None, ..set };
+            let others = Some(others).filter(|others| *others != SetAttributes::default());
+            return self.truncate(path, size, others, durability).await;
         }
         self.run(
             Step::SetAttributes {
@@ -168,7 +197,13 @@ impl Session {
         .await
     }
 
-    async fn truncate(&self, path: &str, size: u64, durability: Durability) -> Result<Changed> {
+    async fn truncate(
+        &self,
+        path: &str,
+        size: u64,
+        others: Option<SetAttributes>,
+        durability: Durability,
+    ) -> Result<Changed> {
         if size > CONTENT_BYTES_MAX {
             return Err(Error::limit("a file has at most 64 GiB").with("size", size));
         }
@@ -177,7 +212,7 @@ impl Session {
             durability,
             ..WriteOptions::default()
         };
-        self.rewrite(path, options, |stat| {
+        self.rewrite(path, options, others, |stat| {
             stat.ok_or_else(|| not_found(path))?;
             Ok((size, Bytes::new()))
         })
@@ -189,6 +224,7 @@ impl Session {
         &self,
         path: &str,
         options: WriteOptions,
+        set: Option<SetAttributes>,
         edit: impl Fn(Option<&Stat>) -> Result<(u64, Bytes)> + Send + Sync,
     ) -> Result<Changed> {
         let asked = &options.precondition;
@@ -211,7 +247,7 @@ impl Session {
                 precondition,
                 ..options.clone()
             };
-            match self.write_stream(path, body, options).await {
+            match self.stream_in(path, body, options, set).await {
                 Err(error)
                     if own && matches!(error.kind(), Kind::Conflict | Kind::AlreadyExists) =>
                 {
@@ -372,12 +408,13 @@ impl Session {
         steps: Vec<BatchStep>,
         durability: Durability,
     ) -> Result<Vec<Changed>> {
+        if steps.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.check_batch(&steps).await?;
         let mut prepared = Vec::with_capacity(steps.len());
         for step in steps {
             prepared.push(self.prepare(step).await?);
-        }
-        if prepared.is_empty() {
-            return Ok(Vec::new());
         }
         if prepared.iter().any(Step::brings_a_blob) {
             self.zone.content.sync().await?;
@@ -385,40 +422,66 @@ impl Session {
         self.run_all(&prepared, durability).await
     }
 
+    /// Refuses a batch that the caller may not make before its contents are stored.
+    async fn check_batch(&self, steps: &[BatchStep]) -> Result<()> {
+        let store = &self.zone.content;
+        let is_stored = |step: &BatchStep| matches!(step, BatchStep::Write { content, .. } if !store.is_inline(content.len()));
+        if !steps.iter().any(is_stored) {
+            return Ok(());
+        }
+        let nothing = Arc::new(store.nothing());
+        let steps = steps.iter().cloned();
+        let steps: Vec<Step> = steps
+            .map(|step| step.bringing(Arc::clone(&nothing)))
+            .collect();
+        match self.rehearse(&steps).await {
+            // Only this does not depend on the contents that the batch itself writes.
+            Err(error)
+                if matches!(error.kind(), Kind::PermissionDenied | Kind::Unauthenticated) =>
+            {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Stores what a step brings along; one flush for the whole batch follows.
     async fn prepare(&self, step: BatchStep) -> Result<Step> {
-        Ok(match step {
-            BatchStep::Write {
-                path,
-                content,
-                options,
-            } => {
-                let content = self
-                    .zone
+        let stored = match &step {
+            BatchStep::Write { content, .. } => {
+                let content = content.clone();
+                self.zone
                     .content
                     .store(content, Durability::Relaxed)
-                    .await?;
-                Step::Write {
-                    path,
-                    content: Arc::new(content),
-                    options,
-                }
+                    .await?
             }
-            BatchStep::Remove { path, recursive } => {
-                let options = RemoveOptions {
+            _ => self.zone.content.nothing(),
+        };
+        Ok(step.bringing(Arc::new(stored)))
+    }
+}
+
+impl BatchStep {
+    /// The step; a write brings `stored` along.
+    fn bringing(self, stored: Arc<Stored>) -> Step {
+        match self {
+            Self::Write { path, options, .. } => Step::Write {
+                path,
+                content: stored,
+                options,
+            },
+            Self::Remove { path, recursive } => Step::Remove {
+                path,
+                options: RemoveOptions {
                     recursive,
                     ..RemoveOptions::default()
-                };
-                Step::Remove {
-                    path,
-                    options,
-                    only_directory: false,
-                }
-            }
-            BatchStep::Rename { from, to, options } => Step::Rename { from, to, options },
-            BatchStep::Copy { from, to, options } => Step::Copy { from, to, options },
-            BatchStep::Mkdir { path, options } => Step::Mkdir { path, options },
-        })
+                },
+                only_directory: false,
+            },
+            Self::Rename { from, to, options } => Step::Rename { from, to, options },
+            Self::Copy { from, to, options } => Step::Copy { from, to, options },
+            Self::Mkdir { path, options } => Step::Mkdir { path, options },
+        }
     }
 }
 

@@ -38,6 +38,21 @@ pub(crate) enum Placement {
 }
 
 impl ContentStore {
+    /// Whether a content of so many bytes is kept in the metastore.
+    pub(crate) fn is_inline(&self, size: usize) -> bool {
+        size <= self.inline_bytes_max
+    }
+
+    /// No content.
+    pub(crate) fn nothing(&self) -> Stored {
+        Stored {
+            etag: Etag::of(self.algorithm, b""),
+            size: 0,
+            placement: Placement::Inline(Bytes::new()),
+            pinned: Arc::default(),
+        }
+    }
+
     /// Stores a content held in memory. It must be durable before the commit that names it,
     /// however relaxed that is, for a metastore makes commits durable when it likes:
     /// `Relaxed` is for those who [`sync`](Self::sync) before they commit.
@@ -52,7 +67,7 @@ impl ContentStore {
     async fn store_small(&self, bytes: Bytes, durability: Durability) -> Result<Stored> {
         let (etag, size) = (Etag::of(self.algorithm, &bytes), bytes.len() as u64);
         let mut pinned = Pinned::default();
-        if bytes.len() <= self.inline_bytes_max {
+        if self.is_inline(bytes.len()) {
             return Ok(Stored {
                 etag,
                 size,

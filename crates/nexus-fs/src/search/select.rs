@@ -37,9 +37,7 @@ impl<'a> Selection<'a> {
         ignore: bool,
     ) -> Result<Option<Self>> {
         let place = resolve(&view, from, true).await?;
-        session
-            .permit(Action::Stat, &place.path, &place.chain)
-            .await?;
+        session.permit_at(Action::Stat, &place).await?;
         if place.kind() != Some(FileKind::Directory) {
             return Ok(None);
         }
@@ -172,7 +170,7 @@ pub(super) async fn single_file(
     let place = resolve(view, path, true).await?;
     let file = place.kind() == Some(FileKind::File);
     let action = if file { Action::Read } else { Action::Stat };
-    session.permit(action, &place.path, &place.chain).await?;
+    session.permit_at(action, &place).await?;
     let dentry = place.found()?;
     Ok(file.then(|| DirEntry {
         path: place.path.to_string(),

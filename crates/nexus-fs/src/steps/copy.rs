@@ -9,7 +9,7 @@ use crate::content::Stored;
 use crate::log::ChangeKind;
 use crate::path;
 use crate::records::{DentryRecord, InodeRecord, kind_code, unreadable};
-use crate::resolve::{End, blocked};
+use crate::resolve::End;
 use crate::tx::Tx;
 use crate::types::{FileKind, MoveOptions, Replace};
 use crate::view::Child;
@@ -40,7 +40,7 @@ pub(super) async fn copy(
             .with("to", target.path));
     }
     let slot = match target.end {
-        End::Blocked => return Err(blocked(&target.path)),
+        End::Blocked | End::Circle => return Err(target.obstacle()),
         End::Found(_) if options.replace == Replace::Refuse || directory => {
             return Err(exists(&target.path));
         }

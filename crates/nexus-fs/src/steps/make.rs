@@ -6,7 +6,7 @@ use nexus_service_api::Action;
 use super::{Slot, exists};
 use crate::log::ChangeKind;
 use crate::records::{DentryRecord, kind_code};
-use crate::resolve::{End, blocked};
+use crate::resolve::End;
 use crate::tx::Tx;
 use crate::types::{FileKind, MkdirOptions};
 
@@ -24,9 +24,9 @@ pub(super) async fn mkdir(tx: &mut Tx<'_>, path: &str, options: &MkdirOptions) -
             tx.inode(dentry.ino).await?;
             Ok(dentry.ino)
         }
-        End::Blocked => {
+        End::Blocked | End::Circle => {
             tx.permit(Action::Create, &place).await?;
-            Err(blocked(&place.path))
+            Err(place.obstacle())
         }
         End::Missing(_) => {
             tx.permit(Action::Create, &place).await?;

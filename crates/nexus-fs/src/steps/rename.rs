@@ -7,7 +7,7 @@ use super::remove::{is_empty, remove_empty, unlink};
 use super::{Slot, exists, is_a_directory, not_a_directory};
 use crate::log::ChangeKind;
 use crate::records::{DentryRecord, kind_of};
-use crate::resolve::{End, Place, blocked, not_found};
+use crate::resolve::{End, Place, not_found};
 use crate::tx::Tx;
 use crate::types::{FileKind, MoveOptions, Replace};
 
@@ -39,7 +39,7 @@ pub(super) async fn rename(
     let taken = match target.end {
         End::Found(_) => Some(named(&target)?),
         End::Missing(_) => None,
-        End::Blocked => return Err(blocked(&target.path)),
+        End::Blocked | End::Circle => return Err(target.obstacle()),
     };
     check_not_within(&moved, &target)?;
     tx.name(moved.parent, &moved.name).await?;

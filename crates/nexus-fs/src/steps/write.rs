@@ -7,7 +7,7 @@ use super::{Slot, is_a_directory, touch_content};
 use crate::content::Stored;
 use crate::log::ChangeKind;
 use crate::records::{DentryRecord, InodeRecord, kind_code};
-use crate::resolve::{End, blocked};
+use crate::resolve::End;
 use crate::tx::Tx;
 use crate::types::{FileKind, Precondition, WriteOptions};
 
@@ -21,9 +21,9 @@ pub(super) async fn write(
 ) -> Result<u64> {
     let place = tx.resolve(path, true).await?;
     let (ino, parent) = match place.end {
-        End::Blocked => {
+        End::Blocked | End::Circle => {
             tx.permit(Action::Create, &place).await?;
-            return Err(blocked(&place.path));
+            return Err(place.obstacle());
         }
         End::Found(dentry) => {
             tx.permit(Action::Write, &place).await?;

@@ -10,4 +10,5 @@ mod history;
 mod interleaved;
 mod namespace;
 mod races;
+mod rights;
 mod support;
