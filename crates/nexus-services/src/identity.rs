@@ -89,7 +89,9 @@ impl Keys {
             .await
     }
 
+    /// Asked once more before a change, which may have to wait for others.
     async fn permit(&self, who: &Context) -> Result<()> {
+        self.store.check_in_force(&who.principal)?;
         let zone = Target {
             path: "/",
             inodes: &[],
@@ -140,7 +142,8 @@ impl KeyService for Keys {
 
     async fn create(&self, who: &Context, new: NewKey) -> Result<CreatedKey> {
         self.permit(who).await?;
-        self.to_the_end(|store| async move { store.create(new).await })
+        let who = Arc::clone(&who.principal);
+        self.to_the_end(|store| async move { store.create(&who, new).await })
             .await
     }
 
@@ -171,15 +174,15 @@ impl KeyService for Keys {
 
     async fn revoke(&self, who: &Context, key_id: &str) -> Result<KeyInfo> {
         self.permit(who).await?;
-        let key_id = key_id.to_owned();
-        self.to_the_end(|store| async move { store.revoke(&key_id).await })
+        let (who, key_id) = (Arc::clone(&who.principal), key_id.to_owned());
+        self.to_the_end(|store| async move { store.revoke(&who, &key_id).await })
             .await
     }
 
     async fn update(&self, who: &Context, key_id: &str, update: KeyUpdate) -> Result<KeyInfo> {
         self.permit(who).await?;
-        let key_id = key_id.to_owned();
-        self.to_the_end(|store| async move { store.update(&key_id, update).await })
+        let (who, key_id) = (Arc::clone(&who.principal), key_id.to_owned());
+        self.to_the_end(|store| async move { store.update(&who, &key_id, update).await })
             .await
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod auth;
+mod connections;
 mod grpc;
 mod json_rpc;
 mod json_rpc_files;

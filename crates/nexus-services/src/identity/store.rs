@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use nexus_kernel::{Error, Outcome, Result, Revision};
 use nexus_service_api::{
-    CreatedKey, Expect, KeyInfo, KeyUpdate, NewKey, Revocation, Setting, Settings,
+    CreatedKey, Expect, KeyInfo, KeyUpdate, NewKey, Principal, Revocation, Setting, Settings,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -65,8 +65,20 @@ impl KeyStore {
         })
     }
 
-    pub(super) async fn create(&self, new: NewKey) -> Result<CreatedKey> {
+    /// Refuses whoever's own key has ended since it was read.
+    pub(super) fn check_in_force(&self, who: &Principal) -> Result<()> {
+        who.check_in_force(|| self.parts.clock.now())
+    }
+
+    /// Waits for its turn to change keys; the end of the caller's own may have come before.
+    async fn changing(&self, who: &Principal) -> Result<Changing<'_>> {
         let changing = self.changes.lock().await;
+        self.check_in_force(who)?;
+        Ok(changing)
+    }
+
+    pub(super) async fn create(&self, who: &Principal, new: NewKey) -> Result<CreatedKey> {
+        let changing = self.changing(who).await?;
         self.make(&changing, new).await
     }
 
@@ -84,8 +96,8 @@ impl KeyStore {
         self.make(&changing, new).await.map(Some)
     }
 
-    pub(super) async fn revoke(&self, key_id: &str) -> Result<KeyInfo> {
-        let changing = self.changes.lock().await;
+    pub(super) async fn revoke(&self, who: &Principal, key_id: &str) -> Result<KeyInfo> {
+        let changing = self.changing(who).await?;
         let stored = self.find(key_id)?;
         let mut record = stored.record.clone();
         if record.info.revoked.is_some() {
@@ -95,8 +107,13 @@ impl KeyStore {
         self.change(&changing, &stored, record).await
     }
 
-    pub(super) async fn update(&self, key_id: &str, update: KeyUpdate) -> Result<KeyInfo> {
-        let changing = self.changes.lock().await;
+    pub(super) async fn update(
+        &self,
+        who: &Principal,
+        key_id: &str,
+        update: KeyUpdate,
+    ) -> Result<KeyInfo> {
+        let changing = self.changing(who).await?;
         let stored = self.find(key_id)?;
         let mut record = stored.record.clone();
         record.info = rules::updated(record.info, update, self.parts.clock.now())?;

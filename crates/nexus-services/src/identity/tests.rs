@@ -7,6 +7,7 @@ use super::store::{PAGE, setting};
 use super::{KEYS_MAX, Secret};
 use world::{DAY, FakeSettings, World, admin, agent, context_of};
 
+mod ended;
 mod lifecycle;
 mod limits;
 mod world;

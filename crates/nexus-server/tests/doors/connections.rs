@@ -1,0 +1,57 @@
+//! Connections as a client may misuse them, byte by byte.
+
+use nexus_service_api::{Context, KeyService, PrincipalKind, Rights};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::Server;
+
+/// A connection on which a test says what it likes.
+struct Raw(TcpStream);
+
+impl Raw {
+    async fn open(server: &Server) -> Self {
+        let address = server.url.strip_prefix("http://").unwrap();
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    async fn say(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// The next answer's head, or the rest of what comes if there is none.
+    async fn head(&mut self) -> String {
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"\r\n\r\n") {
+            match self.0.read_u8().await {
+                Ok(byte) => heard.push(byte),
+                Err(_) => break,
+            }
+        }
+        String::from_utf8(heard).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_before_the_body_has_come_makes_no_key() {
+    let server = Server::start().await;
+    let secret = server.key(PrincipalKind::User, "boss", Rights::Admin).await;
+    let key_id = server.keys.authenticate(&secret).await.unwrap().key_id;
+    let body = r#"{"name":"k","id":"thief","rights":"admin"}"#;
+    let mut connection = Raw::open(&server).await;
+    let head = format!(
+        "POST /api/v2/keys HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {secret}\r\n\
+         content-length: {}\r\nexpect: 100-continue\r\n\r\n",
+        body.len(),
+    );
+    connection.say(&head).await;
+    // The body is asked for after the key was found to be in force.
+    assert!(connection.head().await.starts_with("HTTP/1.1 100 "));
+    let system = Context::system();
+    server.keys.revoke(&system, &key_id.unwrap()).await.unwrap();
+    connection.say(body).await;
+    let answer = connection.head().await;
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    let keys = server.keys.list(&system, 10, None).await.unwrap().keys;
+    assert!(keys.iter().all(|key| key.id != "thief"));
+}
