@@ -90,6 +90,8 @@ pub(crate) struct Tx<'a> {
     dentries: BTreeMap<(u64, String), Slot<DentryRecord>>,
     metadata: BTreeMap<(u64, String), Slot<Bytes>>,
     touched: BTreeSet<u64>,
+    /// Directories that are given a time: when they were touched before counts no more.
+    timed: BTreeSet<u64>,
     present: BTreeSet<u64>,
     empty: BTreeSet<u64>,
     /// Names of inodes beyond their first, by inode, directory and name: added or removed.
@@ -123,6 +125,7 @@ impl<'a> Tx<'a> {
             dentries: BTreeMap::new(),
             metadata: BTreeMap::new(),
             touched: BTreeSet::new(),
+            timed: BTreeSet::new(),
             present: BTreeSet::new(),
             empty: BTreeSet::new(),
             other_names: BTreeMap::new(),
@@ -239,6 +242,12 @@ impl<'a> Tx<'a> {
             self.present.insert(parent);
         }
         Ok(())
+    }
+
+    /// Lets the time in a directory's inode be the one that counts, until it is touched again.
+    pub(crate) fn set_directory_time(&mut self, dir: u64) {
+        self.touched.remove(&dir);
+        self.timed.insert(dir);
     }
 
     /// Whether an inode is made by this transaction.

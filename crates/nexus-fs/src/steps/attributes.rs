@@ -32,6 +32,9 @@ pub(super) async fn set_attributes(
     record.modified = set.modified.map_or(record.modified, |time| time.0);
     record.changed = now;
     let parent = record.parent;
+    if record.is_dir() && set.modified.is_some() {
+        tx.set_directory_time(ino);
+    }
     tx.note(ChangeKind::AttributeChange, &place.path, ino, parent);
     Ok(ino)
 }

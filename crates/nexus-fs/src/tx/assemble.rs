@@ -96,6 +96,9 @@ impl Tx<'_> {
                 None => txn.ops.push(Op::Delete(key)),
             }
         }
+        for dir in &self.timed {
+            txn.ops.push(Op::Delete(keys::directory_time(*dir)));
+        }
         for dir in &self.touched {
             let time = Bytes::copy_from_slice(&self.now.0.to_be_bytes());
             txn.ops.push(Op::Max(keys::directory_time(*dir), time));

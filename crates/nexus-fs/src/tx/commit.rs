@@ -53,7 +53,7 @@ impl Tx<'_> {
         Effect {
             inodes: self.inodes,
             dentries: self.dentries,
-            touched: self.touched,
+            touched: &self.touched | &self.timed,
             moves_directory: self.moves_directory,
             detaches: self.detaches,
             pinned: self.pinned,

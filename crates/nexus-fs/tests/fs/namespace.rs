@@ -1,9 +1,9 @@
 use bytes::Bytes;
 use nexus_fs::{
     At, BatchStep, FileKind, ListOptions, MkdirOptions, MoveOptions, RemoveOptions, Replace,
-    WriteOptions,
+    SetAttributes, WriteOptions,
 };
-use nexus_kernel::{Durability, Kind};
+use nexus_kernel::{Durability, Kind, Timestamp};
 
 use crate::support::{fresh, put, text, tree};
 
@@ -61,6 +61,25 @@ async fn remove_checks_the_etag() {
     assert_eq!(text(&files, "/d/a").await, "2");
     remove("/d/a", new).await.unwrap();
     assert!(!files.exists("/d/a", At::Latest).await.unwrap());
+}
+
+/// A directory has the time it was given, until its entries change again.
+#[tokio::test]
+async fn the_time_of_a_directory_can_be_set() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/d/a", "1").await;
+    let modified = || async { files.stat("/d", At::Latest).await.unwrap().modified };
+    let made = modified().await;
+    let long_ago = Timestamp(1_000_000_000);
+    let set = SetAttributes {
+        modified: Some(long_ago),
+        ..SetAttributes::default()
+    };
+    let set = files.set_attributes("/d", set, Durability::Sync).await;
+    assert_eq!(set.unwrap().into_stat().modified, long_ago);
+    assert_eq!(modified().await, long_ago);
+    put(&files, "/d/b", "2").await;
+    assert!(modified().await >= made);
 }
 
 /// The rules of POSIX rename hold.
