@@ -1,13 +1,12 @@
 //! Full segments that wait to become files.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::config::LocalConfig;
 use crate::error::{Failure, Result};
-use crate::segments::Segment;
+use crate::segments::Sealed;
 
 #[derive(Debug)]
 pub(crate) struct Backlog {
@@ -19,7 +18,7 @@ pub(crate) struct Backlog {
 
 #[derive(Debug, Default)]
 struct State {
-    sealed: VecDeque<Arc<Segment>>,
+    sealed: VecDeque<Sealed>,
     /// How many attempts at the first segment have ended.
     attempts: u64,
     /// Why the last attempt failed, if it did.
@@ -32,10 +31,7 @@ struct State {
 }
 
 impl Backlog {
-    pub(crate) fn new(
-        sealed: impl IntoIterator<Item = Arc<Segment>>,
-        config: &LocalConfig,
-    ) -> Self {
+    pub(crate) fn new(sealed: impl IntoIterator<Item = Sealed>, config: &LocalConfig) -> Self {
         let sealed = sealed.into_iter().collect();
         Self {
             state: Mutex::new(State {
@@ -48,7 +44,7 @@ impl Backlog {
         }
     }
 
-    pub(crate) fn push(&self, segment: Arc<Segment>) {
+    pub(crate) fn push(&self, segment: Sealed) {
         self.state.lock().sealed.push_back(segment);
         self.changed.notify_all();
     }
@@ -89,12 +85,12 @@ impl Backlog {
 
     /// The first segment, when it is time and no failure stands against trying it; `None` when
     /// there will be none.
-    pub(crate) fn wait_for_work(&self) -> Option<Arc<Segment>> {
+    pub(crate) fn wait_for_work(&self) -> Option<Sealed> {
         let mut state = self.state.lock();
         loop {
             let due = state.is_due(self.resting_max) && state.failure.is_none();
             if let Some(segment) = state.sealed.front().filter(|_| due) {
-                return Some(Arc::clone(segment));
+                return Some(segment.clone());
             }
             if state.closed {
                 return None;

@@ -18,28 +18,34 @@ use crate::disk::{Access, Disk, DiskFile, parent};
 use crate::error::{Failure, Result};
 use crate::layout;
 use crate::record::{Logged, Op, scan};
-use crate::segments::{Segment, unless_missing};
+use crate::segments::{Sealed, Segment, unless_missing};
 
 /// Carries out checkpoints until the backlog closes and is empty.
 pub(crate) fn run(core: &Core) {
-    while let Some(segment) = core.backlog.wait_for_work() {
-        let ended = checkpoint(core, &segment);
+    while let Some(sealed) = core.backlog.wait_for_work() {
+        let ended = checkpoint(core, &sealed);
         if let Err(failure) = &ended {
-            let number = segment.number;
+            let number = sealed.segment.number;
             tracing::warn!(
                 ?failure,
                 number,
                 "the journal waits to become files; nothing is lost"
             );
         }
-        drop(segment);
+        drop(sealed);
         core.backlog.ended(ended);
     }
 }
 
 /// Makes the blobs of a segment files and takes the segment out of the journal.
-pub(crate) fn checkpoint(core: &Core, segment: &Arc<Segment>) -> Result<()> {
+pub(crate) fn checkpoint(core: &Core, Sealed { segment, end }: &Sealed) -> Result<()> {
     let scan = scan(&*segment.file, segment.number)?;
+    if scan.end != *end {
+        let (number, found) = (segment.number, scan.end);
+        return Err(Failure::corrupt(format!(
+            "segment {number} of the journal ends at byte {found}, {end} were written"
+        )));
+    }
     let last = last_changes(&*core.disk, &scan.changes)?;
     for logged in last.values() {
         apply(core, segment, logged)?;

@@ -64,6 +64,10 @@ impl Failure {
         self
     }
 
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.outcome == Outcome::Unknown
+    }
+
     pub(crate) fn is_not_found(&self) -> bool {
         self.kind == Kind::NotFound
     }

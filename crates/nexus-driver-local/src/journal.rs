@@ -20,7 +20,7 @@ use crate::layout;
 use crate::overlay::Entry;
 use crate::queue::{Change, Done, Queue, Request, Taken};
 use crate::record::HEADER_BYTES;
-use crate::segments::{Segment, unless_missing};
+use crate::segments::{Sealed, Segment, unless_missing};
 use crate::staging::{StagedFile, slices};
 
 mod run;
@@ -35,6 +35,8 @@ pub(crate) struct Journal {
     end: u64,
     /// How long it was when it began.
     begin: u64,
+    /// Whether nothing may follow in the active segment, because a failed write left something there.
+    spoilt: bool,
     /// Set when the journal may hold what was not promised, or not hold what was.
     broken: Option<Failure>,
     /// Whether nothing came for a while.
@@ -48,6 +50,7 @@ impl Journal {
             active,
             end,
             begin: end,
+            spoilt: false,
             broken: None,
             idle: false,
         }
@@ -182,7 +185,7 @@ impl Journal {
         flushing: &mut Vec<(Reply, Done)>,
     ) -> Result<()> {
         let bytes = record.header.record_bytes();
-        if self.end + run.bytes + bytes > self.core.config.segment_bytes {
+        if self.spoilt || self.end + run.bytes + bytes > self.core.config.segment_bytes {
             self.append(run, flushing);
             self.rotate()?;
         }
@@ -246,14 +249,14 @@ impl Journal {
         Ok(())
     }
 
-    /// Part of a failed write may be in the file: without its first header it means nothing.
+    /// Part of a failed write may be in the file. Without its first header it means nothing, as long
+    /// as nothing is written before its later records: they may be whole.
     fn take_back(&mut self, cause: std::io::Error) -> Failure {
+        self.spoilt = true;
         let nothing = [0; HEADER_BYTES];
-        let erased = self
-            .active
-            .file
-            .write_at(&mut [IoSlice::new(&nothing)], self.end);
-        match erased {
+        let file = &self.active.file;
+        let erased = file.write_at(&mut [IoSlice::new(&nothing)], self.end);
+        match erased.and_then(|()| file.sync()) {
             Ok(()) => cause.into(),
             Err(_) => {
                 let failure = Failure::flush(cause).outcome_unknown();
@@ -317,17 +320,31 @@ impl Journal {
         if let Some(failure) = &self.broken {
             return Err(failure.clone().not_applied());
         }
-        if !self.is_used() {
+        if !self.is_used() && !self.spoilt {
             return Ok(());
         }
         self.core.backlog.wait_for_room()?;
         self.flush()?;
-        let previous = (self.active.number, self.end);
-        let (next, end) = self.core.segments.lock().make(previous)?;
-        self.core.backlog.push(mem::replace(&mut self.active, next));
-        self.end = end;
-        self.begin = end;
+        let (next, begin) = self.next_segment()?;
+        let sealed = Sealed {
+            segment: mem::replace(&mut self.active, next),
+            end: mem::replace(&mut self.end, begin),
+        };
+        self.core.backlog.push(sealed);
+        self.begin = begin;
+        self.spoilt = false;
         Ok(())
+    }
+
+    fn next_segment(&mut self) -> Result<(Arc<Segment>, u64)> {
+        let previous = (self.active.number, self.end);
+        let made = self.core.segments.lock().make(previous);
+        made.map_err(|failure| {
+            if failure.is_unknown() {
+                self.broken = Some(failure.clone());
+            }
+            failure.not_applied()
+        })
     }
 
     /// Makes everything durable and lets it become files.

@@ -12,7 +12,7 @@ use crate::journal::Journal;
 use crate::layout::{self, JournalFile};
 use crate::overlay::{Entry, Overlay};
 use crate::record::{Logged, Op, Scan, scan};
-use crate::segments::{Segment, Segments, unless_missing};
+use crate::segments::{Sealed, Segment, Segments, unless_missing};
 
 /// Reads the journal that is there and begins a new segment of it. What was read becomes files
 /// in the background.
@@ -29,7 +29,10 @@ pub(crate) fn open(config: LocalConfig, disk: Arc<dyn Disk>) -> Result<(Arc<Core
     let previous = last.map_or((0, 0), |(number, (_, scan))| (*number, scan.end));
     let mut segments = Segments::new(Arc::clone(&disk), config.segment_bytes, newest + 1, spares);
     let (active, end) = segments.make(previous)?;
-    let sealed = replayed.into_values().map(|(segment, _)| segment);
+    let sealed = replayed.into_values().map(|(segment, scan)| Sealed {
+        segment,
+        end: scan.end,
+    });
     let backlog = Backlog::new(sealed, &config);
     // No id of an earlier time comes again: a record in the journal may still name it.
     let first_id = active.number << 32;

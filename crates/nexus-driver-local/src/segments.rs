@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nexus_kernel::Timestamp;
 
 use crate::disk::{Access, Disk, DiskFile};
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::layout;
 use crate::record::{Header, Kind, encode_pair};
 
@@ -19,6 +19,14 @@ const SPARES_MAX: usize = 8;
 pub(crate) struct Segment {
     pub(crate) number: u64,
     pub(crate) file: Arc<dyn DiskFile>,
+}
+
+/// A segment that nothing is appended to any more.
+#[derive(Clone, Debug)]
+pub(crate) struct Sealed {
+    pub(crate) segment: Arc<Segment>,
+    /// How long it is.
+    pub(crate) end: u64,
 }
 
 /// Makes segments of ascending numbers and takes them back.
@@ -43,6 +51,11 @@ impl Segments {
 
     /// A segment that continues the one of number and length `previous`, and how long it is so far.
     /// Its name is durable, its first record is so after the next flush.
+    ///
+    /// # Errors
+    ///
+    /// Of unknown outcome when there may be such a segment after all: then the previous one must
+    /// not grow.
     pub(crate) fn make(&mut self, previous: (u64, u64)) -> Result<(Arc<Segment>, u64)> {
         let number = self.next;
         self.next += 1;
@@ -52,8 +65,19 @@ impl Segments {
             None => self.create(&path)?,
         };
         self.disk.sync_dir(layout::JOURNAL)?;
-        let end = begin(&*file, number, previous)?;
-        Ok((Arc::new(Segment { number, file }), end))
+        match begin(&*file, number, previous) {
+            Ok(end) => Ok((Arc::new(Segment { number, file }), end)),
+            Err(cause) => Err(self.abandon(&path, cause)),
+        }
+    }
+
+    /// The first record of a segment could not be written, and may be there all the same.
+    fn abandon(&self, path: &str, cause: io::Error) -> Failure {
+        let gone = self.disk.remove(path);
+        match gone.and_then(|()| self.disk.sync_dir(layout::JOURNAL)) {
+            Ok(()) => cause.into(),
+            Err(_) => Failure::flush(cause).outcome_unknown(),
+        }
     }
 
     fn reuse(&self, spare: u64, path: &str) -> Result<Arc<dyn DiskFile>> {
@@ -98,7 +122,7 @@ pub(crate) fn unless_missing(removed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn begin(file: &dyn DiskFile, number: u64, previous: (u64, u64)) -> Result<u64> {
+fn begin(file: &dyn DiskFile, number: u64, previous: (u64, u64)) -> io::Result<u64> {
     let data = encode_pair(previous.0, previous.1);
     let header = Header {
         kind: Kind::Begin,

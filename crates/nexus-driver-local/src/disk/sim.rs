@@ -34,6 +34,8 @@ pub enum Trouble {
     Full,
     /// Writes fail half-way.
     WriteFails,
+    /// By chance writes fail, and any part of them may be there.
+    SomeWritesFail,
     /// Flushing a file fails.
     SyncFails,
     /// Flushing a file does nothing, and says that it did.
@@ -249,12 +251,9 @@ impl DiskFile for SimFile {
         if trouble == Trouble::Full && at + bytes.len() as u64 > file.reserved {
             return Err(Errno::NOSPC.into());
         }
-        if trouble == Trouble::WriteFails && bytes.len() > HEADER_BYTES {
-            file.write(at, bytes[..bytes.len() / 2].to_vec());
-            return Err(Errno::IO.into());
-        }
-        file.write(at, bytes);
-        Ok(())
+        let written = written_before_failing(trouble, &bytes, at);
+        file.write(at, bytes[..written.unwrap_or(bytes.len())].to_vec());
+        written.map_or(Ok(()), |_| Err(Errno::IO.into()))
     }
 
     fn read_at(&self, at: u64, length: usize) -> io::Result<Vec<u8>> {
@@ -306,5 +305,18 @@ impl DiskFile for SimFile {
         state.begin()?;
         state.file_mut(self.inode)?.modified = modified;
         Ok(())
+    }
+}
+
+/// How much of a write a disk in trouble does before it fails; `None` if it does not fail.
+fn written_before_failing(trouble: Trouble, bytes: &[u8], at: u64) -> Option<usize> {
+    match trouble {
+        Trouble::WriteFails => (bytes.len() > HEADER_BYTES).then_some(bytes.len() / 2),
+        Trouble::SomeWritesFail => {
+            let mut random = StdRng::seed_from_u64(at ^ u64::from(crc32fast::hash(bytes)));
+            let fails = random.random_ratio(1, 5);
+            fails.then(|| random.random_range(0..=bytes.len()))
+        }
+        _ => None,
     }
 }

@@ -151,13 +151,19 @@ impl State {
         }
     }
 
-    /// Makes the chosen changes durable, and every earlier one of the same names.
+    /// Makes the chosen changes durable, and every earlier one of the same names and of the
+    /// directories they are in.
     pub(super) fn keep_changes(&mut self, chosen: impl Fn(&Change) -> bool) {
         let mut needed: HashSet<Name> = HashSet::new();
+        let mut needed_dirs: HashSet<Inode> = HashSet::new();
         let (mut kept, mut left) = (Vec::new(), Vec::new());
         for change in std::mem::take(&mut self.changes).into_iter().rev() {
-            if chosen(&change) || change.names().any(|name| needed.contains(name)) {
+            let makes_a_dir = change.link.as_ref();
+            let makes_a_dir = makes_a_dir.is_some_and(|(_, inode)| needed_dirs.contains(inode));
+            let is_needed = makes_a_dir || change.names().any(|name| needed.contains(name));
+            if is_needed || chosen(&change) {
                 needed.extend(change.names().cloned());
+                needed_dirs.extend(change.names().map(|(dir, _)| *dir));
                 kept.push(change);
             } else {
                 left.push(change);

@@ -91,6 +91,53 @@ fn a_failed_append_leaves_no_garbage_in_the_journal() {
     machine.check_now().unwrap();
 }
 
+/// The write ends in the middle of the third record: the second is whole, and the put that is
+/// tried again ends where it begins.
+#[test]
+fn the_later_records_of_a_failed_append_do_not_come_back() {
+    let mut machine = machine();
+    put(&mut machine, 1, 1000).unwrap();
+    machine.disk.set_trouble(Trouble::WriteFails);
+    let planned = |at, state: State| Planned {
+        at,
+        state,
+        mode: PutMode::Overwrite,
+        durable: state.is_some(),
+    };
+    machine.commit(vec![
+        planned(0, Some((1, 500))),
+        planned(1, None),
+        planned(2, Some((3, 1400))),
+    ]);
+    machine.check_now().unwrap();
+    machine.disk.set_trouble(Trouble::None);
+    put(&mut machine, 0, 500).unwrap();
+    let after_power_loss = machine.disk.after_power_loss(1);
+    machine.journal.settle().unwrap();
+    while machine.core.backlog.len() > 0 {
+        machine.checkpoint_first();
+    }
+    machine.check_now().unwrap();
+    machine.disk = after_power_loss;
+    let machine = restart(machine, Stop::PowerLoss, 0).unwrap();
+    machine.check_now().unwrap();
+}
+
+#[test]
+fn a_segment_that_reads_shorter_than_it_was_written_does_not_leave_the_journal() {
+    let mut machine = machine();
+    put(&mut machine, 0, 1000).unwrap();
+    put(&mut machine, 1, 1000).unwrap();
+    machine.journal.rotate().unwrap();
+    machine.disk.damage(&layout::log(1), 1500);
+    machine.checkpoint_first();
+    assert_eq!(machine.core.backlog.len(), 1);
+    machine.disk.damage(&layout::log(1), 1500);
+    machine.checkpoint_first();
+    assert_eq!(machine.core.backlog.len(), 0);
+    machine.check_now().unwrap();
+}
+
 #[test]
 fn after_a_failed_flush_nothing_more_is_promised() {
     let mut machine = machine();
