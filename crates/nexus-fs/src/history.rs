@@ -1,8 +1,9 @@
 //! Versions of a file.
 
-use nexus_kernel::{Durability, Error, Kind, Result, Revision, Scan, Timestamp};
+use nexus_kernel::{Durability, Entry, Error, Freshness, Kind, Result, Revision, Scan, Timestamp};
 use nexus_service_api::Action;
 
+use crate::content::Stored;
 use crate::edit;
 use crate::edits::compute;
 use crate::etag::Etag;
@@ -15,9 +16,10 @@ use crate::steps::is_a_directory;
 use crate::types::{
     At, Changed, Content, FileBytes, FileKind, Ino, Precondition, Version, WriteOptions,
 };
+use crate::writes::{REWRITES_MAX, busy};
 
 /// History rows read at a time.
-const PAGE: usize = 256;
+const PAGE: usize = 32;
 /// The largest text that is compared.
 pub const DIFF_BYTES_MAX: u64 = 16 << 20;
 
@@ -51,14 +53,15 @@ impl Session {
     ) -> Result<Vec<Version>> {
         let mut versions: Vec<Version> = Vec::new();
         let mut states = self.states(path).await?;
-        let current = states.newest.record.version;
+        let current = states.newest;
+        if let Some(before) = before {
+            states.skip_to(before.saturating_sub(1)).await?;
+        }
         while versions.len() < limit {
             let Some(state) = states.first_of_version().await? else {
                 break;
             };
-            if before.is_none_or(|before| state.record.version < before) {
-                versions.push(version(&state, current)?);
-            }
+            versions.push(version(&state, current)?);
         }
         Ok(versions)
     }
@@ -142,46 +145,43 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`open_version`](Self::open_version) and [`write`](Self::write).
+    /// As [`open_version`](Self::open_version) and [`write`](Self::write). The content is shared,
+    /// not copied.
     pub async fn rollback(
         &self,
         path: &str,
         version: u64,
         durability: Durability,
     ) -> Result<Changed> {
-        loop {
+        for _ in 0..REWRITES_MAX {
             let now = self.stat(path, At::Latest).await?;
-            let content = self.open_version(path, version).await?;
-            let precondition = now.etag.map_or(Precondition::Exists, Precondition::Etag);
+            let (_, state) = self.version_state(path, version).await?;
             let options = WriteOptions {
-                precondition,
+                precondition: now.etag.map_or(Precondition::Exists, Precondition::Etag),
                 durability,
                 ..WriteOptions::default()
             };
-            match self.write_stream(path, content.body, options).await {
+            let content = Stored::shared(&state.record)?;
+            match self.write_stored(path, content, options, None).await {
                 Err(error)
                     if error.kind() == Kind::Conflict && error.fact("current_etag").is_some() => {}
                 result => return result,
             }
         }
+        Err(busy(path))
     }
 
     async fn version_state(&self, path: &str, version: u64) -> Result<(Ino, State)> {
         let mut states = self.states(path).await?;
-        let ino = Ino(states.ino);
-        while let Some(state) = states.first_of_version().await? {
-            if state.record.version == version {
-                return Ok((ino, state));
-            }
-            if state.record.version < version {
-                break;
-            }
+        states.skip_to(version).await?;
+        match states.first_of_version().await? {
+            Some(state) if state.record.version == version => Ok((Ino(states.ino), state)),
+            _ => Err(
+                Error::not_found("the file has no such version; list its versions")
+                    .with("path", path)
+                    .with("version", version),
+            ),
         }
-        Err(
-            Error::not_found("the file has no such version; list its versions")
-                .with("path", path)
-                .with("version", version),
-        )
     }
 
     /// The states of the file a path names today, from the newest down.
@@ -198,15 +198,11 @@ impl Session {
             record: inode.record.clone(),
             since: inode.revision,
         };
-        let pending = Some(State {
-            record: inode.record.clone(),
-            since: inode.revision,
-        });
         Ok(States {
             session: self,
             ino,
-            newest,
-            pending,
+            newest: inode.record.version,
+            pending: Some(newest),
             before: inode.revision.next(),
             page: Vec::new(),
         })
@@ -217,7 +213,8 @@ impl Session {
 struct States<'a> {
     session: &'a Session,
     ino: u64,
-    newest: State,
+    /// Its version today.
+    newest: u64,
     pending: Option<State>,
     /// History rows from here on have been read.
     before: Revision,
@@ -226,6 +223,37 @@ struct States<'a> {
 }
 
 impl States<'_> {
+    /// Goes on with the newest state of at most this version. Versions never decrease along the
+    /// history, so a binary search finds it however long that is.
+    async fn skip_to(&mut self, version: u64) -> Result<()> {
+        if self.newest <= version {
+            return Ok(());
+        }
+        let (mut low, mut high) = (Revision::ZERO, self.before);
+        while low < high {
+            let middle = Revision(low.0 + (high.0 - low.0) / 2);
+            match self.ended_from(middle).await? {
+                Some((end, state)) if state.record.version <= version => low = end.next(),
+                _ => high = middle,
+            }
+        }
+        self.before = low;
+        self.pending = self.older().await?;
+        Ok(())
+    }
+
+    /// The first state that ended at or after a revision, and when.
+    async fn ended_from(&self, revision: Revision) -> Result<Option<(Revision, State)>> {
+        let after = Revision(revision.0.saturating_sub(1));
+        let scan = Scan::forward(keys::inode_history_after(self.ino, after), 1);
+        let store = &self.session.zone.metastore;
+        let page = store.scan(scan, Freshness::Linearizable).await?;
+        let entry = page.entries.into_iter().next();
+        entry
+            .map(|entry| Ok((Revision(keys::last_number(&entry.key)), ended(entry)?)))
+            .transpose()
+    }
+
     /// The oldest state that has the version of the next newest one: the one whose commit
     /// made the version.
     async fn first_of_version(&mut self) -> Result<Option<State>> {
@@ -245,28 +273,29 @@ impl States<'_> {
 
     async fn older(&mut self) -> Result<Option<State>> {
         if self.page.is_empty() {
+            self.session.check_goes_on()?;
             let range = keys::inode_history_before(self.ino, self.before);
             let store = &self.session.zone.metastore;
             let page = store
-                .scan(
-                    Scan::backward(range, PAGE),
-                    nexus_kernel::Freshness::Linearizable,
-                )
+                .scan(Scan::backward(range, PAGE), Freshness::Linearizable)
                 .await?;
             if let Some(oldest) = page.entries.last() {
                 self.before = Revision(keys::last_number(&oldest.key));
             }
             for entry in page.entries.into_iter().rev() {
-                let ended: Ended = records::decode(entry.value.bytes)?;
-                let record = records::decode(ended.record)?;
-                self.page.push(State {
-                    record,
-                    since: Revision(ended.since),
-                });
+                self.page.push(ended(entry)?);
             }
         }
         Ok(self.page.pop())
     }
+}
+
+fn ended(entry: Entry) -> Result<State> {
+    let ended: Ended = records::decode(entry.value.bytes)?;
+    Ok(State {
+        record: records::decode(ended.record)?,
+        since: Revision(ended.since),
+    })
 }
 
 fn version(state: &State, current: u64) -> Result<Version> {

@@ -21,6 +21,9 @@ use crate::view::{View, next_key};
 const TAG: &str = "tag:";
 /// Index rows read at a time.
 const PAGE: usize = 500;
+/// Most index rows that one page of a search looks at; past that it returns what it has and a
+/// cursor.
+const LOOK_MAX: usize = 10_000;
 const CURSOR: &str = "i:";
 
 impl Session {
@@ -62,12 +65,7 @@ impl Session {
         set: Vec<(String, Option<Bytes>)>,
         durability: Durability,
     ) -> Result<Changed> {
-        if let Some((key, _)) = set.iter().find(|(key, _)| key.starts_with(TAG)) {
-            return Err(
-                Error::invalid("keys that begin with tag: are tags; set them as tags")
-                    .with("key", path::shown(key)),
-            );
-        }
+        set.iter().try_for_each(|(key, _)| check_no_tag(key))?;
         self.run(
             Step::SetMetadata {
                 path: path.to_owned(),
@@ -109,7 +107,9 @@ impl Session {
         .await
     }
 
-    /// A page of the files and directories with a tag, with details.
+    /// A page of the files and directories with a tag, with details. It can have fewer entries
+    /// than asked for, even none, and yet a cursor: then most of what it looked at did not match
+    /// or was not the caller's to see.
     ///
     /// # Errors
     ///
@@ -154,6 +154,7 @@ impl Session {
         let view = self.zone.view(At::Latest).await?;
         let mut after = cursor.map_or(Ok(0), parse_cursor)?;
         let mut entries = Vec::new();
+        let mut looked = 0;
         loop {
             let page = view
                 .scan(keys::metadata_index_after(key, after), PAGE)
@@ -163,7 +164,8 @@ impl Session {
                 if let Some(found) = self.found(&view, after, key, value).await? {
                     entries.push(found);
                 }
-                if entries.len() == limit {
+                looked += 1;
+                if entries.len() == limit || looked == LOOK_MAX {
                     return Ok(ListPage {
                         entries,
                         next: Some(format!("{CURSOR}{after}")),
@@ -239,6 +241,17 @@ impl Session {
         }
         Ok(all)
     }
+}
+
+/// Refuses a key that is a tag's.
+pub(crate) fn check_no_tag(key: &str) -> Result<()> {
+    if !key.starts_with(TAG) {
+        return Ok(());
+    }
+    Err(
+        Error::invalid("keys that begin with tag: are tags; set them as tags")
+            .with("key", path::shown(key)),
+    )
 }
 
 /// Adds the values that held at `at` and have ended since.

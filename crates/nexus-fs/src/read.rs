@@ -135,7 +135,8 @@ impl Session {
     }
 }
 
-/// The inode of a place that was found. It can have gone since: then so has the name.
+/// The inode of a place that was found. It can have gone since: then so has the name. Of the
+/// past, only the root can be missing: it has no name, and once there was no zone.
 pub(crate) async fn existing(
     view: &View<'_>,
     ino: u64,
@@ -143,7 +144,9 @@ pub(crate) async fn existing(
 ) -> Result<Arc<CachedInode>> {
     match view.inode(ino).await? {
         Some(inode) => Ok(inode),
-        None if view.at.is_none() => Err(crate::resolve::not_found(&place.path)),
+        None if view.at.is_none() || ino == Ino::ROOT.0 => {
+            Err(crate::resolve::not_found(&place.path))
+        }
         None => Err(unreadable("inode of a name").with("path", &place.path)),
     }
 }
@@ -152,6 +155,7 @@ pub(crate) async fn stat_of(view: &View<'_>, ino: u64, inode: &CachedInode) -> R
     let mut stat = inode.record.stat(Ino(ino), inode.revision)?;
     if stat.is_dir() {
         stat.modified.0 = view.directory_time(ino, &inode.record).await?;
+        stat.changed = stat.changed.max(stat.modified);
     }
     Ok(stat)
 }

@@ -102,7 +102,7 @@ pub(crate) fn not_found(path: &str) -> Error {
     Error::not_found("no such file or directory").with("path", path)
 }
 
-fn blocked(path: &str) -> Error {
+pub(crate) fn blocked(path: &str) -> Error {
     Error::wrong_type("a component of the path is a file, not a directory")
         .with("expected", "directory")
         .with("path", path)

@@ -18,7 +18,7 @@ use crate::types::{
 };
 
 /// How often a read-modify-write is tried when others write the same file.
-const REWRITES_MAX: usize = 64;
+pub(crate) const REWRITES_MAX: usize = 64;
 
 /// One change of a batch.
 #[derive(Clone, Debug)]
@@ -131,7 +131,7 @@ impl Session {
         self.rehearse(&[step]).await
     }
 
-    async fn write_stored(
+    pub(crate) async fn write_stored(
         &self,
         path: &str,
         content: Stored,
@@ -256,10 +256,7 @@ impl Session {
                 result => return result,
             }
         }
-        Err(
-            Error::conflict("others kept writing the same file first; try again")
-                .with("path", path),
-        )
+        Err(busy(path))
     }
 
     /// The first `keep` bytes of a file, zeros if it is shorter, then `tail`.
@@ -483,6 +480,11 @@ impl BatchStep {
             Self::Mkdir { path, options } => Step::Mkdir { path, options },
         }
     }
+}
+
+/// Others were faster each time.
+pub(crate) fn busy(path: &str) -> Error {
+    Error::conflict("others kept writing the same file first; try again").with("path", path)
 }
 
 /// `count` zeros, in pieces.

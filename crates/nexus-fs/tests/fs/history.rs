@@ -419,3 +419,51 @@ async fn a_watch_from_the_future_is_refused() {
         Kind::InvalidArgument
     );
 }
+
+/// Any version of a file with a long history is found at once, and pages of versions meet.
+#[tokio::test]
+async fn a_version_is_found_however_long_the_history() {
+    let (_zone, files) = fresh().await;
+    for version in 1..=300 {
+        put(&files, "/a", &version.to_string()).await;
+        if version % 7 == 0 {
+            let tags = [version.to_string()];
+            let tagged = files.set_tags("/a", &tags, &[], Durability::Relaxed);
+            tagged.await.unwrap();
+        }
+        put(&files, "/other", "1").await;
+    }
+    for version in 1..=300 {
+        let read = files.read_version("/a", version).await.unwrap();
+        assert_eq!(read.bytes, version.to_string());
+    }
+    for missing in [0, 301] {
+        let error = files.read_version("/a", missing).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NotFound);
+    }
+    let (mut found, mut before) = (Vec::new(), None);
+    loop {
+        let page = files.versions("/a", 64, before).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(last.version);
+        found.extend(page.iter().map(|version| version.version));
+    }
+    assert!(found.into_iter().eq((1..=300).rev()));
+}
+
+/// Before its first change a zone had nothing to list.
+#[tokio::test]
+async fn before_the_first_change_there_was_nothing() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a", "1").await;
+    for at in [At::Revision(Revision(0)), At::Time(Timestamp(0))] {
+        let options = ListOptions {
+            at,
+            ..ListOptions::default()
+        };
+        for path in ["/", "/a"] {
+            let error = files.list(path, options.clone()).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::NotFound, "{at:?} {path}");
+        }
+    }
+}
