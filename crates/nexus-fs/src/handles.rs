@@ -9,6 +9,7 @@
 
 mod draft;
 mod open_file;
+mod pieces;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -236,8 +237,9 @@ impl Handle {
             .await
     }
 
-    /// Writes at `offset`, or at the end in [`OpenMode::Append`]; a gap is filled with
-    /// zeros. Says where the write ended. Durable after [`fsync`](Self::fsync).
+    /// Writes at `offset`, or in [`OpenMode::Append`] at the end, which is that of the flush
+    /// if others make the file longer before it; a gap is filled with zeros. Says where the
+    /// write ended. Durable after [`fsync`](Self::fsync).
     ///
     /// # Errors
     ///

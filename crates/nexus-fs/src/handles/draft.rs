@@ -1,20 +1,23 @@
 //! What has been written to an open file and is not in the store yet.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-/// A layer over a stored content: which beginning of it still counts, what was written over
-/// it, and how long the whole is. Bytes that neither gives are zero.
+use super::pieces::Pieces;
+
+/// A layer over a stored content, which others may change meanwhile: so it says only what
+/// was written, cut off and appended, and everything about the whole takes the length that
+/// is stored. Bytes that neither gives are zero.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
-    /// Stored bytes from here on no longer count.
-    keep: u64,
-    size: u64,
-    /// Written pieces by offset; they do not overlap.
-    pieces: BTreeMap<u64, Bytes>,
-    bytes: usize,
+    /// Stored bytes from here on no longer count: the least size it was truncated to.
+    keep: Option<u64>,
+    /// The content is at least this long before what is appended; as long if truncated.
+    end: u64,
+    written: Pieces,
+    /// What comes at the end, wherever that will be. Offsets count from there.
+    appended: Pieces,
 }
 
 /// Where a part of the content comes from.
@@ -26,101 +29,78 @@ pub(super) enum Part {
 }
 
 impl Draft {
-    /// Nothing written over a content of `size`.
-    pub(super) fn over(size: u64) -> Self {
-        Self {
-            keep: size,
-            size,
-            ..Self::default()
+    /// How long the content is, over a stored one of `stored` bytes.
+    pub(super) fn size(&self, stored: u64) -> u64 {
+        self.append_at(stored) + self.appended.end()
+    }
+
+    /// Where what is appended begins.
+    fn append_at(&self, stored: u64) -> u64 {
+        match self.keep {
+            Some(_) => self.end,
+            None => self.end.max(stored),
         }
     }
 
-    pub(super) fn size(&self) -> u64 {
-        self.size
-    }
-
     /// Bytes held in memory.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    pub(super) fn memory(&self) -> usize {
+        self.written.memory() + self.appended.memory()
     }
 
-    pub(super) fn write(&mut self, offset: u64, bytes: Bytes) {
+    pub(super) fn write(&mut self, offset: u64, bytes: Bytes, stored: u64) {
         if bytes.is_empty() {
             return;
         }
         let end = offset + bytes.len() as u64;
-        self.clear(offset..end);
-        self.bytes += bytes.len();
-        self.pieces.insert(offset, bytes);
-        self.size = self.size.max(end);
-    }
-
-    pub(super) fn truncate(&mut self, size: u64) {
-        if size < self.size {
-            self.clear(size..u64::MAX);
-            self.keep = self.keep.min(size);
+        if end > self.append_at(stored) {
+            self.pin(stored);
         }
-        self.size = size;
+        self.written.write(offset, bytes);
+        self.end = self.end.max(end);
     }
 
-    /// Cuts written pieces out of a range.
-    fn clear(&mut self, range: Range<u64>) {
-        let before = self.pieces.range(..range.start).next_back();
-        let first = before.map_or(range.start, |(offset, _)| *offset);
-        let touched: Vec<u64> = self
-            .pieces
-            .range(first..range.end)
-            .map(|(offset, _)| *offset)
-            .collect();
-        for offset in touched {
-            let piece = self.pieces.remove(&offset).expect("just listed");
-            self.bytes -= piece.len();
-            let end = offset + piece.len() as u64;
-            if offset < range.start {
-                self.keep_part(offset, &piece, offset..range.start.min(end));
-            }
-            if end > range.end {
-                self.keep_part(offset, &piece, range.end..end);
-            }
+    pub(super) fn append(&mut self, bytes: Bytes) {
+        self.appended.write(self.appended.end(), bytes);
+    }
+
+    pub(super) fn truncate(&mut self, size: u64, stored: u64) {
+        self.pin(stored);
+        self.written.clear(size..u64::MAX);
+        self.keep = Some(self.keep.map_or(size, |keep| keep.min(size)));
+        self.end = size;
+    }
+
+    /// Gives what was appended the place that it has over a content of `stored` bytes, for
+    /// good.
+    pub(super) fn pin(&mut self, stored: u64) {
+        let at = self.append_at(stored);
+        let appended = std::mem::take(&mut self.appended);
+        if appended.is_empty() {
+            return;
         }
-    }
-
-    fn keep_part(&mut self, offset: u64, piece: &Bytes, part: Range<u64>) {
-        let index = |at: u64| usize::try_from(at - offset).expect("within a piece in memory");
-        let kept = piece.slice(index(part.start)..index(part.end));
-        self.bytes += kept.len();
-        self.pieces.insert(part.start, kept);
+        self.end = at + appended.end();
+        for (offset, piece) in appended.within(0..u64::MAX) {
+            self.written.write(at + offset, piece);
+        }
     }
 
     /// What makes up a range of the content, which is cut at the end, over a stored content
     /// of `stored` bytes.
     pub(super) fn parts(&self, range: Range<u64>, stored: u64) -> Vec<Part> {
-        let end = range.end.min(self.size);
-        let keep = self.keep.min(stored);
+        let border = self.append_at(stored);
+        let keep = self.keep.map_or(stored, |keep| keep.min(stored));
+        let end = range.end.min(border);
         let mut parts = Vec::new();
         let mut at = range.start;
-        let before = self
-            .pieces
-            .range(..=at)
-            .next_back()
-            .map_or(at, |(offset, _)| *offset);
-        for (offset, piece) in self.pieces.range(before..) {
-            let piece_end = offset + piece.len() as u64;
-            if piece_end <= at {
-                continue;
-            }
-            if *offset >= end {
-                break;
-            }
-            below(&mut parts, at..*offset, keep);
-            let index = |at: u64| usize::try_from(at - offset).expect("within a piece in memory");
-            let from = at.max(*offset);
-            parts.push(Part::Written(
-                piece.slice(index(from)..index(piece_end.min(end))),
-            ));
-            at = piece_end;
+        for (offset, piece) in self.written.within(range.start..end) {
+            below(&mut parts, at..offset, keep);
+            at = offset + piece.len() as u64;
+            parts.push(Part::Written(piece));
         }
         below(&mut parts, at..end, keep);
+        let after = range.start.saturating_sub(border)..range.end.saturating_sub(border);
+        let appended = self.appended.within(after);
+        parts.extend(appended.map(|(_, piece)| Part::Written(piece)));
         parts
     }
 }

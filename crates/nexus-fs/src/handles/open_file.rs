@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream;
-use nexus_kernel::{ByteStream, Durability, Error, Result};
+use nexus_kernel::{ByteStream, Durability, Error, Outcome, Result, Timestamp};
 use parking_lot::Mutex as SyncMutex;
 use tokio::sync::Mutex;
 
@@ -38,6 +38,8 @@ struct State {
     /// The inode as last seen: what is read should it be gone.
     inode: Option<Arc<CachedInode>>,
     draft: Option<Draft>,
+    /// When the draft was last written to: the file's time, before and after it is flushed.
+    written: Timestamp,
 }
 
 /// The open inodes of a process.
@@ -95,8 +97,18 @@ impl State {
         inode.ok_or_else(|| Error::not_found("the inode does not exist any more").with("ino", ino))
     }
 
-    fn draft(&mut self, inode: &InodeRecord) -> &mut Draft {
-        self.draft.get_or_insert_with(|| Draft::over(inode.size))
+    /// The draft, to be written to now.
+    fn draft(&mut self, zone: &Shared) -> &mut Draft {
+        self.written = zone.now();
+        self.draft.get_or_insert_default()
+    }
+
+    /// Keeps the draft for another try after a failed one. If that may have applied, or may
+    /// yet, what it appended must not be appended once more.
+    fn keep_after(&mut self, error: &Error, stored: u64) {
+        if let (Outcome::Unknown, Some(draft)) = (error.outcome(), &mut self.draft) {
+            draft.pin(stored);
+        }
     }
 }
 
@@ -131,7 +143,9 @@ impl OpenFile {
         let inode = state.refresh(zone, self.ino).await?;
         let mut stat = inode.record.stat(Ino(self.ino), inode.revision)?;
         if let Some(draft) = &state.draft {
-            stat.size = draft.size();
+            stat.size = draft.size(stat.size);
+            stat.modified = state.written;
+            stat.changed = stat.changed.max(state.written);
         }
         Ok(stat)
     }
@@ -169,19 +183,27 @@ impl OpenFile {
     ) -> Result<(u64, bool)> {
         let mut state = self.state.lock().await;
         let inode = state.refresh(zone, self.ino).await?;
-        let draft = state.draft(&inode.record);
-        let offset = offset.unwrap_or(draft.size());
-        let end = offset.saturating_add(bytes.len() as u64);
+        let stored = inode.record.size;
+        let size = |draft: &Draft| draft.size(stored);
+        let start = offset.unwrap_or_else(|| state.draft.as_ref().map_or(stored, size));
+        let end = start.saturating_add(bytes.len() as u64);
         check_size(end)?;
-        draft.write(offset, bytes);
-        Ok((end, draft.bytes() > DRAFT_BYTES_MAX))
+        if bytes.is_empty() {
+            return Ok((end, false));
+        }
+        let draft = state.draft(zone);
+        match offset {
+            Some(offset) => draft.write(offset, bytes, stored),
+            None => draft.append(bytes),
+        }
+        Ok((end, draft.memory() > DRAFT_BYTES_MAX))
     }
 
     pub(super) async fn truncate(&self, zone: &Shared, size: u64) -> Result<()> {
         check_size(size)?;
         let mut state = self.state.lock().await;
         let inode = state.refresh(zone, self.ino).await?;
-        state.draft(&inode.record).truncate(size);
+        state.draft(zone).truncate(size, inode.record.size);
         Ok(())
     }
 
@@ -205,12 +227,21 @@ impl OpenFile {
                 continue;
             }
             let mut record = record.clone();
-            let parent = record.parent;
+            let (parent, changed) = (record.parent, record.changed);
             replace_content(&mut tx, &mut record, &content).await?;
+            record.modified = state.written.0;
+            record.changed = changed.max(record.modified);
             *tx.inode_mut(self.ino).await? = record;
-            tx.note(ChangeKind::FileWrite, &self.path, self.ino, parent);
-            if tx.commit(durability).await?.is_some() {
-                break;
+            let place = tx.view().path_of(self.ino).await?;
+            let path = place.map_or_else(|| self.path.clone(), |(path, _)| path);
+            tx.note(ChangeKind::FileWrite, &path, self.ino, parent);
+            match tx.commit(durability).await {
+                Ok(None) => {}
+                Ok(Some(_)) => break,
+                Err(error) => {
+                    state.keep_after(&error, inode.record.size);
+                    return Err(error);
+                }
             }
         }
         state.draft = None;
@@ -236,8 +267,8 @@ async fn read_part(zone: &Arc<Shared>, record: &InodeRecord, part: Part) -> Resu
 /// The content that a draft makes of a stored one.
 fn put_together(zone: &Arc<Shared>, inode: &Arc<CachedInode>, draft: &Draft) -> ByteStream {
     let (zone, inode, draft) = (Arc::clone(zone), Arc::clone(inode), draft.clone());
-    let end = draft.size();
     let stored = inode.record.size;
+    let end = draft.size(stored);
     let pieces = (0..end.div_ceil(PIECE)).map(move |i| i * PIECE..((i + 1) * PIECE).min(end));
     let parts = pieces.flat_map(move |piece| draft.parts(piece, stored));
     let read = stream::iter(parts).then(move |part| {

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use nexus_fs::{At, Ino, OpenMode, RemoveOptions, SetAttributes};
+use nexus_fs::{At, Ino, OpenMode, RemoveOptions, SetAttributes, WriteOptions};
 use nexus_kernel::{Durability, Kind};
 use nexus_service_api::Context;
 
@@ -136,4 +136,44 @@ async fn readdir_goes_on_after_a_name() {
         names(files.readdir(dir, Some("b"), 2).await.unwrap()),
         ["c"]
     );
+}
+
+/// What others write by path meanwhile stays, where no handle wrote.
+#[tokio::test]
+async fn a_flush_keeps_what_others_wrote_meanwhile() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a", "0123456789").await;
+    let ino = files.stat("/a", At::Latest).await.unwrap().ino;
+    let handle = files.open_handle(ino, OpenMode::ReadWrite).await.unwrap();
+    handle.write(0, Bytes::from("X")).await.unwrap();
+    let appended = files.append("/a", Bytes::from("abc"), WriteOptions::default());
+    appended.await.unwrap();
+    assert_eq!(handle.read(0, 100).await.unwrap(), "X123456789abc");
+    assert_eq!(handle.stat().await.unwrap().size, 13);
+    handle.flush().await.unwrap();
+    assert_eq!(text(&files, "/a").await, "X123456789abc");
+    handle.truncate(2).await.unwrap();
+    let appended = files.append("/a", Bytes::from("def"), WriteOptions::default());
+    appended.await.unwrap();
+    handle.write(3, Bytes::from("Y")).await.unwrap();
+    handle.close().await.unwrap();
+    assert_eq!(text(&files, "/a").await, "X1\0Y");
+}
+
+/// What a handle appends goes to the end, also to one that others have moved meanwhile.
+#[tokio::test]
+async fn what_a_handle_appends_goes_to_the_end() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a", "0").await;
+    let ino = files.stat("/a", At::Latest).await.unwrap().ino;
+    let handle = files.open_handle(ino, OpenMode::Append).await.unwrap();
+    assert_eq!(handle.write(0, Bytes::from("one")).await.unwrap(), 4);
+    assert_eq!(handle.write(0, Bytes::from("two")).await.unwrap(), 7);
+    let appended = files.append("/a", Bytes::from("abc"), WriteOptions::default());
+    appended.await.unwrap();
+    assert_eq!(handle.read(0, 100).await.unwrap(), "0abconetwo");
+    handle.flush().await.unwrap();
+    assert_eq!(text(&files, "/a").await, "0abconetwo");
+    handle.close().await.unwrap();
+    assert_eq!(text(&files, "/a").await, "0abconetwo");
 }

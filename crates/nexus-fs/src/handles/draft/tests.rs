@@ -1,50 +1,120 @@
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{Draft, Part, zeros};
 
-fn read(draft: &Draft, stored: &[u8]) -> Vec<u8> {
-    let parts = draft.parts(0..u64::MAX, stored.len() as u64);
-    parts
-        .into_iter()
-        .flat_map(|part| resolve(part, stored))
-        .collect()
+#[derive(Clone, Debug)]
+enum Change {
+    Write(u8, Vec<u8>),
+    Append(Vec<u8>),
+    Truncate(u8),
+    /// Somebody else makes the stored content longer.
+    Grow(Vec<u8>),
+    /// Somebody else cuts the stored content.
+    Cut(u8),
+    Pin,
 }
 
-fn resolve(part: Part, stored: &[u8]) -> Bytes {
-    match part {
+fn change() -> impl Strategy<Value = Change> {
+    let some = || prop::collection::vec(1..=u8::MAX, 0..40);
+    prop_oneof![
+        3 => (any::<u8>(), some()).prop_map(|(at, bytes)| Change::Write(at, bytes)),
+        2 => some().prop_map(Change::Append),
+        1 => any::<u8>().prop_map(Change::Truncate),
+        1 => some().prop_map(Change::Grow),
+        1 => any::<u8>().prop_map(Change::Cut),
+        1 => Just(Change::Pin),
+    ]
+}
+
+/// The same, byte by byte.
+#[derive(Default)]
+struct Model {
+    stored: Vec<u8>,
+    own: BTreeMap<usize, u8>,
+    keep: Option<usize>,
+    end: usize,
+    tail: Vec<u8>,
+}
+
+impl Model {
+    fn head_size(&self) -> usize {
+        match self.keep {
+            Some(_) => self.end,
+            None => self.end.max(self.stored.len()),
+        }
+    }
+
+    fn content(&self) -> Vec<u8> {
+        let keep = self.keep.unwrap_or(usize::MAX);
+        let stored = |at| self.stored.get(at).copied().filter(|_| at < keep);
+        let byte = |at: usize| self.own.get(&at).copied().or_else(|| stored(at));
+        let head = (0..self.head_size()).map(|at| byte(at).unwrap_or(0));
+        head.chain(self.tail.iter().copied()).collect()
+    }
+
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        let own = bytes.iter().enumerate().map(|(i, byte)| (at + i, *byte));
+        self.own.extend(own);
+        self.end = self.end.max(at + bytes.len());
+    }
+
+    fn pin(&mut self) {
+        let tail = std::mem::take(&mut self.tail);
+        if !tail.is_empty() {
+            self.write(self.head_size(), &tail);
+        }
+    }
+
+    fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Write(_, bytes) if bytes.is_empty() => {}
+            Change::Write(at, bytes) => {
+                let at = usize::from(*at);
+                if at + bytes.len() > self.head_size() {
+                    self.pin();
+                }
+                self.write(at, bytes);
+            }
+            Change::Append(bytes) => self.tail.extend(bytes),
+            Change::Truncate(size) => {
+                self.pin();
+                let size = usize::from(*size);
+                self.own.retain(|at, _| *at < size);
+                self.keep = Some(self.keep.unwrap_or(size).min(size));
+                self.end = size;
+            }
+            Change::Grow(bytes) => self.stored.extend(bytes),
+            Change::Cut(size) => self.stored.truncate(usize::from(*size)),
+            Change::Pin => self.pin(),
+        }
+    }
+}
+
+fn apply(draft: &mut Draft, change: &Change, stored: u64) {
+    match change {
+        Change::Write(at, bytes) => {
+            draft.write(u64::from(*at), Bytes::copy_from_slice(bytes), stored);
+        }
+        Change::Append(bytes) => draft.append(Bytes::copy_from_slice(bytes)),
+        Change::Truncate(size) => draft.truncate(u64::from(*size), stored),
+        Change::Pin => draft.pin(stored),
+        Change::Grow(_) | Change::Cut(_) => {}
+    }
+}
+
+fn read(draft: &Draft, from: u64, to: u64, stored: &[u8]) -> Vec<u8> {
+    let parts = draft.parts(from..to, stored.len() as u64);
+    let bytes = parts.into_iter().flat_map(|part| match part {
         Part::Written(bytes) => bytes,
         Part::Stored(range) => {
             Bytes::copy_from_slice(&stored[range.start as usize..range.end as usize])
         }
         Part::Zeros(count) => zeros(count),
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    Write(u8, Vec<u8>),
-    Truncate(u8),
-}
-
-fn change() -> impl Strategy<Value = Change> {
-    prop_oneof![
-        (any::<u8>(), prop::collection::vec(1..=u8::MAX, 0..40))
-            .prop_map(|(at, b)| Change::Write(at, b)),
-        any::<u8>().prop_map(Change::Truncate),
-    ]
-}
-
-fn apply(content: &mut Vec<u8>, change: &Change) {
-    match change {
-        Change::Write(_, bytes) if bytes.is_empty() => {}
-        Change::Write(at, bytes) => {
-            let (at, end) = (*at as usize, *at as usize + bytes.len());
-            content.resize(content.len().max(end), 0);
-            content[at..end].copy_from_slice(bytes);
-        }
-        Change::Truncate(size) => content.resize(*size as usize, 0),
-    }
+    });
+    bytes.collect()
 }
 
 proptest! {
@@ -55,23 +125,18 @@ proptest! {
         from in 0..300_u64,
         length in 0..100_u64,
     ) {
-        let mut expected = stored.clone();
-        let mut draft = Draft::over(stored.len() as u64);
+        let mut model = Model { stored, ..Model::default() };
+        let mut draft = Draft::default();
         for change in &changes {
-            apply(&mut expected, change);
-            match change {
-                Change::Write(at, bytes) => draft.write(u64::from(*at), Bytes::copy_from_slice(bytes)),
-                Change::Truncate(size) => draft.truncate(u64::from(*size)),
-            }
-            prop_assert_eq!(draft.bytes(), draft.pieces.values().map(Bytes::len).sum::<usize>());
+            apply(&mut draft, change, model.stored.len() as u64);
+            model.apply(change);
+            let bytes = model.own.len() + model.tail.len();
+            prop_assert!((bytes..=bytes * 130).contains(&draft.memory()));
         }
-        prop_assert_eq!(draft.size(), expected.len() as u64);
-        prop_assert_eq!(&read(&draft, &stored), &expected);
-        let part: Vec<u8> = draft
-            .parts(from..from + length, stored.len() as u64)
-            .into_iter()
-            .flat_map(|part| resolve(part, &stored))
-            .collect();
+        let (stored, expected) = (&model.stored, model.content());
+        prop_assert_eq!(draft.size(stored.len() as u64), expected.len() as u64);
+        prop_assert_eq!(&read(&draft, 0, u64::MAX, stored), &expected);
+        let part = read(&draft, from, from + length, stored);
         let clamp = |at: u64| (at as usize).min(expected.len());
         prop_assert_eq!(&part[..], &expected[clamp(from)..clamp(from + length)]);
     }

@@ -1,0 +1,88 @@
+//! Byte strings in memory by where they lie; they do not overlap.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+/// What a piece takes beside its bytes.
+const PIECE_OVERHEAD_BYTES: usize = 128;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pieces {
+    by_offset: BTreeMap<u64, Bytes>,
+    bytes: usize,
+}
+
+impl Pieces {
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_offset.is_empty()
+    }
+
+    /// Where the last one ends.
+    pub(super) fn end(&self) -> u64 {
+        let last = self.by_offset.last_key_value();
+        last.map_or(0, |(offset, piece)| offset + piece.len() as u64)
+    }
+
+    /// Bytes held in memory, with what each piece takes beside its own.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes + self.by_offset.len() * PIECE_OVERHEAD_BYTES
+    }
+
+    pub(super) fn write(&mut self, offset: u64, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.clear(offset..offset + bytes.len() as u64);
+        self.insert(offset, bytes);
+    }
+
+    fn insert(&mut self, offset: u64, piece: Bytes) {
+        self.bytes += piece.len();
+        self.by_offset.insert(offset, piece);
+    }
+
+    /// Cuts pieces out of a range.
+    pub(super) fn clear(&mut self, range: Range<u64>) {
+        let touched: Vec<u64> = self
+            .touching(range.start, range.end)
+            .map(|(offset, _)| offset)
+            .collect();
+        for offset in touched {
+            let piece = self.by_offset.remove(&offset).expect("just listed");
+            self.bytes -= piece.len();
+            let end = offset + piece.len() as u64;
+            if offset < range.start {
+                self.insert(offset, part(offset, &piece, offset..range.start));
+            }
+            if end > range.end {
+                self.insert(range.end, part(offset, &piece, range.end..end));
+            }
+        }
+    }
+
+    /// The pieces within a range, cut at its ends, in order, with their offsets.
+    pub(super) fn within(&self, range: Range<u64>) -> impl Iterator<Item = (u64, Bytes)> {
+        self.touching(range.start, range.end)
+            .map(move |(offset, piece)| {
+                let end = offset + piece.len() as u64;
+                let (from, to) = (offset.max(range.start), end.min(range.end));
+                (from, part(offset, piece, from..to))
+            })
+    }
+
+    fn touching(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, &Bytes)> {
+        let before = self.by_offset.range(..start).next_back();
+        let reaches = |offset: u64, piece: &Bytes| offset + piece.len() as u64 > start;
+        let before = before.filter(|(offset, piece)| start < end && reaches(**offset, piece));
+        let rest = self.by_offset.range(start..end.max(start));
+        let all = before.into_iter().chain(rest);
+        all.map(|(offset, piece)| (*offset, piece))
+    }
+}
+
+fn part(offset: u64, piece: &Bytes, part: Range<u64>) -> Bytes {
+    let index = |at: u64| usize::try_from(at - offset).expect("within a piece in memory");
+    piece.slice(index(part.start)..index(part.end))
+}
