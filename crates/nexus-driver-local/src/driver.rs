@@ -23,9 +23,13 @@ use crate::staging::{StagedFile, Stager};
 use crate::stats::LocalStats;
 use crate::{checkpoint, layout, listing, recovery};
 
+#[cfg(test)]
+mod tests;
+
 /// Blobs in a folder of the local disk.
 ///
-/// A put may still happen when its future is dropped after its body has ended.
+/// A put may still happen when its future is dropped after its body has ended, and so may a delete;
+/// but not after a later put of the same key has answered.
 pub struct LocalObjectStore {
     core: Arc<Core>,
     queue: Arc<Queue>,
@@ -248,7 +252,11 @@ impl ObjectStore for LocalObjectStore {
         mut body: ByteStream,
         options: PutOptions,
     ) -> Result<PutOutcome> {
-        if options.mode == PutMode::IfAbsent && self.core.exists(key)? {
+        // Asked in this order: a delete that is done by the first question shows in the second.
+        if options.mode == PutMode::IfAbsent
+            && !self.queue.is_deleting(key)
+            && self.core.exists(key)?
+        {
             return self.taken(options).await;
         }
         let journaled_bytes_max = match options.durability {

@@ -18,7 +18,7 @@ use crate::core::Core;
 use crate::error::{Failure, Result};
 use crate::layout;
 use crate::overlay::Entry;
-use crate::queue::{Change, Done, Queue, Request, Taken};
+use crate::queue::{Change, Done, Held, Queue, Request, Taken};
 use crate::record::HEADER_BYTES;
 use crate::segments::{Sealed, Segment, unless_missing};
 use crate::staging::{StagedFile, slices};
@@ -87,13 +87,13 @@ impl Journal {
     pub(crate) fn commit(&mut self, group: Vec<Request>) {
         let mut run = Run::default();
         let mut durable = Vec::new();
-        // Space in the queue is given back only when the bytes are gone.
-        let mut space = Vec::with_capacity(group.len());
+        // Given back only when the bytes are gone and what was deleted is seen to be.
+        let mut held = Vec::with_capacity(group.len());
         for request in group {
             if request.reply.is_closed() {
                 continue;
             }
-            space.push(request.space);
+            held.push(request.held);
             let (change, reply) = (request.change, request.reply);
             match self.plan(&mut run, change, request.durable, &mut durable) {
                 Ok(done) => run.answers.push((reply, request.durable, done)),
@@ -356,7 +356,7 @@ impl Journal {
                 change: Change::Log { staged },
                 durable: true,
                 reply,
-                space: None,
+                held: Held::default(),
             }]);
             done.try_recv()
                 .unwrap_or_else(|_unanswered| Err(Failure::stopped()))?;

@@ -11,6 +11,7 @@ mod body;
 mod checkpoint;
 mod config;
 mod core;
+mod deletes;
 mod disk;
 mod driver;
 mod error;

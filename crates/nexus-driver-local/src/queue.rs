@@ -9,6 +9,7 @@ use nexus_kernel::{ObjectKey, PutMode, Timestamp};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::deletes::{Deletes, Deleting};
 use crate::error::{Failure, Result};
 use crate::staging::StagedFile;
 
@@ -19,8 +20,16 @@ pub(crate) struct Request {
     /// Whether to answer only after a flush.
     pub(crate) durable: bool,
     pub(crate) reply: oneshot::Sender<Result<Done>>,
-    /// Space in the queue, given back with the request.
-    pub(crate) space: Option<OwnedSemaphorePermit>,
+    /// Given back when the change is done.
+    pub(crate) held: Held,
+}
+
+/// What a request holds while it waits and while it is carried out.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    /// Space in the queue.
+    _space: Option<OwnedSemaphorePermit>,
+    _delete: Option<Deleting>,
 }
 
 #[derive(Debug)]
@@ -85,6 +94,7 @@ pub(crate) struct Queue {
     filled: Condvar,
     space: Arc<Semaphore>,
     bytes_max: usize,
+    deletes: Deletes,
 }
 
 #[derive(Debug, Default)]
@@ -113,6 +123,7 @@ impl Queue {
             filled: Condvar::new(),
             space: Arc::new(Semaphore::new(bytes_max)),
             bytes_max,
+            deletes: Deletes::default(),
         }
     }
 
@@ -123,15 +134,26 @@ impl Queue {
             .clamp(Self::REQUEST_BYTES_MIN, self.bytes_max);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let space = self.space.clone().acquire_many_owned(bytes).await;
+        let space = space.map_err(|_closed| Failure::stopped().not_applied())?;
         let (reply, done) = oneshot::channel();
+        let held = Held {
+            _space: Some(space),
+            _delete: change.deleted_key().map(|key| self.deletes.begin(key)),
+        };
         self.push(Request {
             change,
             durable,
             reply,
-            space: Some(space.map_err(|_closed| Failure::stopped().not_applied())?),
+            held,
         })?;
         done.await
             .unwrap_or_else(|_dropped| Err(Failure::stopped()))
+    }
+
+    /// Whether a blob is about to go: then what there is now is no answer to a later caller. It
+    /// says no only when all earlier deletes are visible, also those whose callers gave up.
+    pub(crate) fn is_deleting(&self, key: &ObjectKey) -> bool {
+        self.deletes.has(key)
     }
 
     fn push(&self, request: Request) -> Result<()> {
@@ -173,6 +195,13 @@ impl Queue {
 }
 
 impl Change {
+    fn deleted_key(&self) -> Option<&ObjectKey> {
+        match self {
+            Self::Delete { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Put { content, .. } => content.size,

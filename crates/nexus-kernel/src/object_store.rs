@@ -33,7 +33,8 @@ pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send + 'static>
 ///
 /// # Cancel safety
 ///
-/// Every future may be dropped; see above for what a dropped put leaves.
+/// Every future may be dropped; see above for what a dropped put leaves. A dropped delete may still
+/// happen, but not after a later put of the same key has answered.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + 'static {
     /// What this store can do.

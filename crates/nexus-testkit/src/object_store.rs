@@ -75,6 +75,7 @@ macro_rules! object_store_contract {
             racing::readers_see_a_replaced_blob_whole,
             racing::readers_see_a_replaced_large_blob_whole,
             racing::an_open_blob_outlives_its_deletion,
+            racing::a_put_outlives_a_delete_that_was_given_up,
             racing::concurrent_puts_of_different_keys_all_arrive,
             reading::a_range_selects_bytes,
             reading::a_range_is_cut_at_the_end,

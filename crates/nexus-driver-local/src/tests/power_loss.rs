@@ -17,7 +17,7 @@ use crate::disk::sim::{SimDisk, Trouble};
 use crate::error::Result;
 use crate::journal::Journal;
 use crate::lookup::Source;
-use crate::queue::{Change, Content, Done, Request};
+use crate::queue::{Change, Content, Done, Held, Request};
 use crate::staging::Stager;
 use crate::{LocalConfig, layout, listing, recovery};
 
@@ -121,7 +121,7 @@ impl Machine {
                 change,
                 durable: planned.durable,
                 reply,
-                space: None,
+                held: Held::default(),
             });
             waiting.push((planned, done));
         }
@@ -198,7 +198,7 @@ impl Machine {
                 change: Change::Log { staged },
                 durable: true,
                 reply,
-                space: None,
+                held: Held::default(),
             }]);
             done.try_recv().expect("every change is answered")
         });

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use futures::future::{join_all, try_join_all};
-use nexus_kernel::PutOutcome;
+use futures::poll;
+use nexus_kernel::{Durability, PutOptions, PutOutcome};
 
 use super::{IF_ABSENT, OVERWRITE, Store, body, body_in_pieces, collect, key, pattern, put, read};
 
@@ -74,6 +75,28 @@ pub async fn an_open_blob_outlives_its_deletion(store: Store) {
         let open = store.get(&key("k"), None).await.unwrap();
         assert!(store.delete(&key("k")).await.unwrap());
         assert!(collect(open.body).await.unwrap() == pattern(1, length));
+    }
+}
+
+/// The delete may or may not have happened, but not after the put has answered.
+pub async fn a_put_outlives_a_delete_that_was_given_up(store: Store) {
+    let options = PutOptions {
+        durability: Durability::Relaxed,
+        ..IF_ABSENT
+    };
+    let (key, bytes) = (key("k"), pattern(1, 1000));
+    let put = || store.put(&key, body(bytes.clone()), options);
+    for round in 0..300 {
+        put().await.unwrap();
+        let mut delete = store.delete(&key);
+        for _ in 0..=round % 4 {
+            if poll!(&mut delete).is_ready() {
+                break;
+            }
+        }
+        drop(delete);
+        put().await.unwrap();
+        assert_eq!(read(&store, "k").await.unwrap(), bytes, "round {round}");
     }
 }
 

@@ -20,7 +20,7 @@ fn put(machine: &mut Machine, at: usize, size: usize) -> std::result::Result<Don
         change,
         durable: true,
         reply,
-        space: None,
+        held: Held::default(),
     }]);
     let done = done.try_recv().expect("every change is answered");
     machine.learn(&planned, done.clone());
