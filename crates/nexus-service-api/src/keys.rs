@@ -92,6 +92,8 @@ pub struct KeyUpdate {
     pub name: Option<String>,
     /// What it grants.
     pub rights: Option<Rights>,
+    /// The most that it grants: lowers what is more, and raises nothing.
+    pub rights_max: Option<Rights>,
     /// When it ends; `Some(None)` for never.
     pub expires: Option<Option<Timestamp>>,
 }

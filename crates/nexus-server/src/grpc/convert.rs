@@ -362,6 +362,7 @@ pub(super) fn set_attributes(request: &proto::SetAttributesRequest) -> nexus_fs:
         gid: request.gid,
         modified: request.modified_ns.map(Timestamp),
         size: request.size,
+        ..nexus_fs::SetAttributes::default()
     }
 }
 

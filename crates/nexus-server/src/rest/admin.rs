@@ -232,6 +232,7 @@ pub(super) async fn update_key(
             .as_deref()
             .map(str::parse::<Rights>)
             .transpose()?,
+        rights_max: None,
         expires: body.expires.map(|time| Some(time.0)),
     };
     Ok(Json(

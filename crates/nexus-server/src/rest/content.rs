@@ -8,15 +8,15 @@ use futures::TryStreamExt;
 use futures::stream::{self, StreamExt};
 use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    IF_MATCH, IF_NONE_MATCH, LAST_MODIFIED, X_CONTENT_TYPE_OPTIONS,
+    IF_MATCH, IF_NONE_MATCH, LAST_MODIFIED, RANGE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use nexus_fs::{Content, Precondition, RemoveOptions, Session, Stat, WriteOptions};
+use nexus_fs::{At, Content, Precondition, RemoveOptions, Session, Stat, WriteOptions};
 use nexus_kernel::{ByteStream, Error, Kind, Result};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::conditions::{not_modified, precondition, range_applies};
+use super::conditions::{Verdict, last_modified, precondition, range_applies, verdict};
 use super::extract::{FilePath, Files, Json, Query, whole_body};
 use super::model::{Changed, Durability, Mode, REVISION, Time, at};
 use super::problem::{Answer, Problem};
@@ -26,6 +26,9 @@ use crate::app::Shared;
 const VERSION: HeaderName = HeaderName::from_static("x-nexus-version");
 /// A body announced as no larger is taken in one piece.
 const SMALL_BYTES_MAX: u64 = 64 << 10;
+/// How often a part is sought anew because the file was changed meanwhile, before it is
+/// answered whole.
+const PART_TRIES_MAX: usize = 8;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -37,10 +40,23 @@ pub(super) struct ReadQuery {
     version: Option<u64>,
 }
 
+impl ReadQuery {
+    /// The version asked for, which is then all that says what to read.
+    fn whole_version(&self, headers: &HeaderMap) -> Result<Option<u64>> {
+        let more = self.at.is_some() || headers.contains_key(RANGE);
+        if self.version.is_some() && more {
+            return Err(Error::invalid(
+                "a version is read whole, and as it was; leave at and the range out",
+            ));
+        }
+        Ok(self.version)
+    }
+}
+
 /// Read a file.
 ///
 /// Streams the content, or the part that `Range` asks for. `If-None-Match` with the file's
-/// etag answers 304.
+/// etag answers 304, `If-Match` with any other 412.
 #[utoipa::path(
     get, path = "/api/v2/files/{*path}", tag = "files",
     params(("path" = String, Path, description = "The file"), ReadQuery),
@@ -48,6 +64,7 @@ pub(super) struct ReadQuery {
         (status = 200, description = "The content", body = [u8], content_type = "application/octet-stream"),
         (status = 206, description = "The part asked for"),
         (status = 304, description = "The caller has it already"),
+        (status = 412, description = "The condition does not hold", body = super::problem::Body),
         (status = 416, description = "The file ends before the range"),
         (status = "default", body = super::problem::Body),
     ),
@@ -58,14 +75,15 @@ pub(super) async fn read(
     Query(query): Query<ReadQuery>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let (content, partial) = match open(&files, &path, &query, &headers).await? {
+    let opened = open(&files, &path, &query, &headers).await?;
+    if let Some(response) = judged(&headers, opened.stat(), &path)? {
+        return Ok(response);
+    }
+    let (content, partial) = match opened {
         Opened::Content { content, partial } => (content, partial),
-        Opened::Beyond { size } => return Ok(beyond(size, &path)),
+        Opened::Beyond(stat) => return Ok(beyond(stat.size, &path)),
     };
     let answer = file_headers(&content.stat, &path);
-    if not_modified(&headers, content.stat.etag.as_ref())? {
-        return Ok((StatusCode::NOT_MODIFIED, answer).into_response());
-    }
     let mut response = (answer, ()).into_response();
     let length = content.range.end - content.range.start;
     response.headers_mut().insert(CONTENT_LENGTH, length.into());
@@ -79,9 +97,40 @@ pub(super) async fn read(
     Ok(response)
 }
 
+/// The answer without content, if the conditions ask for one.
+fn judged(headers: &HeaderMap, stat: &Stat, path: &str) -> Result<Option<Response>> {
+    let answer = match verdict(headers, stat)? {
+        Verdict::Answer => return Ok(None),
+        Verdict::NotModified => {
+            (StatusCode::NOT_MODIFIED, file_headers(stat, path)).into_response()
+        }
+        Verdict::Failed => {
+            let error = Error::conflict("the file is not as the condition asks; read it anew");
+            Problem(error.with("path", path)).with_status(StatusCode::PRECONDITION_FAILED)
+        }
+    };
+    Ok(Some(answer))
+}
+
 enum Opened {
     Content { content: Content, partial: bool },
-    Beyond { size: u64 },
+    Beyond(Stat),
+}
+
+impl Opened {
+    fn whole(content: Content) -> Self {
+        Self::Content {
+            content,
+            partial: false,
+        }
+    }
+
+    fn stat(&self) -> &Stat {
+        match self {
+            Self::Content { content, .. } => &content.stat,
+            Self::Beyond(stat) => stat,
+        }
+    }
 }
 
 async fn open(
@@ -90,31 +139,50 @@ async fn open(
     query: &ReadQuery,
     headers: &HeaderMap,
 ) -> Result<Opened> {
-    let whole = |content| Opened::Content {
-        content,
-        partial: false,
-    };
+    if let Some(version) = query.whole_version(headers)? {
+        return files.open_version(path, version).await.map(Opened::whole);
+    }
     let at = at(query.at.as_deref())?;
-    if let Some(version) = query.version {
-        return files.open_version(path, version).await.map(whole);
-    }
-    if !headers.contains_key(http::header::RANGE) {
-        return files.open(path, at, None).await.map(whole);
-    }
-    let stat = files.stat(path, at).await?;
-    if !range_applies(headers, stat.etag.as_ref())? {
-        return files.open(path, at, None).await.map(whole);
-    }
-    match wanted(headers, stat.size) {
-        Wanted::Whole => files.open(path, at, None).await.map(whole),
-        Wanted::Part(range) => {
-            let content = files.open(path, at, Some(range)).await?;
-            Ok(Opened::Content {
-                content,
-                partial: true,
-            })
+    if headers.contains_key(RANGE) {
+        for _ in 0..PART_TRIES_MAX {
+            if let Some(opened) = open_part(files, path, at, headers).await? {
+                return Ok(opened);
+            }
         }
-        Wanted::Beyond => Ok(Opened::Beyond { size: stat.size }),
+    }
+    files.open(path, at, None).await.map(Opened::whole)
+}
+
+/// Opens what `Range` asks for of the content that it, and `If-Range`, were held against; none
+/// if the file was changed between the two.
+async fn open_part(
+    files: &Session,
+    path: &str,
+    at: At,
+    headers: &HeaderMap,
+) -> Result<Option<Opened>> {
+    let stat = files.stat(path, at).await?;
+    let whole = stat.is_dir() || !range_applies(headers, stat.etag.as_ref())?;
+    let range = match wanted(headers, stat.size) {
+        Wanted::Part(range) if !whole => range,
+        Wanted::Beyond if !whole => return Ok(Some(Opened::Beyond(stat))),
+        _ => {
+            return files
+                .open(path, at, None)
+                .await
+                .map(Opened::whole)
+                .map(Some);
+        }
+    };
+    match files.open(path, at, Some(range)).await {
+        Ok(content) if content.stat.etag == stat.etag => Ok(Some(Opened::Content {
+            content,
+            partial: true,
+        })),
+        Ok(_) => Ok(None),
+        // The file has become shorter than the range.
+        Err(error) if error.kind() == Kind::InvalidArgument => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -165,9 +233,7 @@ fn quoted(etag: &nexus_fs::Etag) -> HeaderValue {
 }
 
 fn http_date(stat: &Stat) -> HeaderValue {
-    let seconds = u64::try_from(stat.modified.0.div_euclid(1_000_000_000)).unwrap_or(0);
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-    ascii(httpdate::fmt_http_date(time))
+    ascii(httpdate::fmt_http_date(last_modified(stat)))
 }
 
 fn ascii(text: String) -> HeaderValue {
@@ -178,7 +244,7 @@ fn ascii(text: String) -> HeaderValue {
 #[utoipa::path(
     head, path = "/api/v2/files/{*path}", tag = "files",
     params(("path" = String, Path, description = "The file"), ReadQuery),
-    responses((status = 200), (status = 304), (status = "default", description = "An error, without its body")),
+    responses((status = 200), (status = 304), (status = 412), (status = "default", description = "An error, without its body")),
 )]
 pub(super) async fn head(
     Files(files): Files,
@@ -186,16 +252,25 @@ pub(super) async fn head(
     Query(query): Query<ReadQuery>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let stat = match query.version {
+    let stat = match query.whole_version(&headers)? {
         Some(version) => files.open_version(&path, version).await?.stat,
-        None => files.stat(&path, at(query.at.as_deref())?).await?,
+        None => stat_of_file(&files, &path, at(query.at.as_deref())?).await?,
     };
-    let mut answer = file_headers(&stat, &path);
-    if not_modified(&headers, stat.etag.as_ref())? {
-        return Ok((StatusCode::NOT_MODIFIED, answer).into_response());
+    if let Some(response) = judged(&headers, &stat, &path)? {
+        return Ok(response);
     }
+    let mut answer = file_headers(&stat, &path);
     answer.insert(CONTENT_LENGTH, stat.size.into());
     Ok((answer, Body::empty()).into_response())
+}
+
+/// The attributes of what can be read; the rest is refused as a read is.
+async fn stat_of_file(files: &Session, path: &str, at: At) -> Result<Stat> {
+    let stat = files.stat(path, at).await?;
+    match stat.is_dir() {
+        true => Ok(files.open(path, at, None).await?.stat),
+        false => Ok(stat),
+    }
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -426,6 +501,7 @@ pub(super) async fn set_attributes(
         gid: set.gid,
         modified: set.modified.map(|time| time.0),
         size: set.size,
+        ..nexus_fs::SetAttributes::default()
     };
     Ok(changed(
         files

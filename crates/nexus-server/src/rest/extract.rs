@@ -14,6 +14,7 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::conditions::refuse_conditions;
 use super::problem::Problem;
 use crate::app::Shared;
 
@@ -111,6 +112,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, shared: &Shared) -> Result<Self, Problem> {
+        refuse_conditions(request.headers())?;
         let bytes = whole_body(request, shared).await?;
         let wrong = |problem: &dyn Display| {
             Problem(Error::invalid("the body is not the JSON this takes").with("problem", problem))

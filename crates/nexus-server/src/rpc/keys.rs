@@ -14,13 +14,17 @@ const NANOS_OF_DAY: f64 = 86_400e9;
 /// Keys read at a time.
 const PAGE: usize = 1_000;
 
+/// Names that are not known are refused: one may be meant to restrict the key.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Create {
     name: String,
     user_id: Option<String>,
     zone_id: Option<String>,
     tenant_id: Option<String>,
     is_admin: Option<bool>,
+    rights: Option<String>,
+    prefix: Option<String>,
     expires_days: Option<f64>,
     subject_type: Option<String>,
     subject_id: Option<String>,
@@ -34,8 +38,12 @@ pub(super) async fn create(call: &Call, ask: Create) -> Outcome {
         kind: principal_kind(ask.subject_type.as_deref().unwrap_or("user"))?,
         id: id.ok_or_else(|| Error::invalid("say whose key it is, as user_id or subject_id"))?,
         zone: zone.unwrap_or_else(|| call.context.principal.zone.clone()),
-        rights: rights(ask.is_admin.unwrap_or(false)),
-        prefix: None,
+        rights: match named_rights(ask.rights.as_deref(), ask.is_admin)? {
+            Some(rights) => rights,
+            None if ask.is_admin.unwrap_or(false) => Rights::Admin,
+            None => Rights::ReadWrite,
+        },
+        prefix: ask.prefix,
         expires: ask
             .expires_days
             .map(|days| in_days(call, days))
@@ -58,12 +66,15 @@ fn asked_zone(call: &Call, zone: Option<String>) -> Option<String> {
     }
 }
 
-/// These clients know two sorts of keys.
-fn rights(is_admin: bool) -> Rights {
-    if is_admin {
-        Rights::Admin
-    } else {
-        Rights::ReadWrite
+/// Rights by name, which existing clients do not send: they know two sorts of keys.
+fn named_rights(name: Option<&str>, is_admin: Option<bool>) -> Result<Option<Rights>, Error> {
+    let Some(name) = name else { return Ok(None) };
+    let rights: Rights = name.parse()?;
+    match is_admin {
+        Some(is_admin) if is_admin != (rights == Rights::Admin) => Err(Error::invalid(
+            "rights and is_admin contradict each other; leave is_admin out",
+        )),
+        _ => Ok(Some(rights)),
     }
 }
 
@@ -87,6 +98,7 @@ fn described(key: &KeyInfo) -> Value {
         "tenant_id": key.zone,
         "is_admin": key.rights == Rights::Admin,
         "rights": key.rights.as_str(),
+        "prefix": key.prefix,
         "created_at": TypedTime(key.created),
         "expires_at": key.expires.map(TypedTime),
         "revoked": key.revoked.is_some(),
@@ -168,11 +180,15 @@ pub(super) async fn revoke(call: &Call, ask: OfKey) -> Outcome {
     Reply::of(&reply)
 }
 
+/// Names that are not known are refused: one may be meant to restrict the key.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Update {
     key_id: String,
     name: Option<String>,
+    /// `false` takes admin rights away and leaves lower ones as they are.
     is_admin: Option<bool>,
+    rights: Option<String>,
     expires_days: Option<f64>,
 }
 
@@ -181,9 +197,12 @@ pub(super) async fn update(call: &Call, ask: Update) -> Outcome {
         .expires_days
         .map(|days| in_days(call, days))
         .transpose()?;
+    let named = named_rights(ask.rights.as_deref(), ask.is_admin)?;
+    let (admin, no_admin) = (ask.is_admin == Some(true), ask.is_admin == Some(false));
     let update = KeyUpdate {
         name: ask.name,
-        rights: ask.is_admin.map(rights),
+        rights: named.or(admin.then_some(Rights::Admin)),
+        rights_max: no_admin.then_some(Rights::ReadWrite),
         expires: expires.map(Some),
     };
     let key = call

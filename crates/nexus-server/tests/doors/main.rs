@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod auth;
+mod conditions;
 mod connections;
 mod grpc;
 mod json_rpc;
 mod json_rpc_files;
+mod json_rpc_keys;
 mod observing;
 mod rest;
 mod rest_content;

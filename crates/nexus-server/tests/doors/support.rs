@@ -16,8 +16,8 @@ use nexus_proto::v1::admin_client::AdminClient;
 use nexus_proto::v1::files_client::FilesClient;
 use nexus_server::{App, Figure, Gauges, Limits, Sample};
 use nexus_service_api::{
-    Context, CreatedKey, KeyInfo, KeyPage, KeyService, KeyUpdate, NewKey, Principal, PrincipalKind,
-    Rights, SystemClock, SystemEntropy,
+    Authorizer, Context, CreatedKey, KeyInfo, KeyPage, KeyService, KeyUpdate, NewKey, Principal,
+    PrincipalKind, Rights, SystemClock, SystemEntropy,
 };
 use nexus_services::authorizer::KeyAuthorizer;
 use nexus_services::identity::{KeyParts, Keys};
@@ -35,6 +35,7 @@ pub(crate) struct Server {
     /// An admin's key.
     pub(crate) admin: String,
     pub(crate) keys: Keys,
+    pub(crate) zone: Zone,
     client: Client<HttpConnector, Full<Bytes>>,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
@@ -74,7 +75,10 @@ impl Server {
     }
 
     pub(crate) async fn with_limits(limits: Limits) -> Self {
-        let authorizer = Arc::new(KeyAuthorizer::new("root"));
+        Self::guarded_by(Arc::new(KeyAuthorizer::new("root")), limits).await
+    }
+
+    pub(crate) async fn guarded_by(authorizer: Arc<dyn Authorizer>, limits: Limits) -> Self {
         let zone = zone(authorizer.clone()).await;
         let parts = KeyParts {
             zone: "root".into(),
@@ -86,7 +90,7 @@ impl Server {
         let keys = Keys::open(parts).await.unwrap();
         let admin = keys.bootstrap().await.unwrap().unwrap().secret;
         let app = App {
-            zone,
+            zone: zone.clone(),
             zone_id: "root".into(),
             keys: Arc::new(Trapped(keys.clone())),
             clock: Arc::new(SystemClock),
@@ -106,6 +110,7 @@ impl Server {
             url,
             admin,
             keys,
+            zone,
             client,
             stop: Some(stop),
             serving,
@@ -227,7 +232,7 @@ impl Server {
     }
 }
 
-async fn zone(authorizer: Arc<KeyAuthorizer>) -> Zone {
+async fn zone(authorizer: Arc<dyn Authorizer>) -> Zone {
     let stores = Stores {
         metastore: Arc::new(MemoryMetastore::default()),
         objects: Arc::new(MemoryObjectStore::new(Arc::new(SystemClock))),

@@ -47,6 +47,9 @@ pub(super) fn updated(mut info: KeyInfo, update: KeyUpdate, now: Timestamp) -> R
         check_rights(rights, info.prefix.as_deref())?;
         info.rights = rights;
     }
+    if let Some(most) = update.rights_max {
+        info.rights = info.rights.min(most);
+    }
     if let Some(expires) = update.expires {
         check_expiry(expires, now)?;
         info.expires = expires;

@@ -112,6 +112,27 @@ async fn a_change_holds_for_the_next_request() {
 }
 
 #[tokio::test]
+async fn the_most_that_a_key_may_grant_raises_nothing() {
+    let world = World::new().await;
+    for (before, after) in [
+        (Rights::ReadOnly, Rights::ReadOnly),
+        (Rights::Admin, Rights::ReadWrite),
+    ] {
+        let key = world.make(agent("scout", before)).await;
+        let update = KeyUpdate {
+            rights_max: Some(Rights::ReadWrite),
+            ..KeyUpdate::default()
+        };
+        let info = world
+            .keys
+            .update(&system(), &key.info.key_id, update)
+            .await
+            .unwrap();
+        assert_eq!(info.rights, after);
+    }
+}
+
+#[tokio::test]
 async fn the_last_lasting_admin_key_stays() {
     let world = World::empty().await;
     let last = world.keys.bootstrap().await.unwrap().unwrap();
