@@ -82,7 +82,7 @@ impl Session {
                 let Some(etag) = parse_blob_key(&blob.key) else {
                     continue;
                 };
-                if self.collect(&etag, dry_run).await? {
+                if self.collect(etag, dry_run).await? {
                     report.blobs += 1;
                     report.bytes += blob.size;
                 }
@@ -95,8 +95,18 @@ impl Session {
         }
     }
 
-    /// Removes one blob if nothing refers to it and nobody is about to.
-    async fn collect(&self, etag: &Etag, dry_run: bool) -> Result<bool> {
+    /// Removes one blob if nothing refers to it and nobody is about to. Once begun this goes on
+    /// though nobody waits for it any more: a removal that lands after its lock was given up would
+    /// take what has come into use again.
+    async fn collect(&self, etag: Etag, dry_run: bool) -> Result<bool> {
+        let session = self.clone();
+        let removal = tokio::spawn(async move { session.collect_locked(&etag, dry_run).await });
+        removal.await.map_err(|why| {
+            Error::unavailable("the collection was interrupted; run it again").because(why)
+        })?
+    }
+
+    async fn collect_locked(&self, etag: &Etag, dry_run: bool) -> Result<bool> {
         let content = &self.zone.content;
         let Some(_locked) = content.pins.lock(etag) else {
             return Ok(false);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use nexus_kernel::{Error, Kind, Result};
+use nexus_kernel::{Error, Kind, Result, Timestamp};
 use nexus_service_api::Action;
 
 use crate::cache::CachedInode;
@@ -154,8 +154,9 @@ pub(crate) async fn existing(
 pub(crate) async fn stat_of(view: &View<'_>, ino: u64, inode: &CachedInode) -> Result<Stat> {
     let mut stat = inode.record.stat(Ino(ino), inode.revision)?;
     if stat.is_dir() {
-        stat.modified.0 = view.directory_time(ino, &inode.record).await?;
-        stat.changed = stat.changed.max(stat.modified);
+        let names_changed = Timestamp(view.directory_time(ino).await?);
+        stat.modified = stat.modified.max(names_changed);
+        stat.changed = stat.changed.max(names_changed);
     }
     Ok(stat)
 }

@@ -219,13 +219,13 @@ impl<'a> View<'a> {
     }
 
     /// When a directory's entries last changed. Its own history is not kept: a view of the
-    /// past shows when the directory's attributes last changed before it.
-    pub(crate) async fn directory_time(&self, ino: u64, inode: &InodeRecord) -> Result<i64> {
+    /// past does not know, and answers the epoch.
+    pub(crate) async fn directory_time(&self, ino: u64) -> Result<i64> {
         if self.at.is_some() {
-            return Ok(inode.modified);
+            return Ok(0);
         }
         if let Some(time) = self.zone.cache.time(ino) {
-            return Ok(time.max(inode.modified));
+            return Ok(time);
         }
         let ticket = self.zone.cache.time_ticket(ino);
         let value = self.get(&keys::directory_time(ino)).await?;
@@ -233,7 +233,7 @@ impl<'a> View<'a> {
             v.bytes.first_chunk().map_or(0, |b| i64::from_be_bytes(*b))
         });
         self.zone.cache.fill_time(&ticket, ino, time);
-        Ok(time.max(inode.modified))
+        Ok(time)
     }
 
     /// Up to `limit` names of a directory after `after`, and whether there are more; none

@@ -171,9 +171,8 @@ fn loses_links_later(op: &Op, tree: &Tree) -> bool {
             recursive: true,
             ..
         } => {
-            let place = tree.resolve(path, false);
-            let top = place.ok().and_then(|place| place.found().ok());
-            top.is_some_and(|top| below_dir(tree, top).into_iter().any(linked))
+            let top = tree.resolve(path, false).found();
+            top.is_ok_and(|top| below_dir(tree, top).into_iter().any(linked))
         }
         Op::Batch(steps) => {
             let recursive = |step: &Op| {

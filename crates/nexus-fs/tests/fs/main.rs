@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod batches;
+mod collecting;
 mod content;
 mod files;
 mod handles;

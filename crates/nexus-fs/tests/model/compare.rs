@@ -185,7 +185,7 @@ impl Comparison<'_> {
             node.uid,
             node.created / TICK,
             node.modified.max(names_changed) / TICK,
-            node.changed / TICK,
+            node.changed.max(names_changed) / TICK,
             node.metadata,
         )
     }

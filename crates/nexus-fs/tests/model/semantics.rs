@@ -80,9 +80,9 @@ impl Tree {
     }
 
     fn write(&mut self, path: &str, write: &Write) -> Result<(), Kind> {
-        let place = self.resolve(path, true)?;
+        let place = self.resolve(path, true);
         let id = match place.end {
-            End::Blocked => return Err(Kind::WrongType),
+            End::Blocked | End::Circle => return Err(place.obstacle()),
             End::Found(id) => {
                 let node = self.node(id);
                 if node.is_dir() {
@@ -122,7 +122,7 @@ impl Tree {
     }
 
     fn append(&mut self, path: &str, write: &Write) -> Result<(), Kind> {
-        let mut content = match self.resolve(path, true)?.end {
+        let mut content = match self.resolve(path, true).end {
             End::Found(id) => self.node(id).content().to_vec(),
             _ => Vec::new(),
         };
@@ -135,7 +135,7 @@ impl Tree {
     }
 
     fn truncate(&mut self, path: &str, size: u64) -> Result<(), Kind> {
-        let id = self.resolve(path, true)?.found()?;
+        let id = self.resolve(path, true).found()?;
         if self.node(id).is_dir() {
             return Err(Kind::WrongType);
         }
@@ -152,18 +152,21 @@ impl Tree {
         uid: Option<u32>,
         modified: Option<i64>,
     ) -> Result<(), Kind> {
-        let id = self.resolve(path, true)?.found()?;
+        let id = self.resolve(path, true).found()?;
         let now = self.now;
         let node = self.node_mut(id);
         node.mode = mode.map_or(node.mode, |mode| mode & 0o7777);
         node.uid = uid.unwrap_or(node.uid);
-        node.modified = modified.unwrap_or(node.modified);
+        if let Some(modified) = modified {
+            node.modified = modified;
+            node.names_changed = 0;
+        }
         node.changed = now;
         Ok(())
     }
 
     fn set_metadata(&mut self, path: &str, set: &[(String, Option<Bytes>)]) -> Result<(), Kind> {
-        let id = self.resolve(path, true)?.found()?;
+        let id = self.resolve(path, true).found()?;
         let now = self.now;
         let node = self.node_mut(id);
         node.changed = now;
@@ -177,11 +180,11 @@ impl Tree {
     }
 
     fn mkdir(&mut self, path: &str, options: &MkdirOptions) -> Result<bool, Kind> {
-        let place = self.resolve(path, true)?;
+        let place = self.resolve(path, true);
         match place.end {
             End::Found(id) if self.node(id).is_dir() && options.exist_ok => Ok(false),
             End::Found(_) => Err(Kind::AlreadyExists),
-            End::Blocked => Err(Kind::WrongType),
+            End::Blocked | End::Circle => Err(place.obstacle()),
             End::Missing(_) => {
                 let (parent, name) = self.slot(&place, options.parents)?;
                 self.make_directory(parent, &name, options.mode.unwrap_or(0o755));
@@ -196,7 +199,7 @@ impl Tree {
         recursive: bool,
         only_directory: bool,
     ) -> Result<(), Kind> {
-        let place = self.resolve(path, false)?;
+        let place = self.resolve(path, false);
         let node = self.node(place.found()?);
         let (parent, name) = place.name().ok_or(Kind::InvalidArgument)?;
         if only_directory && !node.is_dir() {
@@ -210,14 +213,14 @@ impl Tree {
     }
 
     fn rename(&mut self, from: &str, to: &str, options: &MoveOptions) -> Result<bool, Kind> {
-        let source = self.resolve(from, false)?;
-        let target = self.resolve(to, false)?;
+        let source = self.resolve(from, false);
+        let target = self.resolve(to, false);
         let moved = source.found()?;
         let old = source.name().ok_or(Kind::InvalidArgument)?;
         let new = match target.end {
             End::Found(_) => target.name().ok_or(Kind::InvalidArgument)?,
             End::Missing(_) => (0, String::new()),
-            End::Blocked => return Err(Kind::WrongType),
+            End::Blocked | End::Circle => return Err(target.obstacle()),
         };
         check_not_within(moved, &target)?;
         let End::Found(other) = target.end else {
@@ -262,8 +265,8 @@ impl Tree {
     }
 
     fn copy(&mut self, from: &str, to: &str, options: &MoveOptions) -> Result<(), Kind> {
-        let source = self.resolve(from, true)?;
-        let target = self.resolve(to, true)?;
+        let source = self.resolve(from, true);
+        let target = self.resolve(to, true);
         let id = source.found()?;
         if options.replace == Replace::Exchange {
             return Err(Kind::InvalidArgument);
@@ -273,7 +276,7 @@ impl Tree {
             return Err(Kind::InvalidArgument);
         }
         match target.end {
-            End::Blocked => Err(Kind::WrongType),
+            End::Blocked | End::Circle => Err(target.obstacle()),
             End::Found(_) if options.replace == Replace::Refuse || directory => {
                 Err(Kind::AlreadyExists)
             }
@@ -312,7 +315,7 @@ impl Tree {
     }
 
     fn symlink(&mut self, target: &str, path: &str) -> Result<(), Kind> {
-        let place = self.resolve(path, false)?;
+        let place = self.resolve(path, false);
         let (parent, name) = self.free_slot(&place)?;
         let mut link = Node::new(FileKind::Symlink, 0o777, self.now);
         target.clone_into(&mut link.target);
@@ -322,8 +325,8 @@ impl Tree {
     }
 
     fn hard_link(&mut self, existing: &str, path: &str) -> Result<(), Kind> {
-        let source = self.resolve(existing, false)?;
-        let place = self.resolve(path, false)?;
+        let source = self.resolve(existing, false);
+        let place = self.resolve(path, false);
         let id = source.found()?;
         if self.node(id).is_dir() {
             return Err(Kind::WrongType);
@@ -338,7 +341,7 @@ impl Tree {
     }
 
     fn rollback(&mut self, path: &str, version: u64) -> Result<(), Kind> {
-        let id = self.resolve(path, true)?.found()?;
+        let id = self.resolve(path, true).found()?;
         if self.node(id).is_dir() {
             return Err(Kind::WrongType);
         }
@@ -360,7 +363,7 @@ impl Tree {
         let missing = match place.end {
             End::Missing(missing) if missing > 1 && !parents => return Err(Kind::NotFound),
             End::Missing(missing) => missing,
-            _ => return Err(Kind::WrongType),
+            _ => return Err(place.obstacle()),
         };
         let names: Vec<&str> = place.path.split('/').skip(1).collect();
         let mut parent = *place.chain.last().unwrap();

@@ -55,6 +55,8 @@ pub(crate) enum End {
     Missing(usize),
     /// Something on the way is not a directory.
     Blocked,
+    /// Links lead in a circle, or through too many others.
+    Circle,
 }
 
 impl Place {
@@ -62,7 +64,15 @@ impl Place {
         match self.end {
             End::Found(id) => Ok(id),
             End::Missing(_) => Err(Kind::NotFound),
-            End::Blocked => Err(Kind::WrongType),
+            End::Blocked | End::Circle => Err(self.obstacle()),
+        }
+    }
+
+    /// Why nothing can be made here.
+    pub(crate) fn obstacle(&self) -> Kind {
+        match self.end {
+            End::Circle => Kind::LimitExceeded,
+            _ => Kind::WrongType,
         }
     }
 
@@ -173,22 +183,23 @@ impl Tree {
         }
     }
 
-    pub(crate) fn resolve(&self, path: &str, follow: bool) -> Result<Place, Kind> {
+    pub(crate) fn resolve(&self, path: &str, follow: bool) -> Place {
         let mut path = path.to_owned();
-        for _ in 0..=LINKS_MAX {
+        for _ in 0..LINKS_MAX {
             match self.walk(&path, follow) {
-                Ok(place) => return Ok(place),
-                Err(target) => path = target,
+                (_, Some(next)) => path = next,
+                (place, None) => return place,
             }
         }
-        Err(Kind::LimitExceeded)
+        self.walk(&path, follow).0
     }
 
-    /// Where a path leads, or the path that a link on it makes of it.
-    fn walk(&self, path: &str, follow: bool) -> Result<Place, String> {
+    /// Where a path leads, and the path that a link on it makes of it.
+    fn walk(&self, path: &str, follow: bool) -> (Place, Option<String>) {
         let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
         let mut chain = vec![ROOT];
         let mut end = End::Found(ROOT);
+        let mut next = None;
         for (i, name) in names.iter().enumerate() {
             let here = self.node(chain[i]);
             if !here.is_dir() {
@@ -201,16 +212,15 @@ impl Tree {
             };
             let last = i + 1 == names.len();
             if self.node(*id).kind == FileKind::Symlink && (follow || !last) {
-                return Err(follow_link(&names, i, &self.node(*id).target));
+                next = Some(follow_link(&names, i, &self.node(*id).target));
+                end = End::Circle;
+                break;
             }
             chain.push(*id);
             end = End::Found(*id);
         }
-        Ok(Place {
-            path: format!("/{}", names.join("/")),
-            chain,
-            end,
-        })
+        let path = format!("/{}", names.join("/"));
+        (Place { path, chain, end }, next)
     }
 }
 
