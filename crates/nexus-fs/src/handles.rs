@@ -29,8 +29,8 @@ use crate::tx::Tx;
 use crate::types::{At, DirEntry, Ino, SetAttributes, Stat};
 use crate::zone::Shared;
 
-use open_file::OpenFile;
 pub(crate) use open_file::OpenInodes;
+use open_file::{OpenFile, in_background};
 
 /// What a handle may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -270,6 +270,10 @@ impl Handle {
     /// # Errors
     ///
     /// As [`Session::write`]; what was written stays and can be flushed again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it goes on in the background.
     pub async fn flush(&self) -> Result<()> {
         self.file
             .write_back(&self.session, Durability::Relaxed)
@@ -299,9 +303,13 @@ impl Handle {
     /// # Errors
     ///
     /// As [`flush`](Self::flush); the handle is closed all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it goes on in the background.
     pub async fn close(mut self) -> Result<()> {
         self.closed = true;
-        close(&self.session, &self.file).await
+        in_background(close(self.session.clone(), Arc::clone(&self.file))).await
     }
 
     fn check_writable(&self) -> Result<()> {
@@ -314,12 +322,17 @@ impl Handle {
     }
 }
 
-async fn close(session: &Session, file: &Arc<OpenFile>) -> Result<()> {
-    let written = file.write_back(session, Durability::Relaxed).await;
+async fn close(session: Session, file: Arc<OpenFile>) -> Result<()> {
+    let written = file.write_back(&session, Durability::Relaxed).await;
+    let released = release(&session, &file).await;
+    written.and(released)
+}
+
+async fn release(session: &Session, file: &OpenFile) -> Result<()> {
     if session.zone.handles.close(file) && file.is_nameless(&session.zone).await? {
         session.remove_orphan(file.ino()).await?;
     }
-    written.map(drop)
+    Ok(())
 }
 
 impl Drop for Handle {
@@ -331,13 +344,10 @@ impl Drop for Handle {
             return;
         }
         let (session, file) = (self.session.clone(), Arc::clone(&self.file));
+        let ino = file.ino();
         runtime.spawn(async move {
-            if let Err(error) = close(&session, &file).await {
-                tracing::error!(
-                    ?error,
-                    ino = file.ino(),
-                    "writing a dropped handle back failed"
-                );
+            if let Err(error) = close(session, file).await {
+                tracing::error!(?error, ino, "writing a dropped handle back failed");
             }
         });
     }

@@ -208,11 +208,20 @@ impl OpenFile {
     }
 
     /// Makes the draft a version; says whether there was one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it goes on in the background.
     pub(super) async fn write_back(
-        &self,
+        self: &Arc<Self>,
         session: &Session,
         durability: Durability,
     ) -> Result<bool> {
+        let (file, session) = (Arc::clone(self), session.clone());
+        in_background(async move { file.store_draft(&session, durability).await }).await
+    }
+
+    async fn store_draft(&self, session: &Session, durability: Durability) -> Result<bool> {
         let mut state = self.state.lock().await;
         let Some(draft) = state.draft.clone() else {
             return Ok(false);
@@ -247,6 +256,18 @@ impl OpenFile {
         state.draft = None;
         Ok(true)
     }
+}
+
+/// Runs something to its end, whether or not the caller waits for it.
+pub(super) async fn in_background<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let ended = tokio::spawn(work).await;
+    ended.map_err(|why| {
+        Error::unavailable("the file was not written to the end; read it before you try again")
+            .because(why)
+            .outcome_unknown()
+    })?
 }
 
 fn check_size(size: u64) -> Result<()> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_driver_memory::MemoryMetastore;
-use nexus_fs::{At, MoveOptions, RemoveOptions, Session, Stores, WriteOptions, Zone};
+use nexus_fs::{At, MoveOptions, OpenMode, RemoveOptions, Session, Stores, WriteOptions, Zone};
 use nexus_kernel::{
     Commit, Error, Freshness, Kind, Limits, Metastore, Outcome, Page, Result, Revision, Scan, Txn,
     Value,
@@ -169,6 +169,46 @@ async fn a_write_that_nobody_waits_for_is_seen() {
     assert_eq!(text(&files, "/f").await, "2");
     store.released.notify_one();
     assert_eq!(text(&files, "/f").await, "2");
+}
+
+/// A close that nobody waits for closes all the same, and what it leaves without a name goes.
+#[tokio::test]
+async fn a_close_that_nobody_waits_for_closes_all_the_same() {
+    let (store, _zone, files) = slow().await;
+    put(&files, "/f", "1").await;
+    let ino = files.stat("/f", At::Latest).await.unwrap().ino;
+    let handle = files.open_handle(ino, OpenMode::ReadWrite).await.unwrap();
+    let removed = files.remove("/f", RemoveOptions::default()).await;
+    removed.unwrap();
+    handle.write(0, Bytes::from("2")).await.unwrap();
+    let closing = store.begin(handle.close()).await;
+    closing.abort();
+    assert!(closing.await.unwrap_err().is_cancelled());
+    store.released.notify_one();
+    for _ in 0..1000 {
+        if files.getattr(ino).await.is_err() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the file is still open");
+}
+
+/// What was appended is there once, also when nobody waited for the flush.
+#[tokio::test]
+async fn what_was_appended_is_there_once_after_a_flush_that_was_given_up() {
+    let (store, _zone, files) = slow().await;
+    put(&files, "/f", "1").await;
+    let ino = files.stat("/f", At::Latest).await.unwrap().ino;
+    let handle = Arc::new(files.open_handle(ino, OpenMode::Append).await.unwrap());
+    handle.write(0, Bytes::from("2")).await.unwrap();
+    let flushed = Arc::clone(&handle);
+    let flush = store.begin(async move { flushed.flush().await }).await;
+    flush.abort();
+    assert!(flush.await.unwrap_err().is_cancelled());
+    store.released.notify_one();
+    handle.flush().await.unwrap();
+    assert_eq!(text(&files, "/f").await, "12");
 }
 
 fn faulty() -> (Arc<FaultyMetastore>, Stores) {
