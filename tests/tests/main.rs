@@ -10,3 +10,4 @@ mod real_tree;
 mod refusals;
 mod streaming;
 mod tour;
+mod transfer;

@@ -1,11 +1,9 @@
 //! From the node to the disk.
 
 use std::collections::HashMap;
-use std::fs::{self, File, FileTimes, Permissions};
-use std::io::ErrorKind;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use futures::TryStreamExt;
 use nexus_client::{
@@ -14,12 +12,16 @@ use nexus_client::{
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
 
-use super::disk::{cannot_write, has_etag};
+use super::disk::cannot_write;
 use super::tasks::{Tasks, blocking};
 use super::{Progress, Summary, holds, pin};
 use crate::archive::check_path;
 use crate::etag::EtagHasher;
 use crate::location::below;
+
+mod place;
+
+use place::{Links, give_way, is_there, make_directory, open_directory, set_attributes};
 
 /// Files on their way at the same time.
 const IN_FLIGHT: usize = 32;
@@ -78,7 +80,9 @@ pub(crate) async fn download(client: Client, options: Download) -> Result<Summar
     summary
 }
 
-/// Makes the entries of a tree, a directory before what is in it.
+/// Makes the entries of a tree, a directory before what is in it. Nothing lands outside of the top:
+/// every directory below it is one that this writer made or saw to be no link, and an entry comes
+/// right into the last of them that it leads to.
 struct DiskWriter {
     client: Client,
     at: At,
@@ -87,7 +91,7 @@ struct DiskWriter {
     tasks: Tasks,
     /// The directories that lead to the next entry, below the top.
     open: Vec<(String, Stat)>,
-    left: Vec<(PathBuf, Stat)>,
+    left: Vec<(String, Stat)>,
     /// The first name of every file that has several.
     first_names: HashMap<u64, PathBuf>,
     links: Vec<(PathBuf, PathBuf)>,
@@ -116,6 +120,12 @@ impl DiskWriter {
             Error::unsupported("the node lists no attributes; use a client of its version")
         })?;
         self.leave_for(&relative).await?;
+        if self.open.is_empty() {
+            return Err(
+                Error::corrupt("the node listed an entry before the directory it is in")
+                    .with("path", entry.path.escape_debug()),
+            );
+        }
         match stat.kind {
             FileKind::Directory => self.directory(&relative, stat),
             FileKind::File => self.file(entry.path, &relative, stat).await,
@@ -132,16 +142,11 @@ impl DiskWriter {
     }
 
     fn directory(&mut self, relative: &str, stat: Stat) -> Result<()> {
-        let place = self.place(relative);
-        match fs::create_dir(&place) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && place.is_dir() => {}
-            made => {
-                made.map_err(|error| cannot_write(&place, &error))?;
-                self.tasks.count(Summary {
-                    directories: 1,
-                    ..Summary::default()
-                });
-            }
+        if make_directory(&self.place(relative), links_at(relative))? {
+            self.tasks.count(Summary {
+                directories: 1,
+                ..Summary::default()
+            });
         }
         self.open.push((relative.to_owned(), stat));
         Ok(())
@@ -192,7 +197,7 @@ impl DiskWriter {
                 self.open.push((directory, stat));
                 break;
             }
-            self.left.push((self.place(&directory), stat));
+            self.left.push((directory, stat));
         }
         if self.left.len() + self.links.len() >= LEFT_MAX {
             self.settle().await
@@ -213,19 +218,29 @@ impl DiskWriter {
                 ..Summary::default()
             });
         }
-        for (place, stat) in std::mem::take(&mut self.left) {
-            let directory = File::open(&place).map_err(|error| cannot_write(&place, &error))?;
-            set_attributes(&directory, &stat).map_err(|error| cannot_write(&place, &error))?;
+        for (relative, stat) in std::mem::take(&mut self.left) {
+            let place = self.place(&relative);
+            open_directory(&place, links_at(&relative))
+                .and_then(|directory| set_attributes(&directory, &stat))
+                .map_err(|error| cannot_write(&place, &error))?;
         }
         Ok(())
     }
 
     async fn finish(mut self) -> Result<Summary> {
         while let Some((directory, stat)) = self.open.pop() {
-            self.left.push((self.place(&directory), stat));
+            self.left.push((directory, stat));
         }
         self.settle().await?;
         Ok(self.tasks.summary())
+    }
+}
+
+/// Where the top goes is the user's word, also by way of a link.
+fn links_at(relative: &str) -> Links {
+    match relative.is_empty() {
+        true => Links::Follow,
+        false => Links::Refuse,
     }
 }
 
@@ -271,21 +286,6 @@ impl Fetch {
     }
 }
 
-/// Whether the file is there with the same content; then with the same attributes too.
-fn is_there(place: &Path, stat: &Stat) -> Result<bool> {
-    let same_size =
-        fs::symlink_metadata(place).is_ok_and(|there| there.is_file() && there.len() == stat.size);
-    let Some(etag) = stat.etag.as_deref().filter(|_| same_size) else {
-        return Ok(false);
-    };
-    if !has_etag(place, etag)? {
-        return Ok(false);
-    }
-    let set = File::open(place).and_then(|file| set_attributes(&file, stat));
-    set.map(|()| true)
-        .map_err(|error| cannot_write(place, &error))
-}
-
 /// Puts the content into a file beside the place it goes, so that the place never has half of it.
 async fn receive(
     place: &Path,
@@ -318,20 +318,5 @@ async fn receive(
     }
 }
 
-/// Removes a file or link; a directory does not give way.
-fn give_way(place: &Path) -> Result<()> {
-    match fs::remove_file(place) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        done => done.map_err(|error| cannot_write(place, &error)),
-    }
-}
-
-fn set_attributes(file: &File, stat: &Stat) -> std::io::Result<()> {
-    let since = Duration::from_nanos(stat.modified.0.unsigned_abs());
-    let modified = match stat.modified.0 {
-        0.. => SystemTime::UNIX_EPOCH + since,
-        _ => SystemTime::UNIX_EPOCH - since,
-    };
-    file.set_times(FileTimes::new().set_modified(modified))?;
-    file.set_permissions(Permissions::from_mode(stat.mode))
-}
+#[cfg(test)]
+mod tests;
