@@ -1,10 +1,15 @@
 //! Copies between the node and the disk, where somebody else has had a hand in one of the two.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use nexus_tests::{Home, Node};
+use nexus_cli::archive::{Entry, EntryKind, Writer};
+use nexus_client::Timestamp;
+use nexus_tests::{Cli, Home, Node};
+
+/// More than travels in a batch.
+const LARGE_BYTES: usize = (1 << 20) + 1;
 
 /// The node's symbolic link at `path`.
 #[tokio::main(flavor = "current_thread")]
@@ -12,6 +17,12 @@ async fn link(node: &Node<'_>, target: &str, path: &str) {
     let durability = nexus_client::Durability::Relaxed;
     let made = node.client().await.symlink(target, path, durability).await;
     made.expect("the name is free");
+}
+
+#[track_caller]
+fn write(path: &Path, content: &[u8]) {
+    fs::create_dir_all(path.parent().expect("it is in a folder")).expect("it can be made");
+    fs::write(path, content).expect("it can be written");
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -22,6 +33,12 @@ fn names(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+fn field(cli: &Cli, path: &str, name: &str) -> serde_json::Value {
+    let stat = cli.ok(["--json", "stat", path]);
+    let stat: serde_json::Value = serde_json::from_str(&stat).expect("it is JSON");
+    stat[name].clone()
 }
 
 #[test]
@@ -61,4 +78,128 @@ fn a_copy_to_the_disk_may_have_a_link_as_its_top() {
     cli.ok_with_input(["write", "/x/f"], b"f");
     cli.ok(["cp", "-r", "nx:/x", "top"]);
     assert_eq!(names(&folder), ["f"]);
+}
+
+/// A tree of three files on the disk, and on the node a link for each of its names, out of the
+/// place the tree goes to.
+fn planted(node: &Node<'_>, cli: &Cli) {
+    write(&cli.folder().join("tree/folder/new"), b"new");
+    write(&cli.folder().join("tree/file"), b"/elsewhere/file");
+    write(&cli.folder().join("tree/large"), &vec![7; LARGE_BYTES]);
+    cli.ok(["mkdir", "-p", "/elsewhere/folder"]);
+    for name in ["file", "large"] {
+        cli.ok_with_input(["write", &format!("/elsewhere/{name}")], b"theirs");
+    }
+    cli.ok(["mkdir", "/team"]);
+    for name in ["folder", "file", "large"] {
+        link(
+            node,
+            &format!("/elsewhere/{name}"),
+            &format!("/team/{name}"),
+        );
+    }
+}
+
+#[track_caller]
+fn assert_went_where_it_should(cli: &Cli) {
+    assert_eq!(cli.ok(["ls", "/elsewhere/folder"]), "");
+    for name in ["file", "large"] {
+        let path = format!("/elsewhere/{name}");
+        assert_eq!(cli.ok(["cat", &path]), "theirs", "{name}");
+        assert_eq!(field(cli, &path, "mode"), "0644", "{name}");
+        assert_eq!(field(cli, &format!("/team/{name}"), "kind"), "file");
+    }
+    assert_eq!(field(cli, "/team/folder", "kind"), "directory");
+    assert_eq!(cli.ok(["cat", "/team/folder/new"]), "new");
+    assert_eq!(cli.ok(["cat", "/team/file"]), "/elsewhere/file");
+    assert_eq!(field(cli, "/team/large", "size"), LARGE_BYTES);
+}
+
+#[test]
+fn a_copy_to_the_node_leads_through_no_link_below_its_top() {
+    let home = Home::new();
+    let node = home.start();
+    let cli = node.cli();
+    planted(&node, &cli);
+    fs::set_permissions(
+        cli.folder().join("tree/file"),
+        fs::Permissions::from_mode(0o600),
+    )
+    .expect("it is ours");
+    cli.ok(["cp", "-r", "tree", "nx:/team"]);
+    assert_went_where_it_should(&cli);
+}
+
+#[test]
+fn an_import_leads_through_no_link_below_its_top() {
+    let home = Home::new();
+    let node = home.start();
+    let cli = node.cli();
+    planted(&node, &cli);
+    fs::set_permissions(
+        cli.folder().join("tree/file"),
+        fs::Permissions::from_mode(0o600),
+    )
+    .expect("it is ours");
+    cli.ok(["cp", "-r", "tree", "nx:/source"]);
+    cli.ok(["export", "/source", "tree.tar"]);
+    cli.ok(["import", "tree.tar", "/team"]);
+    assert_went_where_it_should(&cli);
+}
+
+/// An archive whose hard link names a file that is not in it, by way of a symbolic link that is.
+fn archive_that_reaches_out(to: &Path) {
+    let file = fs::File::create(to).expect("it can be written");
+    let mut writer = Writer::new(file).expect("it can be written");
+    let link = |target: &str| EntryKind::Symlink {
+        target: target.to_owned(),
+    };
+    let name = |target: &str| EntryKind::HardLink {
+        target: target.to_owned(),
+    };
+    for (path, kind) in [
+        (".", EntryKind::Directory),
+        ("a", link("/elsewhere")),
+        ("b", name("a/file")),
+    ] {
+        let entry = Entry {
+            path: path.to_owned(),
+            kind,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            modified: Timestamp(0),
+            metadata: Vec::new(),
+            tags: Vec::new(),
+        };
+        writer.entry(&entry).expect("it may follow");
+    }
+    writer.finish().expect("it can be written");
+}
+
+#[test]
+fn an_archive_gives_no_name_to_a_file_that_is_not_in_it() {
+    let home = Home::new();
+    let node = home.start();
+    let cli = node.cli();
+    cli.ok(["mkdir", "/elsewhere"]);
+    cli.ok_with_input(["write", "/elsewhere/file"], b"theirs");
+    archive_that_reaches_out(&cli.folder().join("a.tar"));
+    // The second time the symbolic link is there for certain.
+    for _ in 0..2 {
+        cli.fails(["import", "a.tar", "/team"]);
+        assert_eq!(field(&cli, "/elsewhere/file", "links"), 1);
+    }
+}
+
+#[test]
+fn a_copy_to_the_node_may_have_a_link_as_its_top() {
+    let home = Home::new();
+    let node = home.start();
+    let cli = node.cli();
+    write(&cli.folder().join("tree/file"), b"f");
+    cli.ok(["mkdir", "/folder"]);
+    link(&node, "/folder", "/top");
+    cli.ok(["cp", "-r", "tree", "nx:/top"]);
+    assert_eq!(cli.ok(["cat", "/folder/file"]), "f");
 }

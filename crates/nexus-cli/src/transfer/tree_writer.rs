@@ -69,16 +69,9 @@ impl TreeWriter {
     /// Makes a directory; paths are relative to the top, itself empty.
     pub(crate) async fn directory(&mut self, path: &str, attributes: Attributes) -> Result<()> {
         self.leave_for(path).await?;
-        let there = match self.open.last() {
-            Some(parent) => match parent
-                .there
-                .as_ref()
-                .and_then(|names| names.get(name(path)))
-            {
-                Some(entry) if entry.kind == FileKind::Directory => self.list(path).await?,
-                _ => None,
-            },
-            None => self.list(path).await?,
+        let there = match path.is_empty() || self.room(path).await?.is_some_and(is_directory) {
+            true => self.list(path).await?,
+            false => None,
         };
         if there.is_none() {
             self.push(Step::Mkdir(join(&self.top, path)), 0).await?;
@@ -100,10 +93,8 @@ impl TreeWriter {
         source: Source,
     ) -> Result<()> {
         self.leave_for(path).await?;
-        let there = self
-            .there(path)
-            .await?
-            .filter(|entry| entry.kind == FileKind::File);
+        let there = self.room(path).await?;
+        let there = there.filter(|entry| entry.kind == FileKind::File);
         let there = there.and_then(|entry| entry.stat);
         let path = join(&self.top, path);
         let streamed = matches!(source, Source::Stream(_)) || size > SMALL_BYTES_MAX;
@@ -124,7 +115,7 @@ impl TreeWriter {
     /// Whether the node has a file of this size and etag there already.
     pub(crate) async fn has_file(&mut self, path: &str, size: u64, etag: &str) -> Result<bool> {
         self.leave_for(path).await?;
-        let there = self.there(path).await?.and_then(|entry| entry.stat);
+        let there = self.room(path).await?.and_then(|entry| entry.stat);
         Ok(there.is_some_and(|stat| stat.size == size && stat.etag.as_deref() == Some(etag)))
     }
 
@@ -205,6 +196,30 @@ impl TreeWriter {
         self.settle_if_much().await
     }
 
+    /// What is at `path` on the node now. A symbolic link gives way at once, before anything is
+    /// written there or below: it would lead that out of the tree. Only the top may be one, since
+    /// that is the user's word.
+    async fn room(&mut self, path: &str) -> Result<Option<DirEntry>> {
+        let there = self.there(path).await?;
+        let is_link = |entry: &DirEntry| entry.kind == FileKind::Symlink;
+        if path.is_empty() || !there.as_ref().is_some_and(is_link) {
+            return Ok(there);
+        }
+        let options = RemoveOptions {
+            durability: Durability::Relaxed,
+            ..RemoveOptions::default()
+        };
+        self.client.remove(&join(&self.top, path), options).await?;
+        if let Some(names) = self
+            .open
+            .last_mut()
+            .and_then(|parent| parent.there.as_mut())
+        {
+            names.remove(name(path));
+        }
+        Ok(None)
+    }
+
     /// What is at `path` on the node now.
     async fn there(&self, path: &str) -> Result<Option<DirEntry>> {
         if let Some(directory) = self.open.last() {
@@ -278,13 +293,14 @@ impl TreeWriter {
     async fn settle(&mut self) -> Result<()> {
         self.send().await?;
         self.tasks.join_all().await?;
-        let client = &self.client;
+        let (client, top) = (&self.client, self.top.as_str());
         let links = std::mem::take(&mut self.links);
         self.tasks.count(Summary {
             links: links.len() as u64,
             ..Summary::default()
         });
-        let made = futures::stream::iter(links).map(|link| async move { link.make(client).await });
+        let made =
+            futures::stream::iter(links).map(|link| async move { link.make(client, top).await });
         made.buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
         let left = std::mem::take(&mut self.left);
         let set = futures::stream::iter(left)
@@ -295,7 +311,10 @@ impl TreeWriter {
 
 impl Link {
     /// Makes the link, in place of what may be there.
-    async fn make(&self, client: &Client) -> Result<()> {
+    async fn make(&self, client: &Client, top: &str) -> Result<()> {
+        if let Self::Hard { existing, .. } = self {
+            check_way(client, top, existing).await?;
+        }
         match self.try_make(client).await {
             Err(error) if error.kind() == Kind::AlreadyExists => {
                 if self.is_there(client).await? {
@@ -340,6 +359,27 @@ impl Link {
             Self::Symbolic { path, .. } | Self::Hard { path, .. } => path,
         }
     }
+}
+
+/// By way of a symbolic link a file of the tree could turn out to be any file of the node.
+async fn check_way(client: &Client, top: &str, existing: &str) -> Result<()> {
+    let mut rest = existing;
+    while let Some((directory, _)) = rest.rsplit_once('/')
+        && directory.len() > top.len()
+    {
+        if !client.lstat(directory, At::latest()).await?.is_dir() {
+            return Err(Error::invalid(
+                "a hard link leads through something that is no directory; export the tree again",
+            )
+            .with("path", existing));
+        }
+        rest = directory;
+    }
+    Ok(())
+}
+
+fn is_directory(entry: DirEntry) -> bool {
+    entry.kind == FileKind::Directory
 }
 
 fn name(path: &str) -> &str {
