@@ -80,6 +80,32 @@ fn a_copy_to_the_disk_may_have_a_link_as_its_top() {
     assert_eq!(names(&folder), ["f"]);
 }
 
+#[test]
+fn what_lends_rights_to_a_program_stays_on_the_node() {
+    let home = Home::new();
+    let node = home.start();
+    let cli = node.cli();
+    let mode = |path: &str, mode| {
+        let path = cli.folder().join(path);
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    write(&cli.folder().join("tree/folder/program"), b"#!/bin/sh\n");
+    mode("tree/folder/program", 0o6755);
+    mode("tree/folder", 0o3775);
+    cli.ok(["cp", "-r", "tree", "nx:/tree"]);
+    assert_eq!(field(&cli, "/tree/folder/program", "mode"), "6755");
+    // The second time finds the content there and sets attributes only.
+    for _ in 0..2 {
+        cli.ok(["cp", "-r", "nx:/tree", "back"]);
+        let mode = |path: &str| {
+            let metadata = fs::metadata(cli.folder().join(path)).expect("it came");
+            metadata.permissions().mode() & 0o7777
+        };
+        assert_eq!(mode("back/folder/program"), 0o755);
+        assert_eq!(mode("back/folder"), 0o775);
+    }
+}
+
 /// A tree of three files on the disk, and on the node a link for each of its names, out of the
 /// place the tree goes to.
 fn planted(node: &Node<'_>, cli: &Cli) {

@@ -24,8 +24,10 @@ Examples:
   nexus cp -r nx:/project nx:/fork       On the node: content is shared, so it is instant
 
 With -r what is in the source comes to be in the destination, whether that exists or not;
-nothing is removed there. Permission bits, times, symbolic links and hard links are kept. Files
-with the same content are not sent again.")]
+nothing is removed there. Permission bits, times, symbolic links and hard links are kept, but
+set-user-ID, set-group-ID and sticky bits do not come to this computer. Below the destination a
+symbolic link that is in the way is replaced, never followed. Files with the same content are not
+sent again.")]
 pub struct Cp {
     /// What to copy
     from: Location,

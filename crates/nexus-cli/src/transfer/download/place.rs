@@ -11,6 +11,9 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::transfer::disk::{cannot_write, has_etag};
 
+/// Reading, writing and executing, by the owner, the group and others.
+const PERMISSIONS: u32 = 0o777;
+
 /// Whether a symbolic link to a directory counts as the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Links {
@@ -74,6 +77,8 @@ pub(super) fn give_way(place: &Path) -> Result<()> {
     }
 }
 
+/// Sets times and permissions. What would lend the rights of whoever copies to others, set-user-ID
+/// and set-group-ID, and the sticky bit with them, stays on the node.
 pub(super) fn set_attributes(file: &File, stat: &Stat) -> io::Result<()> {
     let since = Duration::from_nanos(stat.modified.0.unsigned_abs());
     let modified = match stat.modified.0 {
@@ -81,5 +86,5 @@ pub(super) fn set_attributes(file: &File, stat: &Stat) -> io::Result<()> {
         _ => SystemTime::UNIX_EPOCH - since,
     };
     file.set_times(FileTimes::new().set_modified(modified))?;
-    file.set_permissions(Permissions::from_mode(stat.mode))
+    file.set_permissions(Permissions::from_mode(stat.mode & PERMISSIONS))
 }
