@@ -229,3 +229,34 @@ fn a_copy_to_the_node_may_have_a_link_as_its_top() {
     cli.ok(["cp", "-r", "tree", "nx:/top"]);
     assert_eq!(cli.ok(["cat", "/folder/file"]), "f");
 }
+
+#[test]
+fn what_is_stored_cannot_steer_the_terminal() {
+    const ODD: &str = "/x\x1b[2J";
+    let home = Home::new();
+    let node = home.start();
+    let cli = node.cli();
+    link(&node, ODD, "/link");
+    let key = ["keys", "create", "k", "--rights", "read-only", "--prefix"];
+    cli.ok(key.into_iter().chain([ODD]));
+    for said in [
+        cli.ok(["stat", "/link"]),
+        cli.ok(["keys", "list"]),
+        cli.fails(["cat", "/link"]),
+        cli.fails(["cat", ODD]),
+    ] {
+        assert!(said.contains("\\u{1b}"), "{said:?}");
+        assert!(!said.contains('\x1b'), "{said:?}");
+    }
+}
+
+#[test]
+fn a_diff_for_a_program_is_byte_for_byte() {
+    let home = Home::new();
+    let node = home.start();
+    let cli = node.cli();
+    cli.ok_with_input(["write", "/f"], b"one\r\n");
+    cli.ok_with_input(["write", "/f"], b"\x1b[2Jtwo\r\n");
+    let diff = cli.ok(["diff", "/f"]);
+    assert!(diff.ends_with("-one\r\n+\x1b[2Jtwo\r\n"), "{diff:?}");
+}

@@ -23,7 +23,7 @@ pub(crate) fn report(error: &Error, as_json: bool) -> Exit {
 
 /// Writes a warning to standard error.
 pub(crate) fn warn(text: &str) {
-    let _ = writeln!(stderr(), "warning: {text}");
+    let _ = writeln!(stderr(), "warning: {}", format::printable(text));
 }
 
 /// Whether people watch standard error.
@@ -32,7 +32,9 @@ pub(crate) fn is_watched() -> bool {
 }
 
 fn text(error: &Error) -> String {
-    match hint(error.kind()) {
+    let hint = hint(error.kind());
+    let error = format::printable(&error.to_string());
+    match hint {
         Some(hint) => format!("error: {error}\nhint: {hint}"),
         None => format!("error: {error}"),
     }

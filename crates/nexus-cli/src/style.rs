@@ -1,5 +1,7 @@
 //! Colours, on a terminal only.
 
+use crate::format::printable;
+
 /// Whether to colour.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Style {
@@ -37,14 +39,21 @@ impl Style {
         format!("\x1b[{code}m{text}\x1b[0m")
     }
 
-    /// A unified diff, its changed lines coloured.
+    /// A unified diff as people read it on a terminal: its changed lines coloured, and nothing in
+    /// the files that could steer the terminal.
     pub(crate) fn diff(self, diff: &str) -> String {
-        let line = |line: &str| match line.as_bytes().first() {
-            Some(b'+') => self.paint(Paint::Added, line),
-            Some(b'-') => self.paint(Paint::Removed, line),
-            Some(b'@') => self.paint(Paint::Faint, line),
-            _ => line.to_owned(),
+        let line = |line: &str| {
+            let text = printable(line);
+            match line.as_bytes().first() {
+                Some(b'+') => self.paint(Paint::Added, &text),
+                Some(b'-') => self.paint(Paint::Removed, &text),
+                Some(b'@') => self.paint(Paint::Faint, &text),
+                _ => text,
+            }
         };
         diff.lines().map(line).collect::<Vec<_>>().join("\n")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,11 @@ impl Diff {
         };
         let diff = client.diff(path, from, to).await?;
         let shown = |diff: &str| serde_json::json!({"path": path, "diff": diff});
-        app.out.show(|| shown(&diff), |style| style.diff(&diff))
+        match app.out.is_live() || app.out.is_json() {
+            true => app.out.show(|| shown(&diff), |style| style.diff(&diff)),
+            // For a program like `patch`, byte for byte.
+            false => app.out.bytes(diff.as_bytes()),
+        }
     }
 }
 

@@ -136,7 +136,7 @@ fn line(key: &Key, style: Style) -> String {
         key.key_id,
         format::printable(&key.name),
         key.rights.as_str(),
-        key.prefix.as_deref().unwrap_or("/"),
+        format::printable(key.prefix.as_deref().unwrap_or("/")),
     );
     if let Some(expires) = key.expires {
         line += &format!("  expires {}", format::time(expires));

@@ -8,7 +8,7 @@ use nexus_client::{ReadOptions, Result};
 
 use crate::app::App;
 use crate::args::AtArgument;
-use crate::format;
+use crate::format::{self, printable};
 use crate::json;
 use crate::location::RemotePath;
 use crate::points;
@@ -135,7 +135,7 @@ fn text(path: &RemotePath, stat: &nexus_client::Stat) -> String {
     lines.extend(
         stat.target
             .as_ref()
-            .map(|target| format!("  target    {target}")),
+            .map(|target| format!("  target    {}", printable(target))),
     );
     lines.join("\n")
 }
