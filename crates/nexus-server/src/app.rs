@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nexus_fs::{Session, Zone};
 use nexus_service_api::{Clock, Context, Entropy, KeyService};
@@ -42,6 +43,9 @@ pub struct Limits {
     pub unpaged_bytes_max: usize,
     /// Most connections at a time; more wait to be accepted.
     pub connections_max: usize,
+    /// How long a client may be silent while its protocol, the head of its request, or the
+    /// next piece of a body is waited for.
+    pub silence_max: Duration,
 }
 
 impl Default for Limits {
@@ -51,6 +55,7 @@ impl Default for Limits {
             unpaged_entries_max: 100_000,
             unpaged_bytes_max: 64 << 20,
             connections_max: 10_000,
+            silence_max: Duration::from_secs(60),
         }
     }
 }

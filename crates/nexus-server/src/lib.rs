@@ -16,6 +16,7 @@ mod health;
 mod metrics;
 mod observe;
 mod paging;
+mod prompt;
 mod rest;
 mod router;
 mod rpc;

@@ -8,6 +8,7 @@ use http::{Method, StatusCode};
 use nexus_kernel::Error;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{And, Predicate, SizeAbove};
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::app::{App, Shared};
 use crate::auth::require_key;
@@ -35,6 +36,7 @@ pub fn router(app: App) -> Router {
         .merge(rpc::described())
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
+        .layer(RequestBodyTimeoutLayer::new(shared.app.limits.silence_max))
         .layer(DefaultBodyLimit::max(shared.app.limits.message_bytes_max))
         .layer(middleware::from_fn_with_state(shared.clone(), observe))
         .with_state(shared)

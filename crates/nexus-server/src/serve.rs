@@ -1,6 +1,7 @@
 //! Runs the doors on a listener.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,15 +9,17 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::prompt::Prompt;
 use crate::router::router;
 
-/// A client that has not sent its headers by then is slow on purpose.
-const HEADERS_WITHIN: Duration = Duration::from_secs(30);
+/// A connection on which nothing passes is asked this often whether its peer still lives.
+const PROBE_EVERY: Duration = Duration::from_secs(30);
 /// A silent HTTP/2 connection is asked this often whether it still lives.
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// Calls in flight on one HTTP/2 connection.
@@ -33,9 +36,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A connection that fails ends alone, and is logged.
 pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output = ()>) {
     let closing = app.closing.clone();
+    let silence_max = app.limits.silence_max;
     let permits = Arc::new(Semaphore::new(app.limits.connections_max));
     let service = TowerToHyperService::new(router(app));
-    let builder = builder();
+    let builder = builder(silence_max);
     let connections = GracefulShutdown::new();
     let cut_off = CancellationToken::new();
     let _when_dropped = cut_off.clone().drop_guard();
@@ -52,7 +56,8 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
             accepted = accepted => accepted,
             () = &mut shutdown => break,
         };
-        let connection = builder.serve_connection(TokioIo::new(stream), service.clone());
+        let stream = TokioIo::new(Prompt::new(stream, silence_max));
+        let connection = builder.serve_connection(stream, service.clone());
         let connection = connections.watch(connection.into_owned());
         let cut_off = cut_off.clone();
         tokio::spawn(async move {
@@ -72,12 +77,12 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
     connections.shutdown().await;
 }
 
-fn builder() -> Builder<TokioExecutor> {
+fn builder(silence_max: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN);
+        .header_read_timeout(silence_max);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -92,8 +97,8 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "could not turn Nagle's algorithm off");
+                if let Err(error) = tune(&stream) {
+                    tracing::debug!(%error, "could not tune a connection");
                 }
                 return stream;
             }
@@ -103,4 +108,13 @@ async fn accept(listener: &TcpListener) -> TcpStream {
             }
         }
     }
+}
+
+/// Turns Nagle's algorithm off, and probes for peers that vanished without a word on.
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    let probes = TcpKeepalive::new()
+        .with_time(PROBE_EVERY)
+        .with_interval(PROBE_EVERY / 3);
+    SockRef::from(stream).set_tcp_keepalive(&probes)?;
+    stream.set_nodelay(true)
 }

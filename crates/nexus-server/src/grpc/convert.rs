@@ -167,7 +167,7 @@ fn file_kind(kind: FileKind) -> i32 {
     .into()
 }
 
-const CHANGE_KINDS: [(ChangeKind, proto::ChangeKind); 11] = [
+const CHANGE_KINDS: [(ChangeKind, proto::ChangeKind); 12] = [
     (ChangeKind::FileWrite, proto::ChangeKind::FileWrite),
     (ChangeKind::FileDelete, proto::ChangeKind::FileDelete),
     (ChangeKind::FileRename, proto::ChangeKind::FileRename),
@@ -185,6 +185,7 @@ const CHANGE_KINDS: [(ChangeKind, proto::ChangeKind); 11] = [
         proto::ChangeKind::AttributeChange,
     ),
     (ChangeKind::FileCopy, proto::ChangeKind::FileCopy),
+    (ChangeKind::DirCopy, proto::ChangeKind::DirCopy),
 ];
 
 fn change_kind(kind: ChangeKind) -> i32 {

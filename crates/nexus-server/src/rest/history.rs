@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{Files, Json, Query};
 use super::model::{Changed, Durability, Time};
-use super::ndjson::ndjson_at_once;
+use super::ndjson::endless_ndjson;
 use super::problem::{self, Answer};
 use crate::app::Shared;
 use crate::paging::page_limit;
@@ -288,9 +288,9 @@ pub(super) struct WatchParams {
 
 /// The zone's commits as they happen, without a gap.
 ///
-/// Answers one JSON object a line, or server-sent events to those who accept
-/// `text/event-stream`; an event's id is its revision, so that a browser that comes back goes
-/// on where it was.
+/// Answers one JSON object a line, and an empty line in every silence; or server-sent events to
+/// those who accept `text/event-stream`, where an event's id is its revision, so that a browser
+/// that comes back goes on where it was.
 #[utoipa::path(
     get, path = "/api/v2/watch", tag = "history", params(WatchParams),
     responses(
@@ -315,7 +315,7 @@ pub(super) async fn watch(
         })
         .take_until(shared.app.closing.clone().cancelled_owned());
     if !accepts_events(&headers) {
-        return Ok(ndjson_at_once(
+        return Ok(endless_ndjson(
             records.map(|record| record.map(Record::from)),
         ));
     }

@@ -1,5 +1,9 @@
 //! Connections as a client may misuse them, byte by byte.
 
+use std::time::Duration;
+
+use http::StatusCode;
+use nexus_server::Limits;
 use nexus_service_api::{Context, KeyService, PrincipalKind, Rights};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -54,4 +58,58 @@ async fn a_key_that_is_revoked_before_the_body_has_come_makes_no_key() {
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
     let keys = server.keys.list(&system, 10, None).await.unwrap().keys;
     assert!(keys.iter().all(|key| key.id != "thief"));
+}
+
+/// A server that has room for two connections, and little patience.
+async fn impatient() -> Server {
+    let limits = Limits {
+        connections_max: 2,
+        silence_max: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    Server::with_limits(limits).await
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_do_not_keep_others_out() {
+    let server = impatient().await;
+    for said in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nhost:"] {
+        let mut silent = [Raw::open(&server).await, Raw::open(&server).await];
+        for connection in &mut silent {
+            connection.say(said).await;
+        }
+        let health = tokio::time::timeout(Duration::from_secs(10), server.get("/health"));
+        let health = health
+            .await
+            .unwrap_or_else(|_| panic!("kept out by {said:?}"));
+        assert_eq!(health.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_stops_coming_is_given_up() {
+    let server = impatient().await;
+    for call in [
+        "PUT /api/v2/files/a",
+        "POST /api/v2/mkdir",
+        "POST /api/nfs/read",
+    ] {
+        let mut connection = Raw::open(&server).await;
+        let head = format!(
+            "{call} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+             content-length: 1000000\r\n\r\n{{",
+            server.admin,
+        );
+        connection.say(&head).await;
+        let answer = tokio::time::timeout(Duration::from_secs(10), connection.head());
+        let answer = answer
+            .await
+            .unwrap_or_else(|_| panic!("{call} still waits"));
+        assert!(
+            answer.contains("x-nexus-error: invalid_argument"),
+            "{answer}"
+        );
+    }
+    let absent = server.get("/api/v2/stat?path=/a").await;
+    assert_eq!(absent.status, StatusCode::NOT_FOUND);
 }
