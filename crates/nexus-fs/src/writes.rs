@@ -399,7 +399,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// What the first change that fails answers, with its position as `step`.
+    /// What the first change that fails answers, with its position, from 0, as `step`.
     pub async fn batch(
         &self,
         steps: Vec<BatchStep>,

@@ -199,14 +199,9 @@ async fn a_batch_is_all_or_nothing() {
         recursive: false,
     };
     let failing = vec![write("/n/a", "1"), remove("/old"), remove("/missing")];
-    assert_eq!(
-        files
-            .batch(failing, Durability::Sync)
-            .await
-            .unwrap_err()
-            .kind(),
-        Kind::NotFound
-    );
+    let error = files.batch(failing, Durability::Sync).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound);
+    assert_eq!(error.fact("step"), Some("2"));
     assert_eq!(
         tree(&files, At::Latest).await,
         [("/old".into(), Some("old".into()))]
