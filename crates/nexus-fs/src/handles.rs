@@ -9,6 +9,7 @@
 
 mod draft;
 mod open_file;
+mod open_inodes;
 mod pieces;
 
 use std::ops::Range;
@@ -29,8 +30,8 @@ use crate::tx::Tx;
 use crate::types::{At, DirEntry, Ino, SetAttributes, Stat};
 use crate::zone::Shared;
 
-pub(crate) use open_file::OpenInodes;
 use open_file::{OpenFile, in_background};
+pub(crate) use open_inodes::{OpenInodes, Removal};
 
 /// What a handle may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,21 +63,29 @@ impl Session {
     ///
     /// `NotFound` when the inode is gone, `WrongType` for a directory, `PermissionDenied`.
     pub async fn open_handle(&self, ino: Ino, mode: OpenMode) -> Result<Handle> {
-        let (path, chain) = self.place_of(ino).await?;
-        self.permit(Action::Read, &path, &chain).await?;
-        if mode != OpenMode::Read {
-            self.permit(Action::Write, &path, &chain).await?;
-        }
-        let file = self.zone.handles.open(ino.0, path);
         let handle = Handle {
             session: self.clone(),
-            file,
+            file: self.open_inode(ino, mode).await?,
             mode,
             closed: false,
         };
         // Registered first and looked at second, so that an unlink in between leaves it.
         handle.file.refresh(&self.zone).await?;
         Ok(handle)
+    }
+
+    async fn open_inode(&self, ino: Ino, mode: OpenMode) -> Result<Arc<OpenFile>> {
+        loop {
+            let (path, chain) = self.place_of(ino).await?;
+            self.permit(Action::Read, &path, &chain).await?;
+            if mode != OpenMode::Read {
+                self.permit(Action::Write, &path, &chain).await?;
+            }
+            match self.zone.handles.open(ino.0, path) {
+                Ok(file) => return Ok(file),
+                Err(removal_over) => removal_over.await,
+            }
+        }
     }
 
     /// The entry of that name in a directory.
@@ -185,15 +194,18 @@ impl Session {
         }
         match self.zone.handles.get(ino.0) {
             Some(file) => Ok((file.path().to_owned(), vec![Ino::ROOT.0, ino.0])),
-            None => Err(Error::not_found("the inode does not exist any more").with("ino", ino)),
+            None => Err(gone(ino.0)),
         }
     }
 
-    /// Removes an inode without a name.
+    /// Removes an inode without a name, unless it is open: then its last close does.
     async fn remove_orphan(&self, ino: u64) -> Result<()> {
         let mut attempt = 0;
         loop {
             let mut tx = Tx::begin(self, attempt);
+            if !tx.begin_removal(ino) {
+                return Ok(());
+            }
             clear_metadata(&mut tx, ino).await?;
             tx.remove_inode(ino).await?;
             tx.also(Op::Delete(keys::orphan(ino)));
@@ -335,6 +347,10 @@ async fn release(session: &Session, file: &OpenFile) -> Result<()> {
     Ok(())
 }
 
+fn gone(ino: u64) -> Error {
+    Error::not_found("the inode does not exist any more").with("ino", ino)
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
@@ -355,10 +371,7 @@ impl Drop for Handle {
 
 /// Removes the inodes that lost their last name while open, in a process that then ended.
 pub(crate) async fn remove_orphans(zone: &Arc<Shared>) -> Result<()> {
-    let session = Session {
-        zone: Arc::clone(zone),
-        context: Context::system(),
-    };
+    let session = system(zone);
     let view = zone.view(At::Latest).await?;
     loop {
         let page = view.scan(keys::all_orphans(), 500).await?;
@@ -368,5 +381,26 @@ pub(crate) async fn remove_orphans(zone: &Arc<Shared>) -> Result<()> {
         if !page.more {
             return Ok(());
         }
+    }
+}
+
+/// Removes an inode that was open when its last name was to go, if it no longer is.
+pub(crate) fn remove_if_closed(zone: &Arc<Shared>, ino: u64) {
+    if zone.handles.is_open(ino) {
+        return;
+    }
+    let session = system(zone);
+    tokio::spawn(async move {
+        if let Err(error) = session.remove_orphan(ino).await {
+            // The next start tries again.
+            tracing::warn!(?error, ino, "removing a closed file without a name failed");
+        }
+    });
+}
+
+fn system(zone: &Arc<Shared>) -> Session {
+    Session {
+        zone: Arc::clone(zone),
+        context: Context::system(),
     }
 }

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::cache::CachedDentry;
 use crate::content::Pinned;
+use crate::handles::Removal;
 use crate::keys;
 use crate::records::{ChangeRecord, DentryRecord, InodeRecord, ManifestPage, unreadable};
 use crate::resolve::Names;
@@ -99,6 +100,9 @@ pub(crate) struct Tx<'a> {
     /// By etag.
     manifests: BTreeMap<Bytes, Manifest>,
     pinned: Vec<Arc<Pinned>>,
+    removals: Vec<Removal>,
+    /// Inodes that lose their last name and are open.
+    orphans: Vec<u64>,
     ops: Vec<Op>,
     changes: Vec<ChangeRecord>,
 }
@@ -131,6 +135,8 @@ impl<'a> Tx<'a> {
             other_names: BTreeMap::new(),
             manifests: BTreeMap::new(),
             pinned: Vec::new(),
+            removals: Vec::new(),
+            orphans: Vec::new(),
             ops: Vec::new(),
             changes: Vec::new(),
         }
@@ -397,6 +403,21 @@ impl<'a> Tx<'a> {
     /// Keeps content from being collected until the commit is over.
     pub(crate) fn pin(&mut self, pinned: &Arc<Pinned>) {
         self.pinned.push(Arc::clone(pinned));
+    }
+
+    /// Keeps an inode that is to be removed from being opened until the commit is over; says
+    /// whether it can be removed, which it cannot while it is open.
+    pub(crate) fn begin_removal(&mut self, ino: u64) -> bool {
+        let removal = Removal::begin(&self.session.zone, ino);
+        let begun = removal.is_some();
+        self.removals.extend(removal);
+        begun
+    }
+
+    /// Leaves an inode without a name for as long as it is open.
+    pub(crate) fn leave_orphan(&mut self, ino: u64) {
+        self.ops.push(Op::Put(keys::orphan(ino), Bytes::new()));
+        self.orphans.push(ino);
     }
 
     pub(crate) fn also(&mut self, op: Op) {

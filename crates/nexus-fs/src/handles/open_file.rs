@@ -1,6 +1,5 @@
 //! The state that all handles of an inode share.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -8,10 +7,10 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream;
 use nexus_kernel::{ByteStream, Durability, Error, Outcome, Result, Timestamp};
-use parking_lot::Mutex as SyncMutex;
 use tokio::sync::Mutex;
 
 use super::draft::{Draft, Part, zeros};
+use super::gone;
 use crate::cache::CachedInode;
 use crate::content::CONTENT_BYTES_MAX;
 use crate::log::ChangeKind;
@@ -42,51 +41,6 @@ struct State {
     written: Timestamp,
 }
 
-/// The open inodes of a process.
-#[derive(Default)]
-pub(crate) struct OpenInodes(SyncMutex<HashMap<u64, (Arc<OpenFile>, usize)>>);
-
-impl OpenInodes {
-    pub(crate) fn is_open(&self, ino: u64) -> bool {
-        self.0.lock().contains_key(&ino)
-    }
-
-    pub(super) fn get(&self, ino: u64) -> Option<Arc<OpenFile>> {
-        self.0.lock().get(&ino).map(|(file, _)| Arc::clone(file))
-    }
-
-    pub(super) fn open(&self, ino: u64, path: String) -> Arc<OpenFile> {
-        let mut open = self.0.lock();
-        let new = || {
-            (
-                Arc::new(OpenFile {
-                    ino,
-                    path,
-                    state: Mutex::default(),
-                }),
-                0,
-            )
-        };
-        let (file, count) = open.entry(ino).or_insert_with(new);
-        *count += 1;
-        Arc::clone(file)
-    }
-
-    /// Says whether this was the last handle.
-    pub(super) fn close(&self, file: &OpenFile) -> bool {
-        let mut open = self.0.lock();
-        let Some((_, count)) = open.get_mut(&file.ino) else {
-            return false;
-        };
-        *count -= 1;
-        let last = *count == 0;
-        if last {
-            open.remove(&file.ino);
-        }
-        last
-    }
-}
-
 impl State {
     /// The inode as it is now; as it was, if it is gone.
     async fn refresh(&mut self, zone: &Shared, ino: u64) -> Result<Arc<CachedInode>> {
@@ -94,7 +48,7 @@ impl State {
             self.inode = Some(now);
         }
         let inode = self.inode.clone();
-        inode.ok_or_else(|| Error::not_found("the inode does not exist any more").with("ino", ino))
+        inode.ok_or_else(|| gone(ino))
     }
 
     /// The draft, to be written to now.
@@ -113,6 +67,14 @@ impl State {
 }
 
 impl OpenFile {
+    pub(super) fn new(ino: u64, path: String) -> Self {
+        Self {
+            ino,
+            path,
+            state: Mutex::default(),
+        }
+    }
+
     pub(super) fn ino(&self) -> u64 {
         self.ino
     }
@@ -231,7 +193,9 @@ impl OpenFile {
             let body = put_together(&session.zone, &inode, &draft);
             let content = session.zone.content.store_stream(body).await?;
             let mut tx = Tx::begin(session, attempt);
-            let record = tx.inode_mut(self.ino).await?;
+            let Some(record) = tx.inode(self.ino).await? else {
+                return Err(gone(self.ino));
+            };
             if record.etag != inode.record.etag {
                 continue;
             }

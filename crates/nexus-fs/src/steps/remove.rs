@@ -1,12 +1,10 @@
 //! Removing names, and what they named.
 
-use bytes::Bytes;
-use nexus_kernel::{Error, Op, Result};
+use nexus_kernel::{Error, Result};
 use nexus_service_api::Action;
 
 use super::not_a_directory;
 use super::write::check_present;
-use crate::keys;
 use crate::log::ChangeKind;
 use crate::records::{DentryRecord, kind_of};
 use crate::tx::Tx;
@@ -112,9 +110,9 @@ pub(crate) async fn unlink(
     if record.links > 0 {
         return drop_name(tx, dentry.ino, parent, name).await;
     }
-    if tx.zone().handles.is_open(dentry.ino) {
+    if !tx.begin_removal(dentry.ino) {
         // The last close removes it; see `handles`.
-        tx.also(Op::Put(keys::orphan(dentry.ino), Bytes::new()));
+        tx.leave_orphan(dentry.ino);
         return Ok(());
     }
     clear_metadata(tx, dentry.ino).await?;

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use super::{Slot, Tx};
 use crate::cache::{Changing, MetaCache};
 use crate::content::Pinned;
+use crate::handles::Removal;
 use crate::keys;
 use crate::records::{DentryRecord, InodeRecord, unreadable};
 use crate::view::View;
@@ -57,6 +58,8 @@ impl Tx<'_> {
             moves_directory: self.moves_directory,
             detaches: self.detaches,
             pinned: self.pinned,
+            orphans: self.orphans,
+            _removals: self.removals,
         }
     }
 }
@@ -136,6 +139,10 @@ struct Effect {
     detaches: bool,
     /// Holds the collector off until the outcome is known.
     pinned: Vec<Arc<Pinned>>,
+    /// Inodes that lose their last name and were open when this was decided.
+    orphans: Vec<u64>,
+    /// Keep those that are removed from being opened until there is an answer.
+    _removals: Vec<Removal>,
 }
 
 impl Effect {
@@ -154,7 +161,7 @@ impl Effect {
         changing
     }
 
-    fn settle(&mut self, zone: &Shared, changing: Changing, answer: &Result<Commit>) {
+    fn settle(&mut self, zone: &Arc<Shared>, changing: Changing, answer: &Result<Commit>) {
         match answer {
             Ok(Commit::Applied(revision)) => self.applied(zone, *revision),
             // It may be applied at any time from now on. What it changes stays out of the
@@ -169,7 +176,7 @@ impl Effect {
         }
     }
 
-    fn applied(&self, zone: &Shared, revision: Revision) {
+    fn applied(&self, zone: &Arc<Shared>, revision: Revision) {
         zone.counters.commits.fetch_add(1, Ordering::Relaxed);
         for (parent, name) in changed(&self.dentries) {
             let now = self.dentries[&(*parent, name.clone())].now;
@@ -181,6 +188,9 @@ impl Effect {
         }
         for dir in &self.touched {
             zone.cache.changed_time(revision, *dir);
+        }
+        for ino in &self.orphans {
+            crate::handles::remove_if_closed(zone, *ino);
         }
         if self.moves_directory {
             zone.topology.fetch_max(revision.0, Ordering::AcqRel);

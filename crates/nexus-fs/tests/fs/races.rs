@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_driver_memory::MemoryMetastore;
-use nexus_fs::{At, MoveOptions, OpenMode, RemoveOptions, Session, Stores, WriteOptions, Zone};
+use nexus_fs::{
+    At, Ino, MoveOptions, OpenMode, RemoveOptions, Session, Stores, WriteOptions, Zone,
+};
 use nexus_kernel::{
-    Commit, Error, Freshness, Kind, Limits, Metastore, Outcome, Page, Result, Revision, Scan, Txn,
-    Value,
+    Commit, Error, Freshness, Kind, Limits, Metastore, Op, Outcome, Page, Result, Revision, Scan,
+    Txn, Value,
 };
 use nexus_service_api::Context;
 use nexus_testkit::metastore::{Faults, FaultyMetastore};
@@ -18,10 +20,11 @@ use tokio::task::JoinHandle;
 
 use crate::support::{memory_stores, open, put, text, text_at, tree};
 
-/// A store that can keep the answer to the next commit back.
+/// A store that can keep the next commit back, or the answer to it.
 #[derive(Default)]
 struct SlowAnswers {
     inner: MemoryMetastore,
+    holds_commit: AtomicBool,
     holds: AtomicBool,
     applied: Notify,
     released: Notify,
@@ -46,6 +49,10 @@ impl Metastore for SlowAnswers {
     }
 
     async fn commit(&self, txn: Txn) -> Result<Commit> {
+        if self.holds_commit.swap(false, Ordering::Relaxed) {
+            self.applied.notify_one();
+            self.released.notified().await;
+        }
         let answer = self.inner.commit(txn).await;
         if self.holds.swap(false, Ordering::Relaxed) {
             self.applied.notify_one();
@@ -86,6 +93,24 @@ impl SlowAnswers {
         self.applied.notified().await;
         task
     }
+}
+
+impl SlowAnswers {
+    /// Begins something that commits, and comes back before the commit has applied.
+    async fn begin_late<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.holds_commit.store(true, Ordering::Relaxed);
+        let task = tokio::spawn(change);
+        self.applied.notified().await;
+        task
+    }
+}
+
+async fn remove(files: Session, path: &'static str) -> Result<()> {
+    let removed = files.remove(path, RemoveOptions::default()).await;
+    removed.map(drop)
 }
 
 async fn write(files: Session, path: &'static str, content: &'static str) -> Result<()> {
@@ -209,6 +234,73 @@ async fn what_was_appended_is_there_once_after_a_flush_that_was_given_up() {
     store.released.notify_one();
     handle.flush().await.unwrap();
     assert_eq!(text(&files, "/f").await, "12");
+}
+
+/// A file that is being removed is not opened any more.
+#[tokio::test]
+async fn a_file_that_is_being_removed_is_not_opened() {
+    let (store, _zone, files) = slow().await;
+    put(&files, "/f", "1").await;
+    let ino = files.stat("/f", At::Latest).await.unwrap().ino;
+    let removal = store.begin_late(remove(files.clone(), "/f")).await;
+    let opener = files.clone();
+    let opened = tokio::spawn(async move { opener.open_handle(ino, OpenMode::Read).await });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    store.released.notify_one();
+    removal.await.unwrap().unwrap();
+    let refused = opened.await.unwrap().err();
+    assert_eq!(refused.map(|error| error.kind()), Some(Kind::NotFound));
+}
+
+/// A file that is closed while it loses its last name goes, too.
+#[tokio::test]
+async fn a_file_that_closes_while_it_is_removed_goes() {
+    let (store, _zone, files) = slow().await;
+    put(&files, "/f", "1").await;
+    let ino = files.stat("/f", At::Latest).await.unwrap().ino;
+    let handle = files.open_handle(ino, OpenMode::Read).await.unwrap();
+    let removal = store.begin_late(remove(files.clone(), "/f")).await;
+    handle.close().await.unwrap();
+    store.released.notify_one();
+    removal.await.unwrap().unwrap();
+    for _ in 0..1000 {
+        if store.raw(b'i', ino).await.is_none() {
+            assert_eq!(store.raw(b'o', ino).await, None);
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the inode is left over");
+}
+
+/// Who flushes a file that went all the same is told so.
+#[tokio::test]
+async fn a_flush_of_a_file_that_is_gone_says_so() {
+    let (store, _zone, files) = slow().await;
+    put(&files, "/f", "1").await;
+    let ino = files.stat("/f", At::Latest).await.unwrap().ino;
+    let handle = files.open_handle(ino, OpenMode::ReadWrite).await.unwrap();
+    handle.write(0, Bytes::from("2")).await.unwrap();
+    let txn = Txn {
+        ops: vec![Op::Delete(row(b'i', ino))],
+        ..Txn::default()
+    };
+    let deleted = store.inner.commit(txn).await.unwrap();
+    assert!(matches!(deleted, Commit::Applied(_)));
+    assert_eq!(handle.flush().await.unwrap_err().kind(), Kind::NotFound);
+}
+
+fn row(tag: u8, ino: Ino) -> Bytes {
+    [&[tag][..], &ino.0.to_be_bytes()].concat().into()
+}
+
+impl SlowAnswers {
+    async fn raw(&self, tag: u8, ino: Ino) -> Option<Value> {
+        let found = self.get(&row(tag, ino), Freshness::Linearizable).await;
+        found.unwrap()
+    }
 }
 
 fn faulty() -> (Arc<FaultyMetastore>, Stores) {

@@ -1,0 +1,101 @@
+//! Which inodes are open in this process, and which are about to go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use super::open_file::OpenFile;
+use crate::zone::Shared;
+
+/// The open inodes of a process.
+#[derive(Default)]
+pub(crate) struct OpenInodes {
+    inodes: Mutex<Inodes>,
+    /// Tells those who wait to open an inode that a removal is over.
+    removal_over: Notify,
+}
+
+#[derive(Default)]
+struct Inodes {
+    /// The open ones, each with how many handles it has.
+    open: HashMap<u64, (Arc<OpenFile>, usize)>,
+    /// Those that commits in the making remove, each with how many do.
+    going: HashMap<u64, usize>,
+}
+
+impl OpenInodes {
+    pub(crate) fn is_open(&self, ino: u64) -> bool {
+        self.inodes.lock().open.contains_key(&ino)
+    }
+
+    pub(super) fn get(&self, ino: u64) -> Option<Arc<OpenFile>> {
+        let inodes = self.inodes.lock();
+        inodes.open.get(&ino).map(|(file, _)| Arc::clone(file))
+    }
+
+    /// Adds a handle; if the inode is about to go, answers what to wait for before it is
+    /// looked up again.
+    pub(super) fn open(&self, ino: u64, path: String) -> Result<Arc<OpenFile>, Notified<'_>> {
+        let mut inodes = self.inodes.lock();
+        if inodes.going.contains_key(&ino) {
+            return Err(self.removal_over.notified());
+        }
+        let new = || (Arc::new(OpenFile::new(ino, path)), 0);
+        let (file, count) = inodes.open.entry(ino).or_insert_with(new);
+        *count += 1;
+        Ok(Arc::clone(file))
+    }
+
+    /// Says whether this was the last handle.
+    pub(super) fn close(&self, file: &OpenFile) -> bool {
+        let mut inodes = self.inodes.lock();
+        let Some((_, count)) = inodes.open.get_mut(&file.ino()) else {
+            return false;
+        };
+        *count -= 1;
+        let last = *count == 0;
+        if last {
+            inodes.open.remove(&file.ino());
+        }
+        last
+    }
+}
+
+/// An inode that a commit in the making removes. It cannot be opened until this is dropped.
+pub(crate) struct Removal {
+    zone: Arc<Shared>,
+    ino: u64,
+}
+
+impl Removal {
+    /// None if the inode is open.
+    pub(crate) fn begin(zone: &Arc<Shared>, ino: u64) -> Option<Self> {
+        let mut inodes = zone.handles.inodes.lock();
+        if inodes.open.contains_key(&ino) {
+            return None;
+        }
+        *inodes.going.entry(ino).or_default() += 1;
+        let zone = Arc::clone(zone);
+        Some(Self { zone, ino })
+    }
+}
+
+impl Drop for Removal {
+    fn drop(&mut self) {
+        let OpenInodes {
+            inodes,
+            removal_over,
+        } = &self.zone.handles;
+        let going = &mut inodes.lock().going;
+        if let Some(count) = going.get_mut(&self.ino) {
+            *count -= 1;
+            if *count == 0 {
+                going.remove(&self.ino);
+            }
+        }
+        removal_over.notify_waiters();
+    }
+}
