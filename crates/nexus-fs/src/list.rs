@@ -252,11 +252,12 @@ impl<'a> Walk<'a> {
     async fn load(&mut self, want: usize) -> Result<()> {
         self.session.check_goes_on()?;
         let level = self.levels.last_mut().expect("there is a level to load");
-        let (children, more) = self
+        let (children, last) = self
             .view
             .children(level.ino, level.after.as_deref(), want)
             .await?;
-        level.more = more;
+        level.more = last.is_some();
+        level.after = last;
         let mut entries = Vec::with_capacity(children.len());
         for child in children {
             let kind = kind_of(child.dentry.kind).map_err(|_| unreadable("dentry"))?;
@@ -267,9 +268,6 @@ impl<'a> Walk<'a> {
                 kind,
                 stat: None,
             });
-        }
-        if let Some(last) = entries.last() {
-            level.after = Some(last.name().to_owned());
         }
         if !self.sees_all {
             entries = visible(self.session, &self.chain, entries).await?;

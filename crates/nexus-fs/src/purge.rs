@@ -64,7 +64,7 @@ impl Session {
         let mut stack = vec![(top, String::new(), top)];
         while let Some((parent, name, dir)) = stack.last().cloned() {
             let view = self.zone.view(crate::At::Latest).await?;
-            let (children, more) = view.children(dir, None, STEP).await?;
+            let (children, last) = view.children(dir, None, STEP).await?;
             let is_dir =
                 |child: &Child| kind_of(child.dentry.kind).ok() == Some(FileKind::Directory);
             let (dirs, files): (Vec<_>, Vec<_>) = children.into_iter().partition(is_dir);
@@ -75,7 +75,7 @@ impl Session {
                 })
                 .await?;
             }
-            if dirs.is_empty() && !more {
+            if dirs.is_empty() && last.is_none() {
                 stack.pop();
                 if dir != top {
                     self.commit_clear(|| Work::Directory {

@@ -330,9 +330,7 @@ impl<'a> Tx<'a> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<Child>, Option<String>)> {
-        let (stored, more) = self.view.children(dir, after, limit).await?;
-        let last = stored.last().filter(|_| more);
-        let last = last.map(|child| child.name.clone());
+        let (stored, last) = self.view.children(dir, after, limit).await?;
         let mut names: BTreeMap<String, DentryRecord> = stored
             .into_iter()
             .map(|child| (child.name, child.dentry))

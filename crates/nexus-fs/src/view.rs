@@ -13,6 +13,9 @@ use crate::records::{self, DentryRecord, Ended, InodeRecord};
 use crate::types::At;
 use crate::zone::Shared;
 
+/// Fewest ended names that a listing of the past reads at a time.
+const PAST_ROWS_MIN: usize = 100;
+
 /// A state of the zone.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
@@ -236,46 +239,35 @@ impl<'a> View<'a> {
         Ok(time)
     }
 
-    /// Up to `limit` names of a directory after `after`, and whether there are more; none
-    /// only at the end.
+    /// Up to `limit` names of a directory after `after`, and the name to go on after, if there
+    /// may be more. Of the past none may be found on the way, so that no call is a long one.
     pub(crate) async fn children(
         &self,
         dir: u64,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<Child>, bool)> {
-        let Some(at) = self.at else {
-            let page = self.scan(keys::dentries(dir, after), limit).await?;
-            let children = page
-                .entries
-                .into_iter()
-                .map(|e| child(&e.key, e.value.bytes));
-            return Ok((children.collect::<Result<_>>()?, page.more));
-        };
-        let mut after = after.map(str::to_owned);
-        loop {
-            let (children, last) = self.past_children(dir, after.as_deref(), limit, at).await?;
-            let more = last.is_some() || children.len() > limit;
-            if !children.is_empty() || !more {
-                let children = children
-                    .into_iter()
-                    .map(|(name, dentry)| Child { name, dentry });
-                return Ok((children.take(limit).collect(), more));
-            }
-            // Every name of the page is newer: what is sought comes after them.
-            after = last;
+    ) -> Result<(Vec<Child>, Option<String>)> {
+        if let Some(at) = self.at {
+            return self.past_children(dir, after, limit, at).await;
         }
+        let page = self.scan(keys::dentries(dir, after), limit).await?;
+        let entries = page.entries.into_iter();
+        let children = entries.map(|entry| child(&entry.key, entry.value.bytes));
+        let children: Vec<Child> = children.collect::<Result<_>>()?;
+        let last = children.last().filter(|_| page.more);
+        let last = last.map(|child| child.name.clone());
+        Ok((children, last))
     }
 
-    /// The names at `at` among those up to a page of today's; and the last of today's, if
-    /// there are more.
+    /// The names at `at` among a page of today's and a page of the ended ones, as far as both
+    /// reach.
     async fn past_children(
         &self,
         dir: u64,
         after: Option<&str>,
         limit: usize,
         at: Revision,
-    ) -> Result<(BTreeMap<String, DentryRecord>, Option<String>)> {
+    ) -> Result<(Vec<Child>, Option<String>)> {
         let page = self.scan(keys::dentries(dir, after), limit).await?;
         let last = page.entries.last().filter(|_| page.more);
         let last = match last {
@@ -287,39 +279,52 @@ impl<'a> View<'a> {
             let child = child(&entry.key, entry.value.bytes)?;
             names.insert(child.name, child.dentry);
         }
-        self.merge_past(dir, after, last.as_deref(), at, &mut names)
-            .await?;
-        Ok((names, last))
+        let rows = limit.max(PAST_ROWS_MIN);
+        let end = self.merge_past(dir, after, rows, at, &mut names).await?;
+        let mut last = last.into_iter().chain(end).min();
+        let known = |name: &String| last.as_ref().is_none_or(|last| name <= last);
+        let mut children = names
+            .into_iter()
+            .filter(|(name, _)| known(name))
+            .map(|(name, dentry)| Child { name, dentry })
+            .collect::<Vec<_>>();
+        if children.len() > limit {
+            children.truncate(limit);
+            last = children.last().map(|child| child.name.clone());
+        }
+        Ok((children, last))
     }
 
-    /// Adds the names that were there at `at` and are not now, up to the name `last`.
+    /// Adds the names that a page of ended ones tells were there at `at`; and answers the last
+    /// name that it tells of, if there are more.
     async fn merge_past(
         &self,
         dir: u64,
         after: Option<&str>,
-        last: Option<&str>,
+        rows: usize,
         at: Revision,
         merged: &mut BTreeMap<String, DentryRecord>,
-    ) -> Result<()> {
-        let mut range = keys::dentries_history(dir, after);
-        loop {
-            let page = self.scan(range.clone(), 1_000).await?;
-            for entry in &page.entries {
-                let parsed = keys::parse_dentry_history(&entry.key);
-                let (name, end) = parsed.ok_or_else(|| records::unreadable("dentry history"))?;
-                if last.is_some_and(|last| name > last) {
-                    return Ok(());
-                }
-                let ended: Ended = records::decode(entry.value.bytes.clone())?;
-                if end > at && ended.since <= at.0 {
-                    merged.insert(name.to_owned(), records::decode(ended.record)?);
-                }
+    ) -> Result<Option<String>> {
+        let page = self.scan(keys::dentries_history(dir, after), rows).await?;
+        let mut last = None;
+        for entry in page.entries {
+            let parsed = keys::parse_dentry_history(&entry.key);
+            let (name, end) = parsed.ok_or_else(|| records::unreadable("dentry history"))?;
+            let ended: Ended = records::decode(entry.value.bytes)?;
+            if end > at && ended.since <= at.0 {
+                merged.insert(name.to_owned(), records::decode(ended.record)?);
             }
-            match page.entries.last().filter(|_| page.more) {
-                Some(entry) => range.start = next_key(&entry.key),
-                None => return Ok(()),
-            }
+            last = Some(name.to_owned());
         }
+        let Some(last) = last.filter(|_| page.more) else {
+            return Ok(None);
+        };
+        // What else ended under the last name may be on the next page.
+        let range = keys::dentry_history_after(dir, &last, at);
+        if let Some(past) = self.state_at(at, None, range).await? {
+            merged.insert(last.clone(), records::decode(past.record)?);
+        }
+        Ok(Some(last))
     }
 
     /// Which of a live value and the ended ones in `after_at` held at `at`.

@@ -5,6 +5,7 @@
 mod batches;
 mod collecting;
 mod content;
+mod costs;
 mod files;
 mod handles;
 mod history;

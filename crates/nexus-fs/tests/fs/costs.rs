@@ -1,0 +1,162 @@
+//! What operations cost the store, however much there is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use nexus_driver_memory::MemoryMetastore;
+use nexus_fs::{At, BatchStep, ListOptions, Session, Stores, WriteOptions, Zone};
+use nexus_kernel::{
+    Commit, Durability, Freshness, Limits, Metastore, Page, Result, Revision, Scan, Txn, Value,
+};
+use nexus_service_api::Context;
+
+use crate::support::{memory_stores, open, put};
+
+/// A store that counts the rows that scans answer, with limits of its own.
+struct Counting {
+    inner: MemoryMetastore,
+    limits: Limits,
+    scanned: AtomicUsize,
+}
+
+#[async_trait]
+impl Metastore for Counting {
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Value>> {
+        self.inner.get(key, freshness).await
+    }
+
+    async fn get_many(&self, keys: &[Bytes], freshness: Freshness) -> Result<Vec<Option<Value>>> {
+        self.inner.get_many(keys, freshness).await
+    }
+
+    async fn scan(&self, scan: Scan, freshness: Freshness) -> Result<Page> {
+        let page = self.inner.scan(scan, freshness).await?;
+        self.scanned
+            .fetch_add(page.entries.len(), Ordering::Relaxed);
+        Ok(page)
+    }
+
+    async fn commit(&self, txn: Txn) -> Result<Commit> {
+        self.inner.commit(txn).await
+    }
+
+    async fn changed(&self, after: Revision) -> Result<Revision> {
+        self.inner.changed(after).await
+    }
+
+    async fn sync(&self) -> Result<Revision> {
+        self.inner.sync().await
+    }
+}
+
+async fn counting() -> (Arc<Counting>, Zone, Session) {
+    limited(Limits::STANDARD).await
+}
+
+async fn limited(limits: Limits) -> (Arc<Counting>, Zone, Session) {
+    let store = Arc::new(Counting {
+        inner: MemoryMetastore::new(),
+        limits,
+        scanned: AtomicUsize::new(0),
+    });
+    let stores = Stores {
+        metastore: store.clone(),
+        ..memory_stores()
+    };
+    let zone = open(&stores).await;
+    let files = zone.session(Context::system());
+    (store, zone, files)
+}
+
+impl Counting {
+    /// How many rows scans answered since the last call.
+    fn take(&self) -> usize {
+        self.scanned.swap(0, Ordering::Relaxed)
+    }
+}
+
+fn write(path: String) -> BatchStep {
+    BatchStep::Write {
+        path,
+        content: Bytes::from_static(b"x"),
+        options: WriteOptions::default(),
+    }
+}
+
+fn remove(path: String) -> BatchStep {
+    BatchStep::Remove {
+        path,
+        recursive: false,
+    }
+}
+
+/// The names of a directory, a page of `limit` after the other.
+async fn names(files: &Session, at: At, limit: usize) -> Vec<String> {
+    let mut options = ListOptions {
+        at,
+        limit,
+        ..ListOptions::default()
+    };
+    let mut names = Vec::new();
+    loop {
+        let page = files.list("/", options.clone()).await.unwrap();
+        names.extend(page.entries.iter().map(|entry| entry.name().to_owned()));
+        match page.next {
+            Some(next) => options.cursor = Some(next),
+            None => return names,
+        }
+    }
+}
+
+/// A listing of the past reads what it shows a few times over, not all that ended for each page.
+#[tokio::test]
+async fn a_past_listing_reads_what_it_shows() {
+    const FILES: usize = 3_000;
+    let (store, _zone, files) = counting().await;
+    let all: Vec<String> = (0..FILES).map(|n| format!("{n:05}")).collect();
+    let steps = all.iter().map(|name| write(format!("/{name}"))).collect();
+    files.batch(steps, Durability::Sync).await.unwrap();
+    let full = At::Revision(files.revision().await.unwrap());
+    let steps = all.iter().map(|name| remove(format!("/{name}"))).collect();
+    files.batch(steps, Durability::Sync).await.unwrap();
+    store.take();
+    assert_eq!(names(&files, full, 100).await, all);
+    let rows = store.take();
+    assert!(rows < 4 * FILES, "{rows} rows for {FILES} names");
+}
+
+/// A name that was made anew time and again is in every listing of the past that it belongs in,
+/// and the names around it too.
+#[tokio::test]
+async fn a_past_listing_finds_names_among_those_that_ended_often() {
+    let (_store, _zone, files) = counting().await;
+    let mut states = Vec::new();
+    for round in 0..150 {
+        put(&files, "/b", "again").await;
+        if round % 50 == 0 {
+            put(&files, &format!("/a{round:03}"), "before").await;
+            put(&files, &format!("/c{round:03}"), "after").await;
+            states.push((files.revision().await.unwrap(), round));
+        }
+        files.remove("/b", Default::default()).await.unwrap();
+    }
+    for name in ["/a000", "/a050", "/a100", "/c000", "/c050", "/c100"] {
+        files.remove(name, Default::default()).await.unwrap();
+    }
+    for (revision, round) in states {
+        let rounds = || (0..=round).step_by(50);
+        let mut expected: Vec<String> = rounds().map(|round| format!("a{round:03}")).collect();
+        expected.push("b".to_owned());
+        expected.extend(rounds().map(|round| format!("c{round:03}")));
+        for limit in [1, 2, 3, 1_000] {
+            let at = At::Revision(revision);
+            assert_eq!(names(&files, at, limit).await, expected, "limit {limit}");
+        }
+    }
+}
