@@ -53,7 +53,8 @@ pub struct Record {
     pub changes: Vec<Change>,
 }
 
-/// One change in a commit. Removing or moving a directory is one change for the whole tree.
+/// One change in a commit. Removing, moving or copying a directory is one change for the whole
+/// tree.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     /// What happened.
@@ -104,7 +105,7 @@ change_kinds! {
     FileDelete = 2 "file_delete",
     /// A file was moved.
     FileRename = 3 "file_rename",
-    /// A file was copied to here.
+    /// A file, or a symbolic link, was copied to here.
     FileCopy = 4 "file_copy",
     /// A directory was created.
     DirCreate = 5 "dir_create",
@@ -120,6 +121,15 @@ change_kinds! {
     MetadataChange = 10 "metadata_change",
     /// Mode, owner or times changed.
     AttributeChange = 11 "attribute_change",
+    /// A directory was copied to here, with all below it.
+    DirCopy = 12 "dir_copy",
+}
+
+impl ChangeKind {
+    /// Whether it is about a directory with all below it.
+    const fn is_of_a_tree(self) -> bool {
+        matches!(self, Self::DirDelete | Self::DirRename | Self::DirCopy)
+    }
 }
 
 impl std::str::FromStr for ChangeKind {
@@ -173,8 +183,8 @@ pub struct LogPage {
 /// Which changes to wait for.
 #[derive(Clone, Debug, Default)]
 pub struct WatchQuery {
-    /// Only changes whose new or old path matches this glob; for a directory that went or
-    /// moved, also when it holds the pattern's base.
+    /// Only changes whose new or old path matches this glob; for a directory that went, moved or
+    /// was copied, also when it holds the pattern's base.
     pub pattern: Option<String>,
     /// From after this revision; from now on if not given.
     pub after: Option<Revision>,
@@ -319,8 +329,7 @@ impl Session {
     /// Whether a change at `path` concerns this caller: what it may read and, for it holds that,
     /// a directory on the way there that goes or comes with all below it.
     async fn may_know(&self, change: &Change, path: &str) -> Result<bool> {
-        let whole_tree = matches!(change.kind, ChangeKind::DirDelete | ChangeKind::DirRename);
-        let action = if whole_tree {
+        let action = if change.kind.is_of_a_tree() {
             Action::Stat
         } else {
             Action::Read
@@ -376,7 +385,7 @@ impl Rest {
 
 fn change_matches(pattern: &PathPattern, change: &Change) -> bool {
     let paths = [Some(change.path.as_str()), change.old_path.as_deref()];
-    let whole_tree = matches!(change.kind, ChangeKind::DirDelete | ChangeKind::DirRename);
+    let whole_tree = change.kind.is_of_a_tree();
     paths.into_iter().flatten().any(|path| {
         pattern.matches(path) || (whole_tree && path::is_within(&pattern.base_dir(), path))
     })

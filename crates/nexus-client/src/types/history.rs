@@ -148,5 +148,6 @@ change_kinds! {
     SymlinkCreate = "symlink_create": "A symbolic link was made.",
     MetadataChange = "metadata_change": "Custom metadata or tags changed.",
     AttributeChange = "attribute_change": "Permission bits, owner, times or size changed.",
-    FileCopy = "file_copy": "A file was copied, by itself or with its directory.",
+    FileCopy = "file_copy": "A file or link was copied.",
+    DirCopy = "dir_copy": "A directory was copied, with all below it.",
 }

@@ -3,7 +3,7 @@
 use nexus_kernel::{Error, Result};
 use nexus_service_api::Action;
 
-use super::make::make_directory;
+use super::make::create_directory;
 use super::{Slot, exists, is_a_directory, not_a_directory, write};
 use crate::content::Stored;
 use crate::log::ChangeKind;
@@ -16,6 +16,8 @@ use crate::view::Child;
 
 /// Names read at a time.
 const PAGE: usize = 1_000;
+/// Most guards and operations that copying one entry takes.
+const ROWS_PER_ENTRY: usize = 8;
 
 pub(super) async fn copy(
     tx: &mut Tx<'_>,
@@ -75,7 +77,6 @@ async fn copy_over(tx: &mut Tx<'_>, from: u64, to: u64, old: &str, new: &str) ->
 struct Work {
     dentry: DentryRecord,
     slot: Slot,
-    from: String,
     to: String,
 }
 
@@ -86,41 +87,54 @@ async fn copy_tree(
     from: String,
     to: String,
 ) -> Result<u64> {
-    let rows_max = tx.zone().metastore.limits().txn_items_max / 4;
-    let mut work = vec![Work {
+    let parent = slot.parent;
+    let top = Work {
         dentry,
         slot,
-        from,
-        to,
-    }];
-    let (mut top, mut copied) = (None, 0);
-    while let Some(next) = work.pop() {
-        copied += 1;
-        if copied > rows_max {
-            return Err(Error::limit(
-                "the tree is too large to copy in one commit; copy it in parts",
-            )
-            .with("entries_max", rows_max));
+        to: to.clone(),
+    };
+    let ino = copy_one(tx, &top).await?;
+    let kind = match read(tx, dentry.ino).await?.is_dir() {
+        true => {
+            copy_below(tx, &top, ino).await?;
+            ChangeKind::DirCopy
         }
-        let ino = copy_one(tx, &next).await?;
-        top.get_or_insert(ino);
-        if read(tx, next.dentry.ino).await?.is_dir() {
-            add_children(tx, &next, ino, &mut work).await?;
-        }
-    }
-    Ok(top.expect("the work began with the top"))
+        false => ChangeKind::FileCopy,
+    };
+    tx.note(kind, &to, ino, parent).old_path = Some(from);
+    Ok(ino)
 }
 
-async fn add_children(tx: &Tx<'_>, dir: &Work, copy: u64, work: &mut Vec<Work>) -> Result<()> {
+async fn copy_below(tx: &mut Tx<'_>, top: &Work, copy: u64) -> Result<()> {
+    let (mut work, mut copied) = (Vec::new(), 1);
+    add_children(tx, top, copy, &mut work, copied).await?;
+    while let Some(next) = work.pop() {
+        let ino = copy_one(tx, &next).await?;
+        copied += 1;
+        if read(tx, next.dentry.ino).await?.is_dir() {
+            add_children(tx, &next, ino, &mut work, copied).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn add_children(
+    tx: &Tx<'_>,
+    dir: &Work,
+    copy: u64,
+    work: &mut Vec<Work>,
+    copied: usize,
+) -> Result<()> {
     let mut after: Option<String> = None;
     loop {
+        tx.session.check_goes_on()?;
         let (children, last) = tx.children(dir.dentry.ino, after.as_deref(), PAGE).await?;
         work.extend(children.into_iter().map(|Child { name, dentry }| Work {
             dentry,
-            from: path::join(&dir.from, &name),
             to: path::join(&dir.to, &name),
             slot: Slot { parent: copy, name },
         }));
+        check_entries(tx, copied + work.len())?;
         if last.is_none() {
             return Ok(());
         }
@@ -128,23 +142,29 @@ async fn add_children(tx: &Tx<'_>, dir: &Work, copy: u64, work: &mut Vec<Work>) 
     }
 }
 
+fn check_entries(tx: &Tx<'_>, entries: usize) -> Result<()> {
+    let entries_max = tx.zone().metastore.limits().txn_items_max / ROWS_PER_ENTRY;
+    if entries <= entries_max {
+        return Ok(());
+    }
+    Err(
+        Error::limit("the tree is too large to copy in one commit; copy it in parts")
+            .with("entries_max", entries_max),
+    )
+}
+
 async fn copy_one(tx: &mut Tx<'_>, work: &Work) -> Result<u64> {
     let Slot { parent, name } = &work.slot;
     path::normalize(&work.to)?;
     let source = read(tx, work.dentry.ino).await?;
-    let ino = match source.file_kind() {
-        FileKind::Directory => {
-            return make_directory(tx, *parent, name, &work.to, source.mode).await;
-        }
+    match source.file_kind() {
+        FileKind::Directory => create_directory(tx, *parent, name, source.mode).await,
         FileKind::File => {
             let content = Stored::shared(&source)?;
-            write::create(tx, *parent, name, &content, Some(source.mode)).await?
+            write::create(tx, *parent, name, &content, Some(source.mode)).await
         }
-        FileKind::Symlink => copy_link(tx, *parent, name, &source).await?,
-    };
-    tx.note(ChangeKind::FileCopy, &work.to, ino, *parent)
-        .old_path = Some(work.from.clone());
-    Ok(ino)
+        FileKind::Symlink => copy_link(tx, *parent, name, &source).await,
+    }
 }
 
 async fn copy_link(tx: &mut Tx<'_>, parent: u64, name: &str, source: &InodeRecord) -> Result<u64> {

@@ -45,6 +45,18 @@ pub(crate) async fn make_directory(
     path: &str,
     mode: u32,
 ) -> Result<u64> {
+    let ino = create_directory(tx, parent, name, mode).await?;
+    tx.note(ChangeKind::DirCreate, path, ino, parent);
+    Ok(ino)
+}
+
+/// As [`make_directory`]; what the log is told is up to the caller.
+pub(super) async fn create_directory(
+    tx: &mut Tx<'_>,
+    parent: u64,
+    name: &str,
+    mode: u32,
+) -> Result<u64> {
     let ino = tx.new_ino().await?;
     let record = tx.blank(FileKind::Directory, mode, parent, name);
     tx.create_inode(ino, record);
@@ -53,6 +65,5 @@ pub(crate) async fn make_directory(
         kind: kind_code(FileKind::Directory),
     };
     tx.set_name(parent, name, Some(dentry)).await?;
-    tx.note(ChangeKind::DirCreate, path, ino, parent);
     Ok(ino)
 }

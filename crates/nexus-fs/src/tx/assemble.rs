@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use nexus_kernel::{Durability, Guard, KeyRange, Op, Result, Revision, Txn};
+use nexus_kernel::{Durability, Error, Guard, KeyRange, Op, Result, Revision, Txn};
 
 use super::{Manifest, Slot, Tx};
 use crate::etag::Etag;
@@ -35,9 +35,9 @@ impl Tx<'_> {
             txn.ops.push(Op::Put(topology, Bytes::new()));
         }
         if !self.changes.is_empty() {
-            let record = self.log_record();
-            txn.ops
-                .push(Op::PutStamped(keys::log_prefix(), records::encode(&record)));
+            let record = records::encode(&self.log_record());
+            self.check_record(record.len())?;
+            txn.ops.push(Op::PutStamped(keys::log_prefix(), record));
         }
         Ok(txn)
     }
@@ -181,6 +181,20 @@ impl Tx<'_> {
         let adds = counts.into_iter().map(|(key, delta)| Op::Add(key, delta));
         txn.ops.extend(adds);
         Ok(())
+    }
+
+    /// Refuses what the log cannot tell in one record.
+    fn check_record(&self, bytes: usize) -> Result<()> {
+        let bytes_max = self.zone().metastore.limits().value_bytes_max;
+        if bytes <= bytes_max {
+            return Ok(());
+        }
+        let error = Error::limit(
+            "the paths of these changes are too long together for one record of the log; split the batch",
+        );
+        Err(error
+            .with("record_bytes", bytes)
+            .with("record_bytes_max", bytes_max))
     }
 
     fn log_record(&mut self) -> LogRecord {

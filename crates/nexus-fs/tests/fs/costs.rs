@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_driver_memory::MemoryMetastore;
-use nexus_fs::{At, BatchStep, ListOptions, Session, Stores, WriteOptions, Zone};
+use nexus_fs::{At, BatchStep, ListOptions, LogQuery, Session, Stores, WriteOptions, Zone};
 use nexus_kernel::{
-    Commit, Durability, Freshness, Limits, Metastore, Page, Result, Revision, Scan, Txn, Value,
+    Commit, Durability, Freshness, Kind, Limits, Metastore, Page, Result, Revision, Scan, Txn,
+    Value,
 };
 use nexus_service_api::Context;
 
@@ -158,5 +159,93 @@ async fn a_past_listing_finds_names_among_those_that_ended_often() {
             let at = At::Revision(revision);
             assert_eq!(names(&files, at, limit).await, expected, "limit {limit}");
         }
+    }
+}
+
+/// Copying a directory is one change in the log, however much is below it.
+#[tokio::test]
+async fn a_large_tree_is_copied_as_one_change() {
+    const FILES: usize = 8_000;
+    let (_store, _zone, files) = counting().await;
+    files.mkdir("/from", Default::default()).await.unwrap();
+    let all: Vec<_> = (0..FILES)
+        .map(|n| write(format!("/from/{n:0100}")))
+        .collect();
+    for steps in all.chunks(FILES / 2) {
+        files.batch(steps.to_vec(), Durability::Sync).await.unwrap();
+    }
+    let copied = files.copy("/from", "/to", Default::default());
+    let revision = copied.await.unwrap().revision;
+    assert_eq!(files.usage("/to", At::Latest).await.unwrap().files, 8_000);
+    let newest = LogQuery {
+        newest_first: true,
+        limit: 1,
+        ..LogQuery::default()
+    };
+    let record = files.log(newest).await.unwrap().records.remove(0);
+    assert_eq!(record.revision, revision);
+    let [change] = &record.changes[..] else {
+        panic!("{} changes", record.changes.len());
+    };
+    assert_eq!(change.kind.as_str(), "dir_copy");
+    assert_eq!(change.path, "/to");
+    assert_eq!(change.old_path.as_deref(), Some("/from"));
+}
+
+/// A tree of as many entries as the limit says is copied; a larger one is refused with the limit.
+#[tokio::test]
+async fn a_tree_is_copied_up_to_the_limit() {
+    let (_store, _zone, files) = limited(Limits {
+        txn_items_max: 800,
+        ..Limits::STANDARD
+    })
+    .await;
+    files.mkdir("/t", Default::default()).await.unwrap();
+    for n in 0..99 {
+        let content = Bytes::from(vec![n; 10_000]);
+        let path = format!("/t/{n}");
+        files
+            .write(&path, content, Default::default())
+            .await
+            .unwrap();
+    }
+    files
+        .copy("/t", "/whole", Default::default())
+        .await
+        .unwrap();
+    put(&files, "/t/more", "more").await;
+    let refused = files.copy("/t", "/larger", Default::default()).await;
+    let error = refused.unwrap_err();
+    assert_eq!(error.kind(), Kind::LimitExceeded);
+    assert_eq!(error.fact("entries_max"), Some("100"));
+}
+
+/// A batch that the log cannot record, or that is too much for one commit, is refused with the
+/// limit it reaches.
+#[tokio::test]
+async fn a_batch_too_large_for_the_store_is_refused_with_its_limit() {
+    let steps = |count: usize| (0..count).map(|n| write(format!("/{n:0100}"))).collect();
+    for (limits, (name, limit)) in [
+        (
+            Limits {
+                value_bytes_max: 64 << 10,
+                ..Limits::STANDARD
+            },
+            ("record_bytes_max", "65536"),
+        ),
+        (
+            Limits {
+                txn_items_max: 2_000,
+                ..Limits::STANDARD
+            },
+            ("rows_max", "2000"),
+        ),
+    ] {
+        let (_store, _zone, files) = limited(limits).await;
+        files.batch(steps(300), Durability::Sync).await.unwrap();
+        let refused = files.batch(steps(500), Durability::Sync).await;
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), Kind::LimitExceeded);
+        assert_eq!(error.fact(name), Some(limit), "{error}");
     }
 }
