@@ -31,6 +31,7 @@ use crate::types::{At, DirEntry, Ino, SetAttributes, Stat};
 use crate::zone::Shared;
 
 use open_file::{OpenFile, in_background};
+use open_inodes::Closed;
 pub(crate) use open_inodes::{OpenInodes, Removal};
 
 /// What a handle may do.
@@ -63,9 +64,17 @@ impl Session {
     ///
     /// `NotFound` when the inode is gone, `WrongType` for a directory, `PermissionDenied`.
     pub async fn open_handle(&self, ino: Ino, mode: OpenMode) -> Result<Handle> {
+        let actions: &[Action] = match mode {
+            OpenMode::Read => &[Action::Read],
+            OpenMode::ReadWrite | OpenMode::Append => &[Action::Read, Action::Write],
+        };
+        self.open_for(ino, mode, actions).await
+    }
+
+    async fn open_for(&self, ino: Ino, mode: OpenMode, actions: &[Action]) -> Result<Handle> {
         let handle = Handle {
             session: self.clone(),
-            file: self.open_inode(ino, mode).await?,
+            file: self.open_inode(ino, actions).await?,
             mode,
             closed: false,
         };
@@ -74,12 +83,11 @@ impl Session {
         Ok(handle)
     }
 
-    async fn open_inode(&self, ino: Ino, mode: OpenMode) -> Result<Arc<OpenFile>> {
+    async fn open_inode(&self, ino: Ino, actions: &[Action]) -> Result<Arc<OpenFile>> {
         loop {
             let (path, chain) = self.place_of(ino).await?;
-            self.permit(Action::Read, &path, &chain).await?;
-            if mode != OpenMode::Read {
-                self.permit(Action::Write, &path, &chain).await?;
+            for action in actions {
+                self.permit(*action, &path, &chain).await?;
             }
             match self.zone.handles.open(ino.0, path) {
                 Ok(file) => return Ok(file),
@@ -138,14 +146,21 @@ impl Session {
     ) -> Result<Stat> {
         let (path, chain) = self.place_of(ino).await?;
         self.permit(Action::Write, &path, &chain).await?;
-        if let (Some(size), Some(file)) = (set.size, self.zone.handles.get(ino.0)) {
-            file.truncate(&self.zone, size).await?;
-            set.size = None;
+        if let Some(size) = set.size.take() {
+            self.resize(ino, size, durability).await?;
         }
         if set != SetAttributes::default() {
             self.set_attributes(&path, set, durability).await?;
         }
         self.attributes_of(ino.0, &path).await
+    }
+
+    /// Truncates or extends: an open file in its handles, any other in the store.
+    async fn resize(&self, ino: Ino, size: u64, durability: Durability) -> Result<()> {
+        let handle = self.open_for(ino, OpenMode::ReadWrite, &[Action::Write]);
+        let handle = handle.await?;
+        handle.truncate(size).await?;
+        handle.leave(durability).await
     }
 
     /// Up to `limit` entries of a directory after the name `after`, in byte order.
@@ -324,6 +339,19 @@ impl Handle {
         in_background(close(self.session.clone(), Arc::clone(&self.file))).await
     }
 
+    /// Closes. What was written is left to the other handles of the file, if there are any.
+    async fn leave(mut self, durability: Durability) -> Result<()> {
+        self.closed = self.session.zone.handles.leave(&self.file);
+        if self.closed {
+            return Ok(());
+        }
+        let written = match durability {
+            Durability::Sync => self.fsync().await,
+            Durability::Relaxed => self.flush().await,
+        };
+        written.and(self.close().await)
+    }
+
     fn check_writable(&self) -> Result<()> {
         if self.mode == OpenMode::Read {
             return Err(Error::denied(
@@ -335,13 +363,21 @@ impl Handle {
 }
 
 async fn close(session: Session, file: Arc<OpenFile>) -> Result<()> {
-    let written = file.write_back(&session, Durability::Relaxed).await;
-    let released = release(&session, &file).await;
-    written.and(released)
+    let (written, closed) = loop {
+        let written = file.write_back(&session, Durability::Relaxed).await;
+        match session.zone.handles.close(&file, written.is_err()) {
+            Closed::NotYet => {}
+            closed => break (written.map(drop), closed),
+        }
+    };
+    match closed {
+        Closed::Last => written.and(remove_nameless(&session, &file).await),
+        _ => written,
+    }
 }
 
-async fn release(session: &Session, file: &OpenFile) -> Result<()> {
-    if session.zone.handles.close(file) && file.is_nameless(&session.zone).await? {
+async fn remove_nameless(session: &Session, file: &OpenFile) -> Result<()> {
+    if file.is_nameless(&session.zone).await? {
         session.remove_orphan(file.ino()).await?;
     }
     Ok(())

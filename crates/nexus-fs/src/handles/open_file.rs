@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
@@ -30,6 +31,8 @@ pub(crate) struct OpenFile {
     ino: u64,
     path: String,
     state: Mutex<State>,
+    /// Whether there is a draft in the state.
+    has_draft: AtomicBool,
 }
 
 #[derive(Default)]
@@ -72,7 +75,12 @@ impl OpenFile {
             ino,
             path,
             state: Mutex::default(),
+            has_draft: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn has_draft(&self) -> bool {
+        self.has_draft.load(Ordering::Acquire)
     }
 
     pub(super) fn ino(&self) -> u64 {
@@ -153,6 +161,7 @@ impl OpenFile {
         if bytes.is_empty() {
             return Ok((end, false));
         }
+        self.has_draft.store(true, Ordering::Release);
         let draft = state.draft(zone);
         match offset {
             Some(offset) => draft.write(offset, bytes, stored),
@@ -165,6 +174,7 @@ impl OpenFile {
         check_size(size)?;
         let mut state = self.state.lock().await;
         let inode = state.refresh(zone, self.ino).await?;
+        self.has_draft.store(true, Ordering::Release);
         state.draft(zone).truncate(size, inode.record.size);
         Ok(())
     }
@@ -218,6 +228,7 @@ impl OpenFile {
             }
         }
         state.draft = None;
+        self.has_draft.store(false, Ordering::Release);
         Ok(true)
     }
 }

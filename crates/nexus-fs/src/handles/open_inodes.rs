@@ -26,6 +26,15 @@ struct Inodes {
     going: HashMap<u64, usize>,
 }
 
+/// What became of a handle.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closed {
+    OneOfMany,
+    Last,
+    /// It is the last one, and somebody else has left something to be written back.
+    NotYet,
+}
+
 impl OpenInodes {
     pub(crate) fn is_open(&self, ino: u64) -> bool {
         self.inodes.lock().open.contains_key(&ino)
@@ -49,18 +58,33 @@ impl OpenInodes {
         Ok(Arc::clone(file))
     }
 
-    /// Says whether this was the last handle.
-    pub(super) fn close(&self, file: &OpenFile) -> bool {
+    /// Takes a handle away; the last one only if nothing is left to be written back, or with
+    /// `all_the_same`.
+    pub(super) fn close(&self, file: &OpenFile, all_the_same: bool) -> Closed {
         let mut inodes = self.inodes.lock();
         let Some((_, count)) = inodes.open.get_mut(&file.ino()) else {
+            return Closed::OneOfMany;
+        };
+        if *count > 1 {
+            *count -= 1;
+            return Closed::OneOfMany;
+        }
+        if file.has_draft() && !all_the_same {
+            return Closed::NotYet;
+        }
+        inodes.open.remove(&file.ino());
+        Closed::Last
+    }
+
+    /// Takes a handle away if it is not the last; says whether it did.
+    pub(super) fn leave(&self, file: &OpenFile) -> bool {
+        let mut inodes = self.inodes.lock();
+        let open = inodes.open.get_mut(&file.ino());
+        let Some((_, count)) = open.filter(|(_, count)| *count > 1) else {
             return false;
         };
         *count -= 1;
-        let last = *count == 0;
-        if last {
-            inodes.open.remove(&file.ino());
-        }
-        last
+        true
     }
 }
 

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_driver_memory::MemoryMetastore;
 use nexus_fs::{
-    At, Ino, MoveOptions, OpenMode, RemoveOptions, Session, Stores, WriteOptions, Zone,
+    At, Ino, MoveOptions, OpenMode, RemoveOptions, Session, SetAttributes, Stores, WriteOptions,
+    Zone,
 };
 use nexus_kernel::{
-    Commit, Error, Freshness, Kind, Limits, Metastore, Op, Outcome, Page, Result, Revision, Scan,
-    Txn, Value,
+    Commit, Durability, Error, Freshness, Kind, Limits, Metastore, Op, Outcome, Page, Result,
+    Revision, Scan, Txn, Value,
 };
 use nexus_service_api::Context;
 use nexus_testkit::metastore::{Faults, FaultyMetastore};
@@ -234,6 +235,33 @@ async fn what_was_appended_is_there_once_after_a_flush_that_was_given_up() {
     store.released.notify_one();
     handle.flush().await.unwrap();
     assert_eq!(text(&files, "/f").await, "12");
+}
+
+/// A size that is set while the last handle closes is not lost.
+#[tokio::test]
+async fn a_size_that_is_set_while_the_file_closes_counts() {
+    let (store, _zone, files) = slow().await;
+    put(&files, "/f", "123").await;
+    let ino = files.stat("/f", At::Latest).await.unwrap().ino;
+    let handle = files.open_handle(ino, OpenMode::ReadWrite).await.unwrap();
+    handle.write(0, Bytes::from("4")).await.unwrap();
+    let closing = store.begin(handle.close()).await;
+    let resizer = files.clone();
+    let resize = async move {
+        let set = SetAttributes {
+            size: Some(1),
+            ..SetAttributes::default()
+        };
+        resizer.setattr(ino, set, Durability::Sync).await
+    };
+    let resized = tokio::spawn(resize);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    store.released.notify_one();
+    closing.await.unwrap().unwrap();
+    assert_eq!(resized.await.unwrap().unwrap().size, 1);
+    assert_eq!(text(&files, "/f").await, "4");
 }
 
 /// A file that is being removed is not opened any more.
