@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -35,7 +36,7 @@ pub struct Cli {
 }
 
 /// Which node to talk to, and as whom.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "Global options")]
 pub struct Connection {
     /// The node
@@ -58,6 +59,18 @@ pub struct Connection {
     /// Names this request, in the log
     #[arg(long, global = true, value_name = "ID")]
     pub request_id: Option<String>,
+}
+
+impl fmt::Debug for Connection {
+    /// Without the key, which is a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("url", &self.url)
+            .field("key_file", &self.key_file)
+            .field("session", &self.session)
+            .field("request_id", &self.request_id)
+            .finish_non_exhaustive()
+    }
 }
 
 fn after_help() -> String {

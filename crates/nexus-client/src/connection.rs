@@ -1,5 +1,6 @@
 //! Reaching a node.
 
+use std::fmt;
 use std::time::Duration;
 
 use nexus_kernel::{Error, Result};
@@ -19,6 +20,8 @@ const STREAM_WINDOW: u32 = 1 << 20;
 /// The same of all answers together: more than all streams can hold, so that an answer that
 /// nobody takes never stops another.
 const CONNECTION_WINDOW: u32 = i32::MAX as u32;
+/// Most bytes in the headers of an answer: an error travels in them.
+const HEADERS_BYTES_MAX: u32 = 64 << 10;
 /// How often an idle call asks whether the other side is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
@@ -30,7 +33,7 @@ pub struct Client {
 }
 
 /// How to connect.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     /// The API key, `sk-...`. Without one a node answers nothing.
     pub api_key: Option<String>,
@@ -41,6 +44,17 @@ pub struct Options {
     pub request_id: Option<String>,
     /// The agent to act as; only the key's own.
     pub agent: Option<String>,
+}
+
+impl fmt::Debug for Options {
+    /// Without the key, which is a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("session", &self.session)
+            .field("request_id", &self.request_id)
+            .field("agent", &self.agent)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -145,6 +159,7 @@ fn endpoint(url: &str) -> Result<Endpoint> {
         .tcp_nodelay(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_max_header_list_size(HEADERS_BYTES_MAX)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .user_agent(concat!("nexus-client/", env!("CARGO_PKG_VERSION")))
         .expect("the name and a version make a header"))

@@ -115,7 +115,10 @@ impl Node {
             expires: None,
         };
         let key = parts.keys.create(&Context::system(), new).await;
-        parts.close().await?;
+        if let Err(error) = parts.close().await {
+            // The key is durable by now, and nobody else will ever see its secret.
+            tracing::error!(?error, "the data could not be closed well");
+        }
         key
     }
 }

@@ -5,11 +5,17 @@ use http::HeaderValue;
 use nexus_fs::Etag;
 use nexus_kernel::{Error, Kind, Result};
 
-use crate::{grpc, rest};
+use crate::{grpc, rest, rpc};
 
 /// Carries the kind of an error in the answer of every door, for clients that do not look
 /// further and for the metrics.
 pub(crate) const ERROR_HEADER: &str = "x-nexus-error";
+
+/// The kind of what is nobody's error but the server's own.
+pub(crate) const INTERNAL: &str = "internal";
+/// What is said of it.
+pub(crate) const INTERNAL_MESSAGE: &str =
+    "the server failed; report it with the request id in this answer's x-request-id header";
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +55,15 @@ impl Door {
         match self {
             Self::Grpc => grpc::status(error).into_http(),
             Self::Rest | Self::JsonRpc | Self::Plain => rest::Problem(error).into_response(),
+        }
+    }
+
+    /// Answers a request whose handler failed: what became of it is unknown.
+    pub(crate) fn failed(self) -> Response {
+        match self {
+            Self::Grpc => grpc::internal().into_http(),
+            Self::JsonRpc => rpc::internal(),
+            Self::Rest | Self::Plain => rest::internal(),
         }
     }
 }

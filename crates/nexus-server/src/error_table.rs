@@ -60,10 +60,11 @@ pub fn json_rpc_code(error: &Error) -> i32 {
     }
 }
 
-/// Whether the path, or a name in it, is all that the error is about.
+/// Whether the path, or a name in it, is all that the error is about; a step of a batch only
+/// says where it is.
 fn blames_path(error: &Error) -> bool {
     let mut facts = error.context().iter().map(|(name, _)| *name);
-    error.fact("path").is_some() && facts.all(|fact| matches!(fact, "path" | "name"))
+    error.fact("path").is_some() && facts.all(|fact| matches!(fact, "path" | "name" | "step"))
 }
 
 #[cfg(test)]

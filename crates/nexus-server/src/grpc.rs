@@ -14,7 +14,7 @@ use nexus_service_api::Context;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use tonic::metadata::{MetadataMap, MetadataValue};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use crate::app::Shared;
 use crate::door::{self, ERROR_HEADER};
@@ -27,6 +27,13 @@ mod incoming;
 
 /// Carries an encoded [`ErrorDetail`].
 const ERROR_DETAIL: &str = "nexus-error-bin";
+
+/// A status travels in headers, where a byte may take three, and of which some clients take
+/// 8 KiB in all: what an error says is cut to fit.
+const STATUS_BYTES_MAX: usize = 768;
+const MESSAGE_BYTES_MAX: usize = 512;
+const FACT_BYTES_MAX: usize = 512;
+const FACTS_MAX: usize = 6;
 
 /// What a streaming call answers.
 type Answers<T> = BoxStream<'static, Result<T, Status>>;
@@ -67,27 +74,47 @@ fn methods() -> BTreeSet<String> {
 /// An error as gRPC says it.
 pub(crate) fn status(error: Error) -> Status {
     door::log(&error);
+    let context = error.context().iter().map(|(name, value)| Fact {
+        name: (*name).into(),
+        value: cut(value, FACT_BYTES_MAX),
+    });
     let detail = ErrorDetail {
         kind: error.kind().as_str().into(),
-        message: error.message().into(),
-        context: error
-            .context()
-            .iter()
-            .map(|(name, value)| Fact {
-                name: (*name).into(),
-                value: value.clone(),
-            })
-            .collect(),
+        message: cut(error.message(), MESSAGE_BYTES_MAX),
+        context: context.take(FACTS_MAX).collect(),
         outcome_unknown: error.outcome() == Outcome::Unknown,
     };
+    let message = cut(&error.to_string(), STATUS_BYTES_MAX);
+    with_detail(codes(error.kind()).grpc, message, &detail)
+}
+
+/// The status of a server that failed.
+pub(crate) fn internal() -> Status {
+    let detail = ErrorDetail {
+        kind: door::INTERNAL.into(),
+        message: door::INTERNAL_MESSAGE.into(),
+        context: Vec::new(),
+        outcome_unknown: true,
+    };
+    with_detail(Code::Internal, door::INTERNAL_MESSAGE.into(), &detail)
+}
+
+fn with_detail(code: Code, message: String, detail: &ErrorDetail) -> Status {
     let mut metadata = MetadataMap::new();
-    metadata.insert_bin(
-        ERROR_DETAIL,
-        MetadataValue::from_bytes(&detail.encode_to_vec()),
-    );
-    let kind = MetadataValue::from_static(error.kind().as_str());
+    let encoded = MetadataValue::from_bytes(&detail.encode_to_vec());
+    metadata.insert_bin(ERROR_DETAIL, encoded);
+    let kind = detail.kind.parse().expect("a kind is a header's value");
     metadata.insert(ERROR_HEADER, kind);
-    Status::with_metadata(codes(error.kind()).grpc, error.to_string(), metadata)
+    Status::with_metadata(code, message, metadata)
+}
+
+/// The beginning of a text that is too long, and a sign that it goes on.
+fn cut(text: &str, bytes_max: usize) -> String {
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(bytes_max);
+    format!("{}…", &text[..end])
 }
 
 /// Who asks, as [`require_key`](crate::auth::require_key) found out, and what for.

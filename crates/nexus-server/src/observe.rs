@@ -7,10 +7,9 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures::FutureExt;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method};
 use nexus_kernel::Result;
 use tracing::Instrument;
 
@@ -42,7 +41,7 @@ pub(crate) async fn observe(
     let answer = async {
         match refusal {
             Some(error) => door.refuse(error),
-            None => caught(next.run(request)).await,
+            None => caught(door, next.run(request)).await,
         }
     };
     let mut response = answer.instrument(span.clone()).await;
@@ -68,8 +67,8 @@ fn fresh_id(shared: &Shared) -> Arc<str> {
     format!("{:032x}", shared.app.entropy.id()).into()
 }
 
-/// A handler that panics answers 500 and takes nobody else down.
-async fn caught(answer: impl Future<Output = Response>) -> Response {
+/// A handler that panics answers that it failed and takes nobody else down.
+async fn caught(door: Door, answer: impl Future<Output = Response>) -> Response {
     match AssertUnwindSafe(answer).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => {
@@ -78,24 +77,9 @@ async fn caught(answer: impl Future<Output = Response>) -> Response {
                 .copied()
                 .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             tracing::error!(message, "a handler panicked");
-            internal()
+            door.failed()
         }
     }
-}
-
-fn internal() -> Response {
-    let body = concat!(
-        r#"{"error":{"kind":"internal","message":"the server failed; report it with the "#,
-        r#"request id in this answer's x-request-id header","context":{},"outcome":"unknown"}}"#
-    );
-    let headers = [
-        (
-            CONTENT_TYPE.as_str(),
-            HeaderValue::from_static("application/json"),
-        ),
-        (ERROR_HEADER, HeaderValue::from_static("internal")),
-    ];
-    (StatusCode::INTERNAL_SERVER_ERROR, headers, body).into_response()
 }
 
 /// What the request asks for, out of a bounded set of names.

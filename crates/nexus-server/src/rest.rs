@@ -29,7 +29,7 @@ mod steps;
 pub(crate) use admin::principal_kind;
 pub(crate) use conditions::not_modified;
 pub(crate) use extract::{Caller, Name, whole_body};
-pub(crate) use problem::Problem;
+pub(crate) use problem::{Problem, internal};
 
 #[derive(OpenApi)]
 #[openapi(

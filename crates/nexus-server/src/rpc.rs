@@ -123,6 +123,11 @@ fn enveloped(body: Vec<u8>) -> Response {
     ([(CONTENT_TYPE, "application/json")], body).into_response()
 }
 
+/// The answer of a server that failed.
+pub(crate) fn internal() -> Response {
+    refusal("null", &RpcError::internal())
+}
+
 fn refusal(id: &str, error: &RpcError) -> Response {
     let mut response = enveloped(envelope::error(id, error));
     response

@@ -1,4 +1,4 @@
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 
 use super::*;
 
@@ -21,4 +21,14 @@ fn modes_are_octal() {
     assert!(mode("888").is_err());
     assert!(mode("17777").is_err());
     assert!(mode("u+x").is_err());
+}
+
+#[test]
+fn the_key_is_not_shown_when_debugging() {
+    let cli = Cli::parse_from(["nexus", "--key", "sk-secret", "--session", "run-7", "ls"]);
+    let shown = format!("{cli:?}");
+    assert!(
+        shown.contains("run-7") && !shown.contains("sk-secret"),
+        "{shown}"
+    );
 }

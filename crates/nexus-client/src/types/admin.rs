@@ -1,5 +1,7 @@
 //! Keys and care.
 
+use std::fmt;
+
 use nexus_kernel::Timestamp;
 
 /// Sorts of callers.
@@ -86,12 +88,21 @@ pub struct NewKeyOptions {
 }
 
 /// A key just made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewKey {
     /// What is known of it.
     pub key: Key,
     /// `sk-...`: kept nowhere, shown once.
     pub secret: String,
+}
+
+impl fmt::Debug for NewKey {
+    /// Without the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewKey")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is known of a key; never its secret.
@@ -144,3 +155,6 @@ pub struct VerifyProgress {
     /// The last report.
     pub done: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,17 +79,18 @@ impl Files for FilesDoor {
 
     async fn read(&self, request: Request<ReadRequest>) -> Reply<Self::ReadStream> {
         let read = |files: Session, ask: ReadRequest| async move {
-            let at = at(&ask.at)?;
             let range = match (ask.offset, ask.length) {
                 (0, None) => None,
                 (start, length) => Some(start..start.saturating_add(length.unwrap_or(u64::MAX))),
             };
             let content = match ask.version {
-                None => files.open(&ask.path, at, range).await?,
-                Some(version) if range.is_none() => files.open_version(&ask.path, version).await?,
+                None => files.open(&ask.path, at(&ask.at)?, range).await?,
+                Some(version) if range.is_none() && ask.at.is_empty() => {
+                    files.open_version(&ask.path, version).await?
+                }
                 Some(_) => {
                     return Err(Error::invalid(
-                        "a version is read whole; leave the range out",
+                        "a version is read whole, and as it was; leave at and the range out",
                     ));
                 }
             };

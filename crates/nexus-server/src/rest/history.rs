@@ -304,10 +304,7 @@ pub(super) async fn watch(
     Query(query): Query<WatchParams>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let last_seen = headers
-        .get("last-event-id")
-        .and_then(|value| value.to_str().ok()?.parse().ok());
-    let after = last_seen.or(query.after).map(Revision);
+    let after = last_seen(&headers)?.or(query.after.map(Revision));
     let records = files
         .watch(WatchQuery {
             pattern: query.pattern,
@@ -322,6 +319,21 @@ pub(super) async fn watch(
     Ok(Sse::new(records.map(event))
         .keep_alive(KeepAlive::default())
         .into_response())
+}
+
+/// Where a reader of events was; an empty `Last-Event-ID` says that it has seen none.
+fn last_seen(headers: &HeaderMap) -> Result<Option<Revision>> {
+    let Some(value) = headers.get("last-event-id").filter(|id| !id.is_empty()) else {
+        return Ok(None);
+    };
+    let revision = value.to_str().ok().and_then(|text| text.parse().ok());
+    revision
+        .map(|number| Some(Revision(number)))
+        .ok_or_else(|| {
+            Error::invalid(
+                "Last-Event-ID is the id of an event of this stream, which is a revision",
+            )
+        })
 }
 
 fn accepts_events(headers: &HeaderMap) -> bool {

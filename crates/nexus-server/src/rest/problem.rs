@@ -75,6 +75,22 @@ impl Body {
     }
 }
 
+/// The answer of a server that failed.
+pub(crate) fn internal() -> Response {
+    let error = Details {
+        kind: door::INTERNAL,
+        message: door::INTERNAL_MESSAGE.to_owned(),
+        context: BTreeMap::new(),
+        outcome: "unknown",
+    };
+    let body = Body {
+        error,
+        detail: None,
+    };
+    let headers = [(ERROR_HEADER, HeaderValue::from_static(door::INTERNAL))];
+    (StatusCode::INTERNAL_SERVER_ERROR, headers, Json(body)).into_response()
+}
+
 impl Problem {
     /// The same answer under another status.
     pub(crate) fn with_status(self, status: StatusCode) -> Response {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use nexus_fs::{At, BatchStep, FileBytes, RemoveOptions};
-use nexus_kernel::{Durability, Error};
+use nexus_kernel::{Durability, Error, Kind};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,7 +22,8 @@ pub(super) struct ReadBulk {
     skip_errors: Option<bool>,
 }
 
-/// The contents by path; null where one cannot be read, unless errors are asked for.
+/// The contents by path; null where there is none that the caller may read, unless errors are
+/// asked for.
 pub(super) async fn read(call: &Call, ask: ReadBulk) -> Outcome {
     call.check_entries(ask.paths.len())?;
     let mut files = BTreeMap::new();
@@ -30,7 +31,7 @@ pub(super) async fn read(call: &Call, ask: ReadBulk) -> Outcome {
     for path in ask.paths {
         let file = match call.files.read(&path, At::Latest).await {
             Ok(file) => Some(file),
-            Err(_) if ask.skip_errors.unwrap_or(true) => None,
+            Err(error) if ask.skip_errors.unwrap_or(true) && is_about_the_path(&error) => None,
             Err(error) => return Err(error.into()),
         };
         bytes += file.as_ref().map_or(0, |file| file.bytes.len());
@@ -41,6 +42,14 @@ pub(super) async fn read(call: &Call, ask: ReadBulk) -> Outcome {
         return Reply::of(&each(files, ContentAndMetadata::from));
     }
     Reply::of(&each(files, |file| TypedBytes(file.bytes)))
+}
+
+/// Whether the error says only that this path has no content for this caller.
+fn is_about_the_path(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        Kind::NotFound | Kind::WrongType | Kind::PermissionDenied
+    )
 }
 
 fn each<T>(

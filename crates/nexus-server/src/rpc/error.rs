@@ -47,6 +47,16 @@ impl RpcError {
         Self::of_call(BAD_PARAMS, message)
     }
 
+    /// The server failed.
+    pub(super) fn internal() -> Self {
+        Self {
+            code: JSON_RPC_INTERNAL,
+            message: door::INTERNAL_MESSAGE.to_owned(),
+            data: BTreeMap::from([("outcome", json!("unknown"))]),
+            kind: door::INTERNAL,
+        }
+    }
+
     /// A call that was not made well.
     fn of_call(code: i32, message: impl Into<String>) -> Self {
         let kind = Kind::InvalidArgument.as_str();
@@ -110,10 +120,6 @@ impl From<serde_json::Error> for RpcError {
     /// An answer that cannot be written.
     fn from(error: serde_json::Error) -> Self {
         tracing::error!(%error, "an answer could not be written as JSON");
-        Self {
-            code: JSON_RPC_INTERNAL,
-            kind: "internal",
-            ..Self::of_call(0, "the server failed")
-        }
+        Self::internal()
     }
 }

@@ -406,3 +406,43 @@ async fn a_call_is_counted_under_its_name() {
         assert!(text.contains(line), "{line}\n{text}");
     }
 }
+
+#[tokio::test]
+async fn an_error_about_a_long_path_arrives() {
+    let server = Server::start().await;
+    let path = format!("/{}", "é".repeat(127)).repeat(16);
+    let request = StatRequest {
+        path: path.clone(),
+        ..Default::default()
+    };
+    let status = server.files().await.stat(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound, "{status}");
+    let detail = detail(&status);
+    assert_eq!(detail.kind, "not_found");
+    let shown = &detail.context[0];
+    assert!(shown.value.ends_with('…') && path.starts_with(shown.value.trim_end_matches('…')));
+}
+
+#[tokio::test]
+async fn a_version_is_read_whole_and_at_no_other_point() {
+    let server = Server::start().await;
+    write(&server, "/a", &[b"one"]).await.unwrap();
+    let version = || ReadRequest {
+        version: Some(1),
+        ..at_path("/a")
+    };
+    assert_eq!(read(&server, version()).await.unwrap().1, b"one");
+    for request in [
+        ReadRequest {
+            at: "latest".into(),
+            ..version()
+        },
+        ReadRequest {
+            offset: 1,
+            ..version()
+        },
+    ] {
+        let refused = read(&server, request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+    }
+}

@@ -1,7 +1,13 @@
 //! JSON-RPC: files.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use http::StatusCode;
+use nexus_kernel::{Error, Result};
 use nexus_server::Limits;
+use nexus_service_api::{Action, Authorizer, Context, Target};
+use nexus_services::authorizer::KeyAuthorizer;
 use serde_json::{Value, json};
 
 use crate::json_rpc::bytes;
@@ -426,4 +432,41 @@ async fn files_are_found_by_name_newest_first_and_by_content() {
         server.rpc_error("grep", json!({ "pattern": "(" })).await["code"],
         -32005
     );
+}
+
+/// Keeps its mind to itself about one path.
+struct Undecided(KeyAuthorizer);
+
+#[async_trait]
+impl Authorizer for Undecided {
+    async fn authorize(&self, who: &Context, action: Action, target: Target<'_>) -> Result<()> {
+        match target.path {
+            "/unknown" => Err(Error::unavailable("nobody knows yet; try again")),
+            "/closed" => Err(Error::denied("not for you; ask somebody")),
+            _ => self.0.authorize(who, action, target).await,
+        }
+    }
+
+    async fn visible(&self, who: &Context, targets: &[Target<'_>]) -> Result<Vec<bool>> {
+        self.0.visible(who, targets).await
+    }
+
+    async fn sees_all_below(&self, who: &Context, target: Target<'_>) -> bool {
+        self.0.sees_all_below(who, target).await
+    }
+}
+
+#[tokio::test]
+async fn a_bulk_read_skips_what_is_not_there_and_not_what_fails() {
+    let authorizer = Arc::new(Undecided(KeyAuthorizer::new("root")));
+    let server = Server::guarded_by(authorizer, Limits::default()).await;
+    server.put("/a", "1").await;
+    let skipped = json!({ "paths": ["/a", "/none", "/", "/closed"] });
+    let read = server.rpc_ok("read_bulk", skipped).await;
+    assert_eq!(
+        read,
+        json!({ "/a": bytes("1"), "/none": null, "/": null, "/closed": null })
+    );
+    let failing = json!({ "paths": ["/a", "/unknown"] });
+    assert_eq!(server.rpc_error("read_bulk", failing).await["code"], -32603);
 }

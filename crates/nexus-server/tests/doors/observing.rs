@@ -1,9 +1,12 @@
 //! Health, metrics, and what is around every request.
 
 use http::StatusCode;
+use nexus_proto::v1::RevisionRequest;
+use nexus_proto::v1::files_client::FilesClient;
 use serde_json::json;
+use tonic::Code;
 
-use crate::support::{PANIC, Server};
+use crate::support::{Bearer, PANIC, Server};
 
 #[tokio::test]
 async fn health_and_readiness_need_no_key() {
@@ -64,18 +67,29 @@ async fn every_answer_has_a_request_id() {
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_answers_500_and_the_next_request_is_served() {
+async fn a_handler_that_panics_answers_as_its_door_does_and_the_next_request_is_served() {
     let server = Server::start().await;
-    let mut request = server.request("GET", "/api/v2/whoami");
-    let bearer = format!("Bearer {PANIC}").parse().unwrap();
-    request
-        .headers_mut()
-        .unwrap()
-        .insert("authorization", bearer);
-    let failed = server.send(request, "").await;
-    assert_eq!(failed.status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(failed.json()["error"]["kind"], "internal");
-    assert_eq!(failed.json()["error"]["outcome"], "unknown");
+    for (method, path, status) in [
+        ("GET", "/api/v2/whoami", StatusCode::INTERNAL_SERVER_ERROR),
+        ("POST", "/api/nfs/read", StatusCode::OK),
+    ] {
+        let mut request = server.request(method, path);
+        let bearer = format!("Bearer {PANIC}").parse().unwrap();
+        request
+            .headers_mut()
+            .unwrap()
+            .insert("authorization", bearer);
+        let failed = server.send(request, "").await;
+        assert_eq!(failed.status, status);
+        assert_eq!(failed.header("x-nexus-error"), "internal");
+        let answer = failed.json();
+        let (rest, rpc) = (&answer["error"]["kind"], &answer["error"]["code"]);
+        assert!(*rest == "internal" || *rpc == -32603, "{answer}");
+    }
+    let channel = server.channel().await;
+    let mut files = FilesClient::with_interceptor(channel, Bearer(PANIC.into()));
+    let failed = files.revision(RevisionRequest {}).await.unwrap_err();
+    assert_eq!(failed.code(), Code::Internal);
     assert_eq!(server.get("/api/v2/whoami").await.status, StatusCode::OK);
 }
 

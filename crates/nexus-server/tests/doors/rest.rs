@@ -277,6 +277,21 @@ async fn browsers_watch_events_and_go_on_where_they_were() {
 }
 
 #[tokio::test]
+async fn a_watch_from_an_event_that_is_none_is_refused() {
+    let server = Server::start().await;
+    for (id, status) in [
+        ("yesterday", StatusCode::BAD_REQUEST),
+        ("-1", StatusCode::BAD_REQUEST),
+        ("", StatusCode::OK),
+    ] {
+        let request = server
+            .request("GET", "/api/v2/watch")
+            .header("last-event-id", id);
+        assert_eq!(server.open(request, "").await.status(), status, "{id}");
+    }
+}
+
+#[tokio::test]
 async fn the_zone_is_cared_for() {
     let server = Server::start().await;
     server.put("/a", "x".repeat(100_000)).await;
