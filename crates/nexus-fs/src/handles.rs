@@ -28,6 +28,7 @@ use crate::session::Session;
 use crate::steps::clear_metadata;
 use crate::tx::Tx;
 use crate::types::{At, DirEntry, Ino, SetAttributes, Stat};
+use crate::view::Child;
 use crate::zone::Shared;
 
 use open_file::{OpenFile, in_background};
@@ -163,30 +164,44 @@ impl Session {
         handle.leave(durability).await
     }
 
-    /// Up to `limit` entries of a directory after the name `after`, in byte order.
+    /// Up to `limit` entries of a directory after the name `after`, in byte order; none only
+    /// at the end.
     ///
     /// # Errors
     ///
-    /// `NotFound`, `PermissionDenied`.
+    /// `NotFound`, `PermissionDenied`, `LimitExceeded` for a limit of 0.
     pub async fn readdir(
         &self,
         dir: Ino,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<DirEntry>> {
+        if limit == 0 {
+            return Err(Error::limit("a page has at least one entry"));
+        }
         let (directory, chain) = self.place_of(dir).await?;
         self.permit(Action::Stat, &directory, &chain).await?;
         let view = self.zone.view(At::Latest).await?;
-        let (children, _) = view.children(dir.0, after, limit).await?;
-        let entries = children.into_iter().map(|child| {
+        let entry = |child: Child| {
             Ok(DirEntry {
                 path: path::join(&directory, &child.name),
                 ino: Ino(child.dentry.ino),
                 kind: kind_of(child.dentry.kind)?,
                 stat: None,
             })
-        });
-        crate::list::visible(self, &chain, entries.collect::<Result<_>>()?).await
+        };
+        let mut after = after.map(str::to_owned);
+        loop {
+            let (children, last) = view.children(dir.0, after.as_deref(), limit).await?;
+            let entries = children.into_iter().map(entry).collect::<Result<_>>()?;
+            let visible = crate::list::visible(self, &chain, entries).await?;
+            // Empty only at the end, whatever is hidden from this caller.
+            if !visible.is_empty() || last.is_none() {
+                return Ok(visible);
+            }
+            self.check_goes_on()?;
+            after = last;
+        }
     }
 
     /// The present path of an inode: the first of its names.

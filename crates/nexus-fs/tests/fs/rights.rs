@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use nexus_fs::{
-    At, ChangeKind, LogQuery, MkdirOptions, MoveOptions, Precondition, Record, RemoveOptions,
+    At, ChangeKind, Ino, LogQuery, MkdirOptions, MoveOptions, Precondition, Record, RemoveOptions,
     Session, SetAttributes, WatchQuery, WriteOptions, Zone, ZoneConfig,
 };
 use nexus_kernel::{ByteStream, Durability, Error, Kind, Result};
@@ -65,6 +65,22 @@ async fn confined() -> (Zone, Session, Session) {
     let user = zone.session(Context::new(Arc::new(user())));
     system.mkdir(TEAM, MkdirOptions::default()).await.unwrap();
     (zone, system, user)
+}
+
+/// A directory is read to its end, whatever of it the caller may not see.
+#[tokio::test]
+async fn what_is_hidden_does_not_end_a_directory() {
+    let (_zone, system, user) = confined().await;
+    for path in ["/a", "/b", "/z"] {
+        put(&system, path, "secret").await;
+    }
+    let seen = user.readdir(Ino::ROOT, None, 1).await.unwrap();
+    let paths: Vec<_> = seen.iter().map(|entry| entry.path.as_str()).collect();
+    assert_eq!(paths, [TEAM]);
+    let rest = user.readdir(Ino::ROOT, Some("team"), 1).await.unwrap();
+    assert_eq!(rest, []);
+    let error = user.readdir(Ino::ROOT, None, 0).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::LimitExceeded);
 }
 
 fn parents() -> WriteOptions {
