@@ -11,7 +11,7 @@ use nexus_service_api::{Action, Target};
 use crate::keys;
 use crate::path;
 use crate::read::stat_of;
-use crate::records::{self, Ended, unreadable};
+use crate::records::{self, Ended, InodeRecord, unreadable};
 use crate::resolve::resolve;
 use crate::session::Session;
 use crate::steps::Step;
@@ -294,23 +294,62 @@ fn parse_cursor(cursor: &str) -> Result<u64> {
 }
 
 impl View<'_> {
-    /// The first path of an inode and the inodes on it; none if it is not in the tree.
+    /// A path of an inode and the inodes on it: by its first name, or the first other one that
+    /// leads to it. None if it is not in the tree.
     pub(crate) async fn path_of(&self, ino: u64) -> Result<Option<(String, Vec<u64>)>> {
+        let Some(inode) = self.inode(ino).await? else {
+            return Ok(None);
+        };
+        let InodeRecord {
+            parent,
+            name,
+            links,
+            ..
+        } = &inode.record;
+        let first = self.path_by(ino, *parent, name).await?;
+        if first.is_some() || *links < 2 {
+            return Ok(first);
+        }
+        // The first name lies in a deleted tree that is still to be cleared away.
+        let mut range = keys::extra_names(ino);
+        loop {
+            let page = self.scan(range.clone(), PAGE).await?;
+            for entry in &page.entries {
+                let other = keys::parse_extra_name(&entry.key);
+                let (parent, name) = other.ok_or_else(|| unreadable("name of an inode"))?;
+                if let Some(found) = self.path_by(ino, parent, name).await? {
+                    return Ok(Some(found));
+                }
+            }
+            match page.entries.last().filter(|_| page.more) {
+                Some(last) => range.start = next_key(&last.key),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The path of an inode by one of its names, if that is in the tree.
+    async fn path_by(
+        &self,
+        ino: u64,
+        parent: u64,
+        name: &str,
+    ) -> Result<Option<(String, Vec<u64>)>> {
         let (mut names, mut chain) = (Vec::new(), vec![ino]);
-        let mut here = ino;
+        let (mut here, mut parent, mut name) = (ino, parent, name.to_owned());
         while here != Ino::ROOT.0 {
-            let Some(inode) = self.inode(here).await? else {
-                return Ok(None);
-            };
-            let (parent, name) = (inode.record.parent, inode.record.name.clone());
             let dentry = self.dentry(parent, &name).await?;
             if dentry.is_none_or(|(dentry, _)| dentry.ino != here) || names.len() > path::DEPTH_MAX
             {
                 return Ok(None);
             }
+            let Some(directory) = self.inode(parent).await? else {
+                return Ok(None);
+            };
             names.push(name);
             chain.push(parent);
             here = parent;
+            (parent, name) = (directory.record.parent, directory.record.name.clone());
         }
         chain.reverse();
         names.reverse();

@@ -424,3 +424,24 @@ async fn a_link_into_a_deleted_tree_keeps_its_file_findable() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].path, "/w");
 }
+
+/// A file is found by a name it has, though another lies in a deleted tree that is still to be
+/// cleared away.
+#[tokio::test]
+async fn a_link_into_a_tree_that_is_being_deleted_keeps_its_file_findable() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/d/e/x", "1").await;
+    for path in ["/d/y", "/w"] {
+        let linked = files.hard_link("/d/e/x", path, Durability::Sync).await;
+        linked.unwrap();
+    }
+    let todo = ["todo".to_owned()];
+    let tagged = files.set_tags("/w", &todo, &[], Durability::Sync).await;
+    let ino = tagged.unwrap().into_stat().ino;
+    files.remove("/d", RECURSIVE).await.unwrap();
+    let found = files.find_by_tag("todo", 10, None).await.unwrap().entries;
+    let path = files.path_of(ino).await.unwrap();
+    assert_eq!(files.stat("/w", At::Latest).await.unwrap().links, 3);
+    assert_eq!(found.first().map(|entry| entry.path.as_str()), Some("/w"));
+    assert_eq!(path, "/w");
+}
