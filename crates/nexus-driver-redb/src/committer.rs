@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use nexus_kernel::{Commit, Durability, Error, Revision, Txn};
 use parking_lot::RwLock;
-use redb::WriteTransaction;
+use redb::{Database, WriteTransaction};
 use tokio::sync::watch;
 
 use crate::apply::{Rows, Verdict};
+use crate::config::RedbConfig;
 use crate::error;
-use crate::layout::{FACTS, RECENT, REVISION_FACT, ROWS};
+use crate::layout::{FACTS, RECENT, RESERVED_FACT, REVISION_FACT, ROWS};
 use crate::open::{Opened, Progress};
 use crate::queue::{Closed, Queue, Request};
 use crate::recent::Recent;
@@ -34,7 +35,10 @@ pub(crate) struct Committer {
     visible: Revision,
     /// What a power loss leaves.
     durable: Revision,
+    /// How far readers may see without a flush.
+    reserved: Revision,
     relaxed_delay_max: Duration,
+    relaxed_commits_max: u64,
     /// When what is visible must become durable.
     flush_at: Option<Instant>,
 }
@@ -51,6 +55,7 @@ struct Evaluated {
     /// One for each transaction, in order.
     verdicts: Vec<Verdict>,
     newest: Revision,
+    reserved: Revision,
     must_sync: bool,
 }
 
@@ -61,7 +66,7 @@ impl Committer {
         counters: Arc<Counters>,
         progress: Progress,
         space: Option<Space>,
-        relaxed_delay_max: Duration,
+        config: &RedbConfig,
     ) -> Self {
         Self {
             opened,
@@ -72,7 +77,9 @@ impl Committer {
             space,
             visible: progress.revision,
             durable: progress.revision,
-            relaxed_delay_max,
+            reserved: progress.revision,
+            relaxed_delay_max: config.relaxed_delay_max,
+            relaxed_commits_max: config.relaxed_commits_max,
             flush_at: None,
         }
     }
@@ -102,9 +109,22 @@ impl Committer {
     /// Makes everything durable and closes the database, unless a write has failed.
     pub(crate) fn finish(mut self) {
         if self.queue.check_closed_gracefully().is_ok() {
-            self.serve(Vec::new(), true);
+            if self.settle().is_err() {
+                self.queue.close(Closed::AfterFailure);
+            }
             self.opened.write().take();
         }
+    }
+
+    /// Makes everything durable, and lets the next start go on with the very next revision.
+    fn settle(&mut self) -> Result<(), redb::Error> {
+        if self.durable == self.visible && self.reserved <= self.visible {
+            return Ok(());
+        }
+        let opened = self.opened.read();
+        let txn = database(&opened).begin_write()?;
+        txn.open_table(FACTS)?.remove(RESERVED_FACT)?;
+        Ok(txn.commit()?)
     }
 
     /// Commits and answers a group. A failure closes the queue.
@@ -153,12 +173,7 @@ impl Committer {
         }
         let opened = self.opened.clone();
         let opened = opened.read();
-        let db = &opened
-            .as_ref()
-            .expect("only the committer closes the database")
-            .db;
-
-        let mut txn = db.begin_write().map_err(Failure::before)?;
+        let mut txn = database(&opened).begin_write().map_err(Failure::before)?;
         let evaluated = self.evaluate(&txn, group).map_err(Failure::before)?;
         let sync = (evaluated.must_sync || flush) && self.durable < evaluated.newest;
         if evaluated.newest == self.visible && !sync {
@@ -167,6 +182,7 @@ impl Committer {
         }
         set_durability(&mut txn, sync);
         txn.commit().map_err(Failure::during)?;
+        self.reserved = evaluated.reserved;
         self.committed(evaluated.newest, sync, started);
         Ok(evaluated.verdicts)
     }
@@ -193,6 +209,7 @@ impl Committer {
         let mut evaluated = Evaluated {
             verdicts: Vec::with_capacity(group.len()),
             newest: self.visible,
+            reserved: self.reserved,
             must_sync: false,
         };
         let mut rows = Rows::new(txn.open_table(ROWS)?);
@@ -203,8 +220,13 @@ impl Committer {
             }
         }
         if evaluated.newest > self.visible {
-            txn.open_table(FACTS)?
-                .insert(REVISION_FACT, evaluated.newest.0)?;
+            let mut facts = txn.open_table(FACTS)?;
+            facts.insert(REVISION_FACT, evaluated.newest.0)?;
+            if !evaluated.must_sync && evaluated.newest > self.reserved {
+                evaluated.must_sync = true;
+                evaluated.reserved = Revision(evaluated.newest.0 + self.relaxed_commits_max);
+                facts.insert(RESERVED_FACT, evaluated.reserved.0)?;
+            }
         }
         if self.recent.has_fresh() {
             self.recent.store(&mut txn.open_table(RECENT)?)?;
@@ -274,6 +296,11 @@ impl Failure {
         }
         answer
     }
+}
+
+fn database(opened: &Option<Opened>) -> &Database {
+    let opened = opened.as_ref();
+    &opened.expect("only the committer closes the database").db
 }
 
 fn set_durability(txn: &mut WriteTransaction, sync: bool) {

@@ -19,6 +19,9 @@ pub struct RedbConfig {
     pub free_bytes_min: u64,
     /// How long a relaxed commit may stay without being durable.
     pub relaxed_delay_max: Duration,
+    /// How many commits there may be between two flushes. The first start after a crash leaves
+    /// out as many revisions, so that none that was seen comes again.
+    pub relaxed_commits_max: u64,
 }
 
 impl RedbConfig {
@@ -33,6 +36,7 @@ impl RedbConfig {
             queue_bytes_max: 128 << 20,
             free_bytes_min: 64 << 20,
             relaxed_delay_max: Duration::from_secs(1),
+            relaxed_commits_max: 1 << 16,
         }
     }
 

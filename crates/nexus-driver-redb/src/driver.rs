@@ -34,6 +34,8 @@ const ITEM_BYTES: usize = 64;
 /// Dropping the store closes it as [`close`](Self::close) does, and waits for that.
 pub struct RedbMetastore {
     opened: Shared,
+    /// Where this process goes on. What the file says may be before it until the next commit.
+    began_at: Revision,
     queue: Arc<Queue>,
     counters: Arc<Counters>,
     newest: watch::Receiver<Revision>,
@@ -86,6 +88,7 @@ impl RedbMetastore {
 
     fn start(config: &RedbConfig, opened: Opened, path: Option<PathBuf>) -> Result<Arc<Self>> {
         let progress = open::progress(&opened)?;
+        let began_at = progress.revision;
         let opened = Arc::new(RwLock::new(Some(opened)));
         let queue = Arc::new(Queue::new(config));
         let counters = Arc::new(Counters::default());
@@ -95,7 +98,7 @@ impl RedbMetastore {
             counters.clone(),
             progress,
             path.is_some().then(|| Space::new(config)),
-            config.relaxed_delay_max,
+            config,
         );
         let newest = committer.newest();
         let seat = Arc::new(Seat::new(committer, queue.clone()));
@@ -106,6 +109,7 @@ impl RedbMetastore {
         });
         Ok(Arc::new(Self {
             opened,
+            began_at,
             queue,
             counters,
             newest,
@@ -127,7 +131,7 @@ impl RedbMetastore {
         }
         let opened = self.opened.read();
         let opened = opened.as_ref().ok_or_else(|| self.queue.why_closed())?;
-        Snapshot::of(opened).map_err(error::storage)
+        Snapshot::of(opened, self.began_at).map_err(error::storage)
     }
 
     async fn ask<T>(
@@ -225,13 +229,18 @@ impl Metastore for RedbMetastore {
 struct Snapshot {
     txn: ReadTransaction,
     rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    began_at: Revision,
 }
 
 impl Snapshot {
-    fn of(opened: &Opened) -> Result<Self, redb::Error> {
+    fn of(opened: &Opened, began_at: Revision) -> Result<Self, redb::Error> {
         let txn = opened.db.begin_read()?;
         let rows = txn.open_table(ROWS)?;
-        Ok(Self { txn, rows })
+        Ok(Self {
+            txn,
+            rows,
+            began_at,
+        })
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Value>> {
@@ -255,7 +264,8 @@ impl Snapshot {
     fn revision(&self) -> Result<Revision, redb::Error> {
         let facts = self.txn.open_table(FACTS)?;
         let newest = ReadableTable::get(&facts, REVISION_FACT)?;
-        Ok(Revision(newest.map_or(0, |newest| newest.value())))
+        let newest = Revision(newest.map_or(0, |newest| newest.value()));
+        Ok(newest.max(self.began_at))
     }
 }
 

@@ -8,7 +8,7 @@ use redb::TableDefinition;
 /// bytes.
 pub(crate) const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
 
-/// [`FORMAT_FACT`] and [`REVISION_FACT`].
+/// [`FORMAT_FACT`], [`REVISION_FACT`] and [`RESERVED_FACT`].
 pub(crate) const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
 
 /// Transaction ids by the first revision of the group that applied them; see `recent`.
@@ -18,6 +18,9 @@ pub(crate) const RECENT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new(
 pub(crate) const FORMAT_FACT: &str = "format";
 /// The newest revision.
 pub(crate) const REVISION_FACT: &str = "revision";
+/// How far readers may see before the next flush. A store that was not closed goes on after it, for
+/// what they saw may be lost.
+pub(crate) const RESERVED_FACT: &str = "reserved";
 
 /// The layout of this version.
 pub(crate) const FORMAT: u64 = 1;

@@ -9,7 +9,7 @@ use redb::{Builder, Database, ReadableDatabase, StorageBackend};
 
 use crate::config::RedbConfig;
 use crate::error;
-use crate::layout::{FACTS, FORMAT, FORMAT_FACT, RECENT, REVISION_FACT, ROWS};
+use crate::layout::{FACTS, FORMAT, FORMAT_FACT, RECENT, RESERVED_FACT, REVISION_FACT, ROWS};
 use crate::recent::Recent;
 
 /// An open database, with the lock on its file when it stands on one. Dropping it closes
@@ -21,6 +21,7 @@ pub(crate) struct Opened {
 
 /// What the committer must know to go on where the last one stopped.
 pub(crate) struct Progress {
+    /// No commit that anybody saw has a later one.
     pub(crate) revision: Revision,
     pub(crate) recent: Recent,
 }
@@ -107,8 +108,9 @@ fn read_progress(db: &Database) -> Result<(Option<u64>, Progress), redb::Error> 
     let txn = db.begin_read()?;
     let facts = txn.open_table(FACTS)?;
     let fact = |name| Ok::<_, redb::Error>(facts.get(name)?.map(|fact| fact.value()));
+    let seen = fact(REVISION_FACT)?.max(fact(RESERVED_FACT)?);
     let progress = Progress {
-        revision: Revision(fact(REVISION_FACT)?.unwrap_or(0)),
+        revision: Revision(seen.unwrap_or(0)),
         recent: Recent::load(&txn.open_table(RECENT)?)?,
     };
     Ok((fact(FORMAT_FACT)?, progress))

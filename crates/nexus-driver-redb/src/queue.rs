@@ -155,10 +155,14 @@ impl Queue {
     }
 
     /// Refuses new requests. After a failure those that wait are refused too; otherwise
-    /// they are still served. The first reason stays.
+    /// they are still served. A failure stays the reason, whatever else there was.
     pub(crate) fn close(&self, reason: Closed) {
         let mut state = self.state.lock();
-        let reason = *state.closed.get_or_insert(reason);
+        let reason = match state.closed {
+            Some(Closed::AfterFailure) => Closed::AfterFailure,
+            _ => reason,
+        };
+        state.closed = Some(reason);
         let dropped = match reason {
             Closed::Gracefully => VecDeque::new(),
             Closed::AfterFailure => std::mem::take(&mut state.waiting),

@@ -21,6 +21,9 @@ pub const STAMP_LEN: usize = 8;
 /// * **Ordered.** Transactions apply one after another; each that applies takes the next
 ///   [`Revision`], and every value remembers the revision that last wrote it. All commits
 ///   in this process that were acknowledged are visible to a [`Freshness::Linearizable`] read.
+/// * **Unmistakable.** A revision that anybody could see names one commit for ever. When a crash
+///   takes commits back, the store goes on after all revisions they may have had, and those
+///   count as reached: whoever waits past one goes on with the next commit there is.
 /// * **Durable.** [`Durability::Sync`] commits survive power loss once acknowledged.
 ///   [`Durability::Relaxed`] ones are visible at once and survive a crash of the process's
 ///   machine only after the next `Sync` commit or [`sync`](Self::sync); a crash keeps a prefix of the commit order.

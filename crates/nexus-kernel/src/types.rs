@@ -3,7 +3,8 @@
 use std::fmt;
 
 /// The commit counter of a metastore. Every commit that applies takes the next one, so
-/// revisions order all changes of a zone and name a state of it.
+/// revisions order all changes of a zone and name a state of it. None is ever used again; a
+/// crash may leave some out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 

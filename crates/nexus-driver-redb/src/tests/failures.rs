@@ -1,8 +1,8 @@
 //! A disk that stops answering.
 
-use nexus_kernel::{Durability, Kind, Metastore, Outcome, Revision, Txn};
+use nexus_kernel::{Durability, Freshness, Kind, Metastore, Outcome, Revision, Txn};
 use nexus_testkit::metastore::support::{
-    Store, add, bytes, counter, delete, put, refused, txn, write,
+    Store, add, applied, bytes, counter, delete, put, refused, revision, txn, write,
 };
 use nexus_testkit::power_loss::SimulatedDisk;
 use tokio::task::JoinSet;
@@ -65,6 +65,67 @@ async fn a_failed_flush_is_told_to_everyone_in_the_group() {
             "{survived} of {acknowledged}"
         );
     }
+}
+
+/// Who saw a relaxed commit that a power loss took back can tell it from those that come after:
+/// also when the power goes again and again before the next commit.
+#[tokio::test]
+async fn a_revision_that_was_seen_is_never_given_to_another_commit() {
+    let mut disk = SimulatedDisk::new(5);
+    let mut seen = Revision::ZERO;
+    for crash in 0..20 {
+        let store = RedbMetastore::with_backend(&config(), disk.clone()).unwrap();
+        for n in 0..crash % 4 {
+            let durability = [Durability::Sync, Durability::Relaxed][usize::from(n > 0)];
+            let bump = Txn {
+                durability,
+                ..txn([], [add("n", 1)])
+            };
+            let revision = applied(&(store.clone() as Store), bump).await;
+            assert!(revision > seen, "crash {crash}: {revision} after {seen}");
+            seen = revision;
+        }
+        disk = disk.restart();
+    }
+}
+
+/// A cursor or a token that names a revision of before goes on with what there is now.
+#[tokio::test]
+async fn a_revision_that_a_power_loss_took_back_counts_as_reached() {
+    let disk = SimulatedDisk::new(1);
+    let store: Store = RedbMetastore::with_backend(&config(), disk.clone()).unwrap();
+    let kept = write(&store, [put("a", "1")]).await;
+    let relaxed = |value: &'static str| Txn {
+        durability: Durability::Relaxed,
+        ..txn([], [put("a", value)])
+    };
+    applied(&store, relaxed("2")).await;
+    let lost = applied(&store, relaxed("3")).await;
+    disk.lose_power();
+    let store: Store = RedbMetastore::with_backend(&config(), disk.restart()).unwrap();
+    let value = store.get(b"a", Freshness::AtLeast(lost)).await.unwrap();
+    assert!(value.unwrap().revision < lost);
+    let now = store.changed(Revision::ZERO).await.unwrap();
+    assert!(kept < lost && lost <= now);
+    assert_eq!(revision(&store).await, now, "a page says the same");
+    assert_eq!(store.sync().await.unwrap(), now);
+    let next = write(&store, [put("a", "4")]).await;
+    assert_eq!(store.changed(lost).await.unwrap(), next);
+}
+
+#[tokio::test]
+async fn a_close_that_cannot_make_everything_durable_says_so() {
+    let disk = SimulatedDisk::new(1);
+    let store = RedbMetastore::with_backend(&config(), disk.clone()).unwrap();
+    let relaxed = Txn {
+        durability: Durability::Relaxed,
+        ..txn([], [put("a", "1")])
+    };
+    for _ in 0..2 {
+        applied(&(store.clone() as Store), relaxed.clone()).await;
+    }
+    disk.lose_power();
+    assert_eq!(store.close().await.unwrap_err().kind(), Kind::Unavailable);
 }
 
 #[tokio::test]

@@ -39,8 +39,14 @@ async fn a_relaxed_commit_is_durable_once_the_store_is_dropped() {
         durability: nexus_kernel::Durability::Relaxed,
         ..txn([], [put("a", "1")])
     };
-    applied(&open(&config), relaxed).await;
-    assert_eq!(bytes(&open(&config), "a").await.unwrap(), "1");
+    for n in 1..4 {
+        assert_eq!(
+            applied(&open(&config), relaxed.clone()).await,
+            Revision(n),
+            "a store that was closed leaves no revision out"
+        );
+        assert_eq!(bytes(&open(&config), "a").await.unwrap(), "1");
+    }
 }
 
 #[tokio::test]

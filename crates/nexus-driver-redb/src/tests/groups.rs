@@ -98,14 +98,29 @@ async fn relaxed_commits_flush_only_when_asked() {
     for _ in 0..10 {
         applied(&(store.clone() as Store), relaxed(txn([], [add("n", 1)]))).await;
     }
-    assert_eq!(store.stats().syncs, 0);
+    assert_eq!(store.stats().syncs, 1, "for the first, which reserves");
     let synced = futures::future::join_all((0..20).map(|_| store.sync())).await;
     assert!(
         synced
             .into_iter()
             .all(|revision| revision.unwrap() == Revision(10))
     );
-    assert_eq!(store.stats().syncs, 1);
+    assert_eq!(store.stats().syncs, 2);
+}
+
+#[tokio::test]
+async fn so_many_relaxed_commits_may_be_lost_and_no_more() {
+    let folder = folder();
+    let config = RedbConfig {
+        relaxed_delay_max: Duration::from_secs(3600),
+        relaxed_commits_max: 10,
+        ..in_folder(&folder)
+    };
+    let store = RedbMetastore::open(&config).unwrap();
+    for n in 1..=40 {
+        applied(&(store.clone() as Store), relaxed(txn([], [add("n", 1)]))).await;
+        assert_eq!(store.stats().syncs, 1 + (n - 1) / 11, "commit {n}");
+    }
 }
 
 /// Nobody asks for a flush here: the store does it by itself, and the disk shows it.
@@ -117,14 +132,16 @@ async fn a_relaxed_commit_becomes_durable_by_itself() {
         ..RedbConfig::new("")
     };
     let store = RedbMetastore::with_backend(&config, disk.clone()).unwrap();
-    applied(&(store.clone() as Store), relaxed(txn([], [add("n", 1)]))).await;
-    while store.stats().syncs == 0 {
+    for _ in 0..2 {
+        applied(&(store.clone() as Store), relaxed(txn([], [add("n", 1)]))).await;
+    }
+    while store.stats().syncs < 2 {
         tokio::task::yield_now().await;
     }
     let after_power_loss = disk.restart();
     drop(store);
     let store: Store = RedbMetastore::with_backend(&config, after_power_loss).unwrap();
-    assert_eq!(counter(&store, "n").await, 1);
+    assert_eq!(counter(&store, "n").await, 2);
 }
 
 #[tokio::test]

@@ -24,12 +24,14 @@ use tokio::sync::oneshot;
 
 use crate::committer::{Committer, Shared};
 use crate::config::RedbConfig;
-use crate::layout::{self, ROWS};
+use crate::layout::{self, FACTS, REVISION_FACT, ROWS};
 use crate::open;
 use crate::queue::{Closed, Queue, Request};
 
 /// Crashes of one simulated machine.
 const CRASHES: u64 = 20;
+
+const RELAXED_COMMITS_MAX: u64 = 20;
 
 /// What went wrong; none of it may.
 type Violation = String;
@@ -56,12 +58,15 @@ fn a_disk_that_lies_about_syncs_is_caught() {
 struct Machine {
     disk: SimulatedDisk,
     random: StdRng,
-    /// The transactions that applied, in order: the nth became revision n.
+    /// The transactions that applied, in order: the nth became revision n. A revision that was
+    /// left out is one that changed nothing.
     log: Vec<Txn>,
     /// Holds what `log` says.
     model: MemoryMetastore,
     /// What must survive.
     promised: Revision,
+    /// What some caller has heard of.
+    seen: Revision,
     next_id: u128,
 }
 
@@ -70,6 +75,9 @@ struct Running {
     committer: Committer,
     queue: Arc<Queue>,
     opened: Shared,
+    /// What the file holds.
+    survived: Revision,
+    /// Where the store goes on.
     revision: Revision,
 }
 
@@ -81,6 +89,7 @@ impl Machine {
             log: Vec::new(),
             model: MemoryMetastore::new(),
             promised: Revision::ZERO,
+            seen: Revision::ZERO,
             next_id: 0,
         }
     }
@@ -135,14 +144,23 @@ impl Machine {
 
     /// The store holds the first R transactions and no trace of another.
     fn check(&mut self, running: &Running) -> Result<(), Violation> {
-        let (found, promised) = (running.revision, self.promised);
-        if found < promised || found.0 > self.log.len() as u64 {
-            let issued = self.log.len();
+        let (found, promised) = (running.survived, self.promised);
+        let issued = self.log.len() as u64;
+        let lost = found.0.min(issued)..promised.0.max(found.0);
+        let lost = self.log.get(lost.start as usize..lost.end as usize);
+        if lost.is_none_or(|lost| lost.iter().any(|txn| *txn != left_out())) {
             return Err(format!(
                 "found revision {found}, promised {promised}, issued {issued}"
             ));
         }
+        let (next, seen) = (running.revision, self.seen);
+        if next < seen || next < found || next.0 > issued + 1 + RELAXED_COMMITS_MAX {
+            return Err(format!(
+                "goes on at {next}; found {found}, seen {seen}, issued {issued}"
+            ));
+        }
         self.log.truncate(found.0 as usize);
+        self.log.resize(next.0 as usize, left_out());
         self.model = MemoryMetastore::new();
         for txn in &self.log {
             let replayed = now(self.model.commit(txn.clone()));
@@ -177,8 +195,11 @@ impl Machine {
             if have != want {
                 return Err(format!("answered {have:?}, not {want:?}"));
             }
-            if let (Ok(Commit::Applied(revision)), Durability::Sync) = (have, txn.durability) {
-                self.promised = self.promised.max(revision);
+            if let Ok(Commit::Applied(revision)) = have {
+                self.seen = self.seen.max(revision);
+                if txn.durability == Durability::Sync {
+                    self.promised = self.promised.max(revision);
+                }
             }
         }
         if let Some(mut synced) = synced
@@ -273,6 +294,7 @@ impl Running {
         let opened = open::backend(&config(), disk.clone())?;
         let progress = open::progress(&opened)?;
         let revision = progress.revision;
+        let survived = read_revision(&opened.db);
         let opened = Arc::new(RwLock::new(Some(opened)));
         let queue = Arc::new(Queue::new(&config()));
         let committer = Committer::new(
@@ -281,12 +303,13 @@ impl Running {
             Arc::default(),
             progress,
             None,
-            config().relaxed_delay_max,
+            &config(),
         );
         Ok(Self {
             committer,
             queue,
             opened,
+            survived,
             revision,
         })
     }
@@ -319,6 +342,21 @@ impl Running {
     }
 }
 
+fn read_revision(db: &redb::Database) -> Revision {
+    let snapshot = db.begin_read().unwrap();
+    let facts = snapshot.open_table(FACTS).unwrap();
+    let revision = ReadableTable::get(&facts, REVISION_FACT).unwrap();
+    Revision(revision.map_or(0, |revision| revision.value()))
+}
+
+/// Stands for a revision that no commit has.
+fn left_out() -> Txn {
+    Txn {
+        ops: vec![Op::Delete("none".into())],
+        ..Txn::default()
+    }
+}
+
 fn rows(model: &MemoryMetastore) -> Vec<Entry> {
     let all = KeyRange {
         start: "".into(),
@@ -339,6 +377,7 @@ fn config() -> RedbConfig {
     RedbConfig {
         cache_bytes: 1 << 20,
         relaxed_delay_max: Duration::from_secs(3600),
+        relaxed_commits_max: RELAXED_COMMITS_MAX,
         ..RedbConfig::new("")
     }
 }

@@ -115,14 +115,24 @@ impl Books {
         self.promised = self.promised.max(newest.unwrap_or_default());
     }
 
-    /// Strikes out what a power loss has taken, which may be all that came after `found`.
-    pub(crate) fn found(&mut self, found: Revision) -> Result<(), Violation> {
-        self.story.push(format!("found revision {found}"));
-        if found < self.promised {
-            let promised = self.promised;
-            return Err(format!("found revision {found}, promised {promised}"));
+    /// Strikes out what a power loss has taken, which may be all that was not promised. The zone
+    /// goes on after `found`, and `logged` is the last commit of its log.
+    pub(crate) fn found(&mut self, found: Revision, logged: Revision) -> Result<(), Violation> {
+        self.story
+            .push(format!("found revision {found}, logged {logged}"));
+        let newest = self.acknowledged.iter().map(|done| done.revision).max();
+        if found < self.promised.max(newest.unwrap_or_default()) {
+            return Err(format!("goes on after {found}, where others have been"));
         }
-        self.acknowledged.retain(|done| done.revision <= found);
+        let is_lost = |done: &Acknowledged| done.revision > logged;
+        let lost = self.acknowledged.iter().filter(|done| is_lost(done));
+        if let Some(lost) = lost.map(|done| done.revision).min()
+            && lost <= self.promised
+        {
+            let promised = self.promised;
+            return Err(format!("lost revision {lost}, promised {promised}"));
+        }
+        self.acknowledged.retain(|done| !is_lost(done));
         // What is found after a power loss is on the disk.
         self.promised = found;
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::join_all;
 use nexus_fs::{Handle, MkdirOptions, OpenMode, Session, Stores, Zone};
-use nexus_kernel::{Durability, Revision};
+use nexus_kernel::{Durability, Freshness, KeyRange, Result, Revision, Scan};
 use nexus_service_api::Context;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -153,7 +153,10 @@ impl Machine {
         let Ok(stores) = self.disks.stores(self.clock.clone()) else {
             return Ok(());
         };
-        self.books.found(newest(&stores))?;
+        let Ok(logged) = last_logged(&stores).await else {
+            return Ok(());
+        };
+        self.books.found(newest(&stores), logged)?;
         if let Ok(zone) = open(&stores, &tight_config(self.clock.clone())).await {
             // Deleted trees go on being cleared away.
             for _ in 0..self.random.random_range(0..30) {
@@ -168,7 +171,9 @@ impl Machine {
     async fn start(&mut self) -> Result<Running, Violation> {
         let stores = self.disks.stores(self.clock.clone());
         let stores = stores.map_err(|error| format!("no start: {error:?}"))?;
-        self.books.found(newest(&stores))?;
+        let logged = last_logged(&stores).await;
+        let logged = logged.map_err(|error| format!("the log cannot be read: {error:?}"))?;
+        self.books.found(newest(&stores), logged)?;
         let zone = open(&stores, &tight_config(self.clock.clone())).await;
         let zone = zone.map_err(|error| format!("the zone does not open: {error:?}"))?;
         Ok(Running {
@@ -264,6 +269,14 @@ impl Machine {
 fn newest(stores: &Stores) -> Revision {
     let newest = stores.metastore.changed(Revision::ZERO).now_or_never();
     newest.map_or(Revision::ZERO, Result::unwrap_or_default)
+}
+
+/// The last commit that the log tells of.
+async fn last_logged(stores: &Stores) -> Result<Revision> {
+    let last = Scan::backward(KeyRange::prefix("l"), 1);
+    let last = stores.metastore.scan(last, Freshness::Local).await?;
+    let last = last.entries.first();
+    Ok(last.map_or(Revision::ZERO, |record| record.value.revision))
 }
 
 /// One for each time the machine is on: what it left running ends with it.
