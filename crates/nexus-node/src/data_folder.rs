@@ -9,7 +9,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nexus_kernel::{Error, Result};
@@ -25,6 +25,8 @@ const FORMAT_LEAD: &str = "nexus data folder, format ";
 /// Longest FORMAT and LOCK that are looked at.
 const TEXT_BYTES_MAX: u64 = 1024;
 const LOCK_FILE: &str = "LOCK";
+/// Permission bits that a data folder must not have.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// A data folder that belongs to this process until dropped.
 #[derive(Debug)]
@@ -39,10 +41,12 @@ impl DataFolder {
     /// # Errors
     ///
     /// `Unavailable` when another node has it or it cannot be used, `Unsupported` when its
-    /// format is newer than this build, `InvalidArgument` when it holds something else,
+    /// format is newer than this build, `InvalidArgument` when it holds something else or
+    /// others can write to it,
     /// `Corrupt` when its format cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
         make(path).map_err(|error| unusable(path, error))?;
+        check_private(path)?;
         check_stranger(path)?;
         let lock = lock(path)?;
         match read_format(path)? {
@@ -65,6 +69,21 @@ impl DataFolder {
 /// Only its owner reads a folder with everybody's files and the hashes of their keys.
 fn make(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Refuses a folder in which others can put and replace files. Whom its owner lets look is the
+/// owner's business: files in it are private by themselves.
+fn check_private(path: &Path) -> Result<()> {
+    let metadata = fs::metadata(path).map_err(|error| unusable(path, error))?;
+    let mode = metadata.permissions().mode();
+    if mode & WRITABLE_BY_OTHERS == 0 {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "others can write to this folder, and so take the node over; take that away with `chmod go-w`, or name another folder",
+    )
+    .with("folder", path.display())
+    .with("mode", format_args!("{:o}", mode & 0o7777)))
 }
 
 /// Refuses a folder that holds anything but what a node put there.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use nexus_kernel::{Error, Result};
-use nexus_node::{Config, Node, RawConfig};
+use nexus_node::{Config, MountConfig, Node, RawConfig};
+use rustix::fs::Mode;
+use rustix::process::umask;
 use tokio::runtime::Runtime;
 
 use cli::{Cli, Command, ConfigCommand};
@@ -21,6 +23,8 @@ mod welcome;
 const THREADS_END_WITHIN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    // Whatever a driver makes is its owner's alone.
+    umask(Mode::RWXG | Mode::RWXO);
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -37,6 +41,16 @@ fn run(cli: Cli) -> Result<()> {
     match cli.command {
         None => serve(&raw),
         Some(Command::AdminKey) => make_admin_key(&raw),
+        Some(Command::Mount {
+            directory,
+            read_only,
+        }) => mount(
+            &raw,
+            &MountConfig {
+                directory,
+                read_only,
+            },
+        ),
         Some(Command::Config {
             command: ConfigCommand::Show { json: false },
         }) => print(&raw.to_toml()),
@@ -68,6 +82,29 @@ fn serve(raw: &RawConfig) -> Result<()> {
         tracing::info!("stopping; a second signal stops at once");
         tokio::select! {
             outcome = node.shutdown() => outcome,
+            () = signals.next() => Err(Error::unavailable("stopped at once; nothing durable is lost")),
+        }
+    });
+    runtime.shutdown_timeout(THREADS_END_WITHIN);
+    outcome
+}
+
+fn mount(raw: &RawConfig, mount: &MountConfig) -> Result<()> {
+    let config = Config::new(raw)?;
+    logging::start(&config.log);
+    descriptors::raise_limit();
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async {
+        let mut signals = signals::Signals::new()?;
+        let mut zone = Node::mount(&config, mount).await?;
+        print(&format!("mounted on {}\n", zone.directory().display()))?;
+        tokio::select! {
+            () = signals.next() => {}
+            () = zone.ended() => {}
+        }
+        tracing::info!("unmounting; a second signal stops at once");
+        tokio::select! {
+            outcome = zone.close() => outcome,
             () = signals.next() => Err(Error::unavailable("stopped at once; nothing durable is lost")),
         }
     });

@@ -1,8 +1,10 @@
 //! The real binary: what it prints, what it refuses, how it ends.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -229,4 +231,86 @@ fn what_cannot_be_used_is_refused_with_its_name() {
         &[],
         &["--allow-remote", "0.0.0.0:0"],
     );
+}
+
+#[test]
+fn files_are_private_in_a_folder_that_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("nexus-data");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
+    let (child, _) = start(folder.path(), 10);
+    signal(&child, "-TERM");
+    assert!(child.wait_with_output().unwrap().status.success());
+    let mut folders = vec![data];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().unwrap() {
+            let entry = entry.unwrap();
+            let metadata = entry.metadata().unwrap();
+            let mode = metadata.permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{} has {mode:o}", entry.path().display());
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+}
+
+/// A node that mounts its zone on `mount`, up to the line that says so.
+fn mounting(folder: &Path, arguments: &[&str]) -> Child {
+    let mut child = nexus_node(folder)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut lines = lines.map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("mounted on ")));
+    child
+}
+
+fn ends_well(child: Child, with: &str) {
+    signal(&child, with);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+/// Needs root or fusermount3, and /dev/fuse.
+#[test]
+fn a_zone_is_mounted_with_and_without_the_other_doors() {
+    let folder = tempfile::tempdir().unwrap();
+    let mount = folder.path().join("mount");
+    fs::create_dir(&mount).unwrap();
+    let child = mounting(folder.path(), &["mount", "mount"]);
+    fs::write(mount.join("a"), "one").unwrap();
+    ends_well(child, "-TERM");
+    assert!(!mount.join("a").exists());
+
+    let listen = ["--listen", "127.0.0.1:0", "--mount", "mount"];
+    let child = mounting(folder.path(), &listen);
+    assert_eq!(fs::read(mount.join("a")).unwrap(), b"one");
+    fs::write(mount.join("a"), "two").unwrap();
+    ends_well(child, "-INT");
+
+    let child = mounting(folder.path(), &["mount", "--read-only", "mount"]);
+    assert_eq!(fs::read(mount.join("a")).unwrap(), b"two");
+    assert!(fs::write(mount.join("a"), "three").is_err());
+    let unmount = Command::new("umount").arg(&mount).status().unwrap();
+    assert!(unmount.success());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_directory_that_cannot_be_mounted_on_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, said) in [
+        (["mount", "."], "is not empty"),
+        (["mount", "missing"], "cannot be mounted on"),
+    ] {
+        let output = nexus_node(folder.path()).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains(said), "{output:?}");
+    }
 }

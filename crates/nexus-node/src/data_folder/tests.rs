@@ -113,3 +113,17 @@ fn a_file_in_place_of_the_folder_is_refused() {
     assert_eq!(refused.kind(), Kind::Unavailable);
     assert!(refused.fact("cause").is_some());
 }
+
+#[test]
+fn a_folder_that_others_can_write_to_is_refused_and_left_alone() {
+    let root = tempfile::tempdir().unwrap();
+    for mode in [0o720, 0o702, 0o777] {
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let refused = DataFolder::open(root.path()).unwrap_err();
+        assert_eq!(refused.kind(), Kind::InvalidArgument);
+        assert_eq!(refused.fact("mode"), Some(format!("{mode:o}").as_str()));
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    DataFolder::open(root.path()).unwrap();
+}
