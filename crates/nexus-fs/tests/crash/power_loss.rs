@@ -3,8 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use futures::{StreamExt, poll};
 use nexus_driver_local::Trouble;
-use nexus_fs::{At, MkdirOptions, MoveOptions};
+use nexus_fs::{At, MkdirOptions, MoveOptions, WatchQuery};
 use nexus_kernel::Durability;
 use nexus_service_api::Context;
 use rand::SeedableRng;
@@ -153,4 +154,49 @@ fn a_durable_change_that_finds_all_done_keeps_what_it_found() {
             assert!(exists.unwrap(), "seed {seed}");
         });
     }
+}
+
+/// Who watches from a change that a power loss took back is told of every one since, and of no
+/// other: its revision is not given to another change.
+#[test]
+fn a_watch_goes_on_from_a_revision_that_was_lost() {
+    let mut lost = 0;
+    for seed in 0..10 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let disks = Disks::new(&mut random, Lie::None);
+        let relaxed = MkdirOptions {
+            durability: Durability::Relaxed,
+            ..MkdirOptions::default()
+        };
+        let clock = Arc::<ManualClock>::default();
+        let seen = runtime().block_on(async {
+            let stores = disks.stores(clock.clone()).unwrap();
+            let zone = open(&stores, &tight_config(clock.clone())).await.unwrap();
+            let files = zone.session(Context::system());
+            for path in ["/a", "/b", "/c"] {
+                files.mkdir(path, relaxed).await.unwrap();
+            }
+            disks.power.off();
+            files.revision().await.unwrap()
+        });
+        let disks = disks.after_power_loss(&mut random);
+        runtime().block_on(async {
+            let stores = disks.stores(clock.clone()).unwrap();
+            let zone = open(&stores, &tight_config(clock.clone())).await.unwrap();
+            let files = zone.session(Context::system());
+            lost += u32::from(!files.exists("/c", At::Latest).await.unwrap());
+            let mut watch = files.watch(WatchQuery {
+                after: Some(seen),
+                ..WatchQuery::default()
+            });
+            assert!(poll!(watch.next()).is_pending(), "seed {seed}");
+            for path in ["/d", "/e"] {
+                files.mkdir(path, relaxed).await.unwrap();
+                let told = watch.next().await.unwrap().unwrap();
+                assert_eq!(told.changes[0].path, path, "seed {seed}");
+                assert!(told.revision > seen, "seed {seed}");
+            }
+        });
+    }
+    assert!(lost > 5, "only {lost} were lost");
 }
