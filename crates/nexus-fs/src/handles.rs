@@ -286,15 +286,13 @@ impl Handle {
     /// # Errors
     ///
     /// `PermissionDenied` for a handle opened to read, `LimitExceeded` beyond the largest
-    /// file; as [`flush`](Self::flush) when so much has gathered that it is written back now.
+    /// file. When so much has gathered that some must be written back first, as
+    /// [`flush`](Self::flush), and `LimitExceeded` if it cannot be; then nothing was written.
     pub async fn write(&self, offset: u64, bytes: Bytes) -> Result<u64> {
         self.check_writable()?;
         let offset = (self.mode != OpenMode::Append).then_some(offset);
-        let (end, full) = self.file.write(&self.session.zone, offset, bytes).await?;
-        if full {
-            self.flush().await?;
-        }
-        Ok(end)
+        self.file.make_room(&self.session, bytes.len()).await?;
+        self.file.write(&self.session, offset, bytes).await
     }
 
     /// Cuts the file, or extends it with zeros.
@@ -304,7 +302,7 @@ impl Handle {
     /// As [`write`](Self::write).
     pub async fn truncate(&self, size: u64) -> Result<()> {
         self.check_writable()?;
-        self.file.truncate(&self.session.zone, size).await
+        self.file.truncate(&self.session, size).await
     }
 
     /// Makes what was written a version of the file. Not yet durable.

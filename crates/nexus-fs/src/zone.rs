@@ -44,6 +44,9 @@ pub struct ZoneConfig {
     pub metadata_cache_bytes: u64,
     /// Memory for file content, in bytes.
     pub content_cache_bytes: u64,
+    /// Memory for what is written to open files and not flushed, in bytes. Beyond it the file
+    /// with the most is written back early.
+    pub draft_bytes_max: usize,
 }
 
 impl Default for ZoneConfig {
@@ -54,6 +57,7 @@ impl Default for ZoneConfig {
             inline_bytes_max: 8 << 10,
             metadata_cache_bytes: 48 << 20,
             content_cache_bytes: 64 << 20,
+            draft_bytes_max: 256 << 20,
         }
     }
 }

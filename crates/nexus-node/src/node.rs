@@ -237,6 +237,7 @@ fn zone_config(config: &Config, environment: &Environment) -> ZoneConfig {
         inline_bytes_max: config.content.inline_bytes_max,
         metadata_cache_bytes: config.memory.metadata_bytes,
         content_cache_bytes: config.memory.content_bytes,
+        ..ZoneConfig::default()
     }
 }
 

@@ -42,9 +42,9 @@ impl Draft {
         }
     }
 
-    /// Bytes held in memory.
+    /// Bytes held in memory; never 0.
     pub(super) fn memory(&self) -> usize {
-        self.written.memory() + self.appended.memory()
+        size_of::<Self>() + self.written.memory() + self.appended.memory()
     }
 
     pub(super) fn write(&mut self, offset: u64, bytes: Bytes, stored: u64) {

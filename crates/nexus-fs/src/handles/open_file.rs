@@ -2,18 +2,19 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream;
 use nexus_kernel::{ByteStream, Durability, Error, Outcome, Result, Timestamp};
+use nexus_service_api::Context;
 use tokio::sync::Mutex;
 
 use super::draft::{Draft, Part, zeros};
 use super::gone;
 use crate::cache::CachedInode;
-use crate::content::CONTENT_BYTES_MAX;
+use crate::content::{CONTENT_BYTES_MAX, Stored};
 use crate::log::ChangeKind;
 use crate::records::InodeRecord;
 use crate::session::Session;
@@ -30,18 +31,33 @@ const PIECE: u64 = 1 << 20;
 pub(crate) struct OpenFile {
     ino: u64,
     path: String,
+    /// Held by whoever changes the draft, from the beginning of a write-back to its end.
+    /// Taken before the state.
+    changing: Mutex<()>,
     state: Mutex<State>,
-    /// Whether there is a draft in the state.
-    has_draft: AtomicBool,
+    /// Bytes that the draft takes; 0 if there is none.
+    memory: AtomicUsize,
 }
 
-#[derive(Default)]
 struct State {
     /// The inode as last seen: what is read should it be gone.
     inode: Option<Arc<CachedInode>>,
-    draft: Option<Draft>,
+    draft: Option<Arc<Draft>>,
+    /// Who wrote to the draft last: the author of what it becomes.
+    writer: Context,
     /// When the draft was last written to: the file's time, before and after it is flushed.
     written: Timestamp,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            inode: None,
+            draft: None,
+            writer: Context::system(),
+            written: Timestamp::default(),
+        }
+    }
 }
 
 impl State {
@@ -55,16 +71,17 @@ impl State {
     }
 
     /// The draft, to be written to now.
-    fn draft(&mut self, zone: &Shared) -> &mut Draft {
-        self.written = zone.now();
-        self.draft.get_or_insert_default()
+    fn draft(&mut self, session: &Session) -> &mut Draft {
+        self.written = session.zone.now();
+        self.writer = session.context.clone();
+        Arc::make_mut(self.draft.get_or_insert_default())
     }
 
     /// Keeps the draft for another try after a failed one. If that may have applied, or may
     /// yet, what it appended must not be appended once more.
     fn keep_after(&mut self, error: &Error, stored: u64) {
         if let (Outcome::Unknown, Some(draft)) = (error.outcome(), &mut self.draft) {
-            draft.pin(stored);
+            Arc::make_mut(draft).pin(stored);
         }
     }
 }
@@ -74,13 +91,25 @@ impl OpenFile {
         Self {
             ino,
             path,
+            changing: Mutex::default(),
             state: Mutex::default(),
-            has_draft: AtomicBool::new(false),
+            memory: AtomicUsize::new(0),
         }
     }
 
-    pub(super) fn has_draft(&self) -> bool {
-        self.has_draft.load(Ordering::Acquire)
+    /// Bytes that the draft takes; 0 if there is none.
+    pub(super) fn memory(&self) -> usize {
+        self.memory.load(Ordering::Acquire)
+    }
+
+    /// Answers what it was before.
+    pub(super) fn set_memory(&self, bytes: usize) -> usize {
+        self.memory.swap(bytes, Ordering::AcqRel)
+    }
+
+    fn count(&self, zone: &Shared, state: &State) {
+        let now = state.draft.as_ref().map_or(0, |draft| draft.memory());
+        zone.handles.count_draft(self.set_memory(now), now);
     }
 
     pub(super) fn ino(&self) -> u64 {
@@ -144,38 +173,61 @@ impl OpenFile {
         Ok(bytes.freeze())
     }
 
-    /// Answers where the write ended and whether the draft should be written back.
+    /// Writes drafts back until there is room in memory for `more` bytes.
+    pub(super) async fn make_room(self: &Arc<Self>, session: &Session, more: usize) -> Result<()> {
+        let own = self.memory();
+        if own > 0 && own + more > DRAFT_BYTES_MAX {
+            self.write_back(session, Durability::Relaxed).await?;
+        }
+        let Shared {
+            handles, config, ..
+        } = &*session.zone;
+        while handles.memory() + more > config.draft_bytes_max {
+            let Some(fullest) = handles.fullest() else {
+                return Ok(());
+            };
+            let written = fullest.write_back(session, Durability::Relaxed).await;
+            written.map_err(|error| {
+                Error::limit("too much waits to be written to open files; flush some of them")
+                    .because(error)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Writes at `offset`, or at the end; answers where the write ended.
     pub(super) async fn write(
         &self,
-        zone: &Shared,
+        session: &Session,
         offset: Option<u64>,
         bytes: Bytes,
-    ) -> Result<(u64, bool)> {
+    ) -> Result<u64> {
+        let _changing = self.changing.lock().await;
         let mut state = self.state.lock().await;
-        let inode = state.refresh(zone, self.ino).await?;
-        let stored = inode.record.size;
-        let size = |draft: &Draft| draft.size(stored);
+        let stored = state.refresh(&session.zone, self.ino).await?.record.size;
+        let size = |draft: &Arc<Draft>| draft.size(stored);
         let start = offset.unwrap_or_else(|| state.draft.as_ref().map_or(stored, size));
         let end = start.saturating_add(bytes.len() as u64);
         check_size(end)?;
         if bytes.is_empty() {
-            return Ok((end, false));
+            return Ok(end);
         }
-        self.has_draft.store(true, Ordering::Release);
-        let draft = state.draft(zone);
+        let draft = state.draft(session);
         match offset {
             Some(offset) => draft.write(offset, bytes, stored),
             None => draft.append(bytes),
         }
-        Ok((end, draft.memory() > DRAFT_BYTES_MAX))
+        self.count(&session.zone, &state);
+        Ok(end)
     }
 
-    pub(super) async fn truncate(&self, zone: &Shared, size: u64) -> Result<()> {
+    pub(super) async fn truncate(&self, session: &Session, size: u64) -> Result<()> {
         check_size(size)?;
+        let _changing = self.changing.lock().await;
         let mut state = self.state.lock().await;
-        let inode = state.refresh(zone, self.ino).await?;
-        self.has_draft.store(true, Ordering::Release);
-        state.draft(zone).truncate(size, inode.record.size);
+        let stored = state.refresh(&session.zone, self.ino).await?.record.size;
+        state.draft(session).truncate(size, stored);
+        self.count(&session.zone, &state);
         Ok(())
     }
 
@@ -189,47 +241,68 @@ impl OpenFile {
         session: &Session,
         durability: Durability,
     ) -> Result<bool> {
-        let (file, session) = (Arc::clone(self), session.clone());
-        in_background(async move { file.store_draft(&session, durability).await }).await
+        let (file, zone) = (Arc::clone(self), Arc::clone(&session.zone));
+        in_background(async move { file.store_draft(&zone, durability).await }).await
     }
 
-    async fn store_draft(&self, session: &Session, durability: Durability) -> Result<bool> {
-        let mut state = self.state.lock().await;
-        let Some(draft) = state.draft.clone() else {
-            return Ok(false);
-        };
+    async fn store_draft(&self, zone: &Arc<Shared>, durability: Durability) -> Result<bool> {
+        let _changing = self.changing.lock().await;
         for attempt in 0.. {
-            let inode = state.refresh(&session.zone, self.ino).await?;
-            let body = put_together(&session.zone, &inode, &draft);
-            let content = session.zone.content.store_stream(body).await?;
-            let mut tx = Tx::begin(session, attempt);
-            let Some(record) = tx.inode(self.ino).await? else {
-                return Err(gone(self.ino));
+            let (inode, draft) = {
+                let mut state = self.state.lock().await;
+                let Some(draft) = state.draft.clone() else {
+                    break;
+                };
+                (state.refresh(zone, self.ino).await?, draft)
             };
-            if record.etag != inode.record.etag {
-                continue;
-            }
-            let mut record = record.clone();
-            let (parent, changed) = (record.parent, record.changed);
-            replace_content(&mut tx, &mut record, &content).await?;
-            record.modified = state.written.0;
-            record.changed = changed.max(record.modified);
-            *tx.inode_mut(self.ino).await? = record;
-            let place = tx.view().path_of(self.ino).await?;
-            let path = place.map_or_else(|| self.path.clone(), |(path, _)| path);
-            tx.note(ChangeKind::FileWrite, &path, self.ino, parent);
-            match tx.commit(durability).await {
-                Ok(None) => {}
-                Ok(Some(_)) => break,
-                Err(error) => {
-                    state.keep_after(&error, inode.record.size);
-                    return Err(error);
-                }
+            let body = put_together(zone, &inode, draft);
+            let content = zone.content.store_stream(body).await?;
+            let stored = self.commit_draft(zone, attempt, &inode, &content, durability);
+            if stored.await? {
+                return Ok(true);
             }
         }
-        state.draft = None;
-        self.has_draft.store(false, Ordering::Release);
-        Ok(true)
+        Ok(false)
+    }
+
+    /// Makes `content` that of the file, and drops the draft; not if somebody has changed the
+    /// file since it was `before`. Readers wait: they must see neither both nor none.
+    async fn commit_draft(
+        &self,
+        zone: &Arc<Shared>,
+        attempt: usize,
+        before: &CachedInode,
+        content: &Stored,
+        durability: Durability,
+    ) -> Result<bool> {
+        let mut state = self.state.lock().await;
+        let session = Session {
+            zone: Arc::clone(zone),
+            context: state.writer.clone(),
+        };
+        let mut tx = Tx::begin(&session, attempt);
+        let record = tx.inode(self.ino).await?.ok_or_else(|| gone(self.ino))?;
+        if record.etag != before.record.etag {
+            return Ok(false);
+        }
+        let mut record = record.clone();
+        let (parent, changed) = (record.parent, record.changed);
+        replace_content(&mut tx, &mut record, content).await?;
+        record.modified = state.written.0;
+        record.changed = changed.max(record.modified);
+        *tx.inode_mut(self.ino).await? = record;
+        let place = tx.view().path_of(self.ino).await?;
+        let path = place.map_or_else(|| self.path.clone(), |(path, _)| path);
+        tx.note(ChangeKind::FileWrite, &path, self.ino, parent);
+        let committed = tx.commit(durability).await;
+        let committed = committed.inspect_err(|error| {
+            state.keep_after(error, before.record.size);
+        })?;
+        if committed.is_some() {
+            state.draft = None;
+            self.count(zone, &state);
+        }
+        Ok(committed.is_some())
     }
 }
 
@@ -261,8 +334,8 @@ async fn read_part(zone: &Arc<Shared>, record: &InodeRecord, part: Part) -> Resu
 }
 
 /// The content that a draft makes of a stored one.
-fn put_together(zone: &Arc<Shared>, inode: &Arc<CachedInode>, draft: &Draft) -> ByteStream {
-    let (zone, inode, draft) = (Arc::clone(zone), Arc::clone(inode), draft.clone());
+fn put_together(zone: &Arc<Shared>, inode: &Arc<CachedInode>, draft: Arc<Draft>) -> ByteStream {
+    let (zone, inode) = (Arc::clone(zone), Arc::clone(inode));
     let stored = inode.record.size;
     let end = draft.size(stored);
     let pieces = (0..end.div_ceil(PIECE)).map(move |i| i * PIECE..((i + 1) * PIECE).min(end));

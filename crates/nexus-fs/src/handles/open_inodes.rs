@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -16,6 +17,8 @@ pub(crate) struct OpenInodes {
     inodes: Mutex<Inodes>,
     /// Tells those who wait to open an inode that a removal is over.
     removal_over: Notify,
+    /// Bytes that the drafts of all open files take.
+    drafts: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -69,11 +72,32 @@ impl OpenInodes {
             *count -= 1;
             return Closed::OneOfMany;
         }
-        if file.has_draft() && !all_the_same {
+        if file.memory() > 0 && !all_the_same {
             return Closed::NotYet;
         }
+        self.count_draft(file.set_memory(0), 0);
         inodes.open.remove(&file.ino());
         Closed::Last
+    }
+
+    /// Bytes that the drafts of all open files take.
+    pub(super) fn memory(&self) -> usize {
+        self.drafts.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_draft(&self, before: usize, now: usize) {
+        self.drafts.fetch_add(now, Ordering::Relaxed);
+        self.drafts.fetch_sub(before, Ordering::Relaxed);
+    }
+
+    /// The file with the largest draft.
+    pub(super) fn fullest(&self) -> Option<Arc<OpenFile>> {
+        let inodes = self.inodes.lock();
+        let drafts = inodes.open.values().map(|(file, _)| (file.memory(), file));
+        let (_, fullest) = drafts
+            .filter(|(memory, _)| *memory > 0)
+            .max_by_key(|(memory, _)| *memory)?;
+        Some(Arc::clone(fullest))
     }
 
     /// Takes a handle away if it is not the last; says whether it did.
@@ -112,6 +136,7 @@ impl Drop for Removal {
         let OpenInodes {
             inodes,
             removal_over,
+            ..
         } = &self.zone.handles;
         let going = &mut inodes.lock().going;
         if let Some(count) = going.get_mut(&self.ino) {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 /// What a piece takes beside its bytes.
 const PIECE_OVERHEAD_BYTES: usize = 128;
+/// Pieces that lie side by side are joined up to this size.
+const JOINED_BYTES_MAX: usize = 64 << 10;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pieces {
@@ -35,7 +37,22 @@ impl Pieces {
             return;
         }
         self.clear(offset..offset + bytes.len() as u64);
-        self.insert(offset, bytes);
+        match self.take_before(offset, bytes.len()) {
+            Some((start, before)) => self.insert(start, joined(before, &bytes)),
+            None => self.insert(offset, bytes),
+        }
+    }
+
+    /// Takes out the piece that ends at `offset`, if `more` bytes can be joined to it.
+    fn take_before(&mut self, offset: u64, more: usize) -> Option<(u64, Bytes)> {
+        let (start, piece) = self.by_offset.range(..offset).next_back()?;
+        let (start, length) = (*start, piece.len());
+        if start + length as u64 != offset || length + more > JOINED_BYTES_MAX {
+            return None;
+        }
+        let piece = self.by_offset.remove(&start).expect("just found");
+        self.bytes -= length;
+        Some((start, piece))
     }
 
     fn insert(&mut self, offset: u64, piece: Bytes) {
@@ -54,10 +71,10 @@ impl Pieces {
             self.bytes -= piece.len();
             let end = offset + piece.len() as u64;
             if offset < range.start {
-                self.insert(offset, part(offset, &piece, offset..range.start));
+                self.insert(offset, rest(offset, &piece, offset..range.start));
             }
             if end > range.end {
-                self.insert(range.end, part(offset, &piece, range.end..end));
+                self.insert(range.end, rest(offset, &piece, range.end..end));
             }
         }
     }
@@ -85,4 +102,24 @@ impl Pieces {
 fn part(offset: u64, piece: &Bytes, part: Range<u64>) -> Bytes {
     let index = |at: u64| usize::try_from(at - offset).expect("within a piece in memory");
     piece.slice(index(part.start)..index(part.end))
+}
+
+/// A part that stays of a piece; copied if it would keep a much larger buffer in memory.
+fn rest(offset: u64, piece: &Bytes, range: Range<u64>) -> Bytes {
+    let rest = part(offset, piece, range);
+    if rest.len() < piece.len() / 2 {
+        return Bytes::copy_from_slice(&rest);
+    }
+    rest
+}
+
+/// Appends in place, unless somebody reads the piece just now.
+fn joined(piece: Bytes, more: &[u8]) -> Bytes {
+    let mut whole = piece.try_into_mut().unwrap_or_else(|shared| {
+        let mut copy = BytesMut::with_capacity(shared.len() + more.len());
+        copy.extend_from_slice(&shared);
+        copy
+    });
+    whole.extend_from_slice(more);
+    whole.freeze()
 }

@@ -6,6 +6,7 @@ mod batches;
 mod collecting;
 mod content;
 mod costs;
+mod drafts;
 mod files;
 mod handles;
 mod history;
