@@ -1,14 +1,16 @@
 //! Keys and care.
 
 use futures::stream::BoxStream;
-use nexus_kernel::Result;
+use nexus_kernel::{Result, Timestamp};
 use nexus_proto::v1;
 
 use crate::connection::Client;
 use crate::convert;
 use crate::error::{from_status, from_status_of_change, misunderstood};
 use crate::reads::{items, pages};
-use crate::types::admin::{GcReport, Identity, Key, NewKey, NewKeyOptions, VerifyProgress};
+use crate::types::admin::{
+    GcReport, Identity, Key, KeyUpdate, NewKey, NewKeyOptions, VerifyProgress,
+};
 use crate::types::files::Page;
 
 impl Client {
@@ -90,6 +92,32 @@ impl Client {
             key_id: key_id.to_owned(),
         };
         let answer = self.admin().get_key(request).await.map_err(from_status)?;
+        convert::key(answer.into_inner())
+    }
+
+    /// Changes a key, with effect on the next call that comes with it. Needs a key with admin
+    /// rights.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `PermissionDenied`, `InvalidArgument` for a key that was revoked, `Conflict`
+    /// for the last admin key that does not expire.
+    pub async fn update_key(&self, key_id: &str, update: KeyUpdate) -> Result<Key> {
+        use v1::update_key_request::End;
+        let end = |end: Option<Timestamp>| {
+            end.map_or(End::NeverExpires(true), |time| End::ExpiresNs(time.0))
+        };
+        let request = v1::UpdateKeyRequest {
+            key_id: key_id.to_owned(),
+            name: update.name,
+            rights: update.rights.map_or(0, convert::rights_to_wire),
+            end: update.expires.map(end),
+        };
+        let answer = self
+            .admin()
+            .update_key(request)
+            .await
+            .map_err(from_status_of_change)?;
         convert::key(answer.into_inner())
     }
 

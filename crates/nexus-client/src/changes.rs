@@ -134,11 +134,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `NotFound`, `NotEmpty`.
+    /// `NotFound`, `NotEmpty`, `Conflict` where the file has another etag.
     pub async fn remove(&self, path: &str, options: RemoveOptions) -> Result<Changed> {
         let request = v1::RemoveRequest {
             path: path.to_owned(),
             recursive: options.recursive,
+            if_match: options.if_match,
             durability: convert::durability(options.durability),
         };
         change!(self, remove, request)

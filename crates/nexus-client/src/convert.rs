@@ -136,7 +136,15 @@ pub(crate) fn step(step: BatchStep) -> v1::BatchStep {
             content,
             options: Some(write_options(options)),
         }),
-        BatchStep::Remove { path, recursive } => Step::Remove(v1::BatchRemove { path, recursive }),
+        BatchStep::Remove {
+            path,
+            recursive,
+            if_match,
+        } => Step::Remove(v1::BatchRemove {
+            path,
+            recursive,
+            if_match,
+        }),
         BatchStep::Rename { from, to, options } => Step::Rename(moved(from, to, options)),
         BatchStep::Mkdir { path, options } => Step::Mkdir(v1::BatchMkdir {
             path,

@@ -44,7 +44,8 @@ mod types;
 pub use connection::{Client, Options};
 pub use nexus_kernel::{ByteStream, Durability, Error, Kind, Outcome, Result, Revision, Timestamp};
 pub use types::admin::{
-    GcReport, Identity, Key, NewKey, NewKeyOptions, PrincipalKind, Rights, VerifyProgress,
+    GcReport, Identity, Key, KeyUpdate, NewKey, NewKeyOptions, PrincipalKind, Rights,
+    VerifyProgress,
 };
 pub use types::changes::{
     BatchStep, Changed, Edit, EditMatch, EditOptions, Edited, MkdirOptions, MoveOptions,

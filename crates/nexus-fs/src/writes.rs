@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use nexus_kernel::{ByteStream, Durability, Error, Kind, Result};
 
+use crate::Etag;
 use crate::cache::CachedInode;
 use crate::content::{CONTENT_BYTES_MAX, Stored};
 use crate::path;
@@ -38,6 +39,8 @@ pub enum BatchStep {
         path: String,
         /// With all below it.
         recursive: bool,
+        /// The etag the file must have; a directory has none.
+        if_match: Option<Etag>,
     },
     /// As [`Session::rename`].
     Rename {
@@ -467,10 +470,15 @@ impl BatchStep {
                 content: stored,
                 options,
             },
-            Self::Remove { path, recursive } => Step::Remove {
+            Self::Remove {
+                path,
+                recursive,
+                if_match,
+            } => Step::Remove {
                 path,
                 options: RemoveOptions {
                     recursive,
+                    if_match,
                     ..RemoveOptions::default()
                 },
                 only_directory: false,

@@ -69,12 +69,19 @@ impl Door {
 }
 
 /// An etag that a change asks the file to have. Etags are opaque to clients, so one that no
-/// content can have is stale, not malformed.
+/// content can have is stale, not malformed. It may have the quotes that HTTP puts around it.
 pub(crate) fn expected_etag(text: &str) -> Result<Etag> {
-    text.parse().map_err(|_| {
+    unquoted(text).parse().map_err(|_| {
         Error::conflict("no content has this etag; take one from a read or a stat")
             .with("expected_etag", text.escape_debug())
     })
+}
+
+/// An etag without the quotes around it.
+pub(crate) fn unquoted(etag: &str) -> &str {
+    etag.strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or(etag)
 }
 
 /// The value of [`ERROR_HEADER`].

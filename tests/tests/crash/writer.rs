@@ -199,6 +199,7 @@ impl Writer {
         };
         let removal = RemoveOptions {
             recursive: true,
+            if_match: None,
             durability,
         };
         let changed = match change {
@@ -225,6 +226,7 @@ impl Writer {
         let remove = BatchStep::Remove {
             path: folder.to_owned(),
             recursive: true,
+            if_match: None,
         };
         let write = |(name, content)| BatchStep::Write {
             path: format!("{folder}/{name}"),

@@ -3,7 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use futures::TryStreamExt;
-use nexus_client::{Key, NewKeyOptions, PrincipalKind, Result, Rights};
+use nexus_client::{Key, KeyUpdate, NewKeyOptions, PrincipalKind, Result, Rights};
 
 use crate::app::App;
 use crate::format;
@@ -17,6 +17,7 @@ use crate::style::{Paint, Style};
 Examples:
   nexus keys create ci --rights read-write --prefix /builds --expires 30d
   nexus keys create crawler --agent --rights read-only
+  nexus keys update KEY_ID --rights read-only
   nexus keys list
   nexus keys revoke KEY_ID")]
 pub struct Keys {
@@ -31,6 +32,8 @@ enum Action {
     /// List all keys, never their secrets
     #[command(alias = "ls")]
     List,
+    /// Change a key; what is not named stays
+    Update(Update),
     /// End keys at once
     Revoke {
         /// As `nexus keys list` shows them
@@ -60,11 +63,31 @@ struct Create {
     expires: Option<String>,
 }
 
+#[derive(Args, Debug)]
+#[group(id = "change", required = true, multiple = true, args = ["name", "rights", "expires", "never_expires"])]
+struct Update {
+    /// As `nexus keys list` shows it
+    key_id: String,
+    /// What to call it
+    #[arg(long)]
+    name: Option<String>,
+    /// What it may do
+    #[arg(long, value_parser = rights())]
+    rights: Option<Rights>,
+    /// When it ends: a time, or a while from now like 12h or 30d
+    #[arg(long, value_name = "WHEN")]
+    expires: Option<String>,
+    /// It ends no more by itself
+    #[arg(long, conflicts_with = "expires")]
+    never_expires: bool,
+}
+
 impl Keys {
     pub(crate) async fn run(self, app: &mut App) -> Result<()> {
         let client = app.client().await?;
         match self.action {
             Action::Create(create) => create.run(app).await,
+            Action::Update(update) => update.run(app).await,
             Action::List => {
                 let mut keys = client.keys();
                 while let Some(key) = keys.try_next().await? {
@@ -118,6 +141,22 @@ impl Create {
                 format!("{secret}\nKept nowhere: store it now. To end it: nexus keys revoke {id}")
             },
         )
+    }
+}
+
+impl Update {
+    async fn run(self, app: &mut App) -> Result<()> {
+        let expires = match self.expires {
+            Some(when) => Some(Some(points::moment(&when, app.now)?)),
+            None => self.never_expires.then_some(None),
+        };
+        let update = KeyUpdate {
+            name: self.name,
+            rights: self.rights,
+            expires,
+        };
+        let key = app.client().await?.update_key(&self.key_id, update).await?;
+        app.out.show(|| json::key(&key), |style| line(&key, style))
     }
 }
 

@@ -105,6 +105,9 @@ pub struct Rm {
     /// What is not there is no error
     #[arg(short, long)]
     force: bool,
+    /// Fail unless the file has this etag
+    #[arg(long, value_name = "ETAG", conflicts_with = "recursive")]
+    if_match: Option<String>,
     #[command(flatten)]
     durability: DurabilityArgument,
 }
@@ -114,10 +117,11 @@ impl Rm {
         let client = app.client().await?;
         let options = RemoveOptions {
             recursive: self.recursive,
+            if_match: self.if_match,
             durability: self.durability.into(),
         };
         for path in &self.paths {
-            match client.remove(path.as_str(), options).await {
+            match client.remove(path.as_str(), options.clone()).await {
                 Ok(changed) => done(app, &changed)?,
                 Err(error) if self.force && error.kind() == Kind::NotFound => {}
                 Err(error) => return Err(error),

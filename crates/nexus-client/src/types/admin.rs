@@ -87,6 +87,17 @@ pub struct NewKeyOptions {
     pub expires: Option<Timestamp>,
 }
 
+/// Changes to a key; what is `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct KeyUpdate {
+    /// What people call it.
+    pub name: Option<String>,
+    /// What it may do.
+    pub rights: Option<Rights>,
+    /// When it ends; `Some(None)` for never.
+    pub expires: Option<Option<Timestamp>>,
+}
+
 /// A key just made.
 #[derive(Clone)]
 pub struct NewKey {

@@ -57,10 +57,12 @@ pub struct MkdirOptions {
 }
 
 /// How something is removed.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RemoveOptions {
     /// A directory with all below it; without, a directory must be empty.
     pub recursive: bool,
+    /// The etag the file must have; a directory has none.
+    pub if_match: Option<String>,
     /// When it is acknowledged.
     pub durability: Durability,
 }
@@ -124,6 +126,8 @@ pub enum BatchStep {
         path: String,
         /// A directory with all below it.
         recursive: bool,
+        /// The etag the file must have; a directory has none.
+        if_match: Option<String>,
     },
     /// Renames a file or a tree.
     Rename {

@@ -21,6 +21,7 @@ fn remove(path: &str, recursive: bool) -> BatchStep {
     BatchStep::Remove {
         path: path.into(),
         recursive,
+        if_match: None,
     }
 }
 

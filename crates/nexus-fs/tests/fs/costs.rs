@@ -94,6 +94,7 @@ fn remove(path: String) -> BatchStep {
     BatchStep::Remove {
         path,
         recursive: false,
+        if_match: None,
     }
 }
 

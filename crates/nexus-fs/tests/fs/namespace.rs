@@ -197,6 +197,7 @@ async fn a_batch_is_all_or_nothing() {
     let remove = |path: &str| BatchStep::Remove {
         path: path.into(),
         recursive: false,
+        if_match: None,
     };
     let failing = vec![write("/n/a", "1"), remove("/old"), remove("/missing")];
     let error = files.batch(failing, Durability::Sync).await.unwrap_err();

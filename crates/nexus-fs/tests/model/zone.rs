@@ -215,7 +215,11 @@ fn batch_step(op: &Op) -> BatchStep {
         Op::Mkdir(path, options) => BatchStep::Mkdir { path, options },
         Op::Remove {
             path, recursive, ..
-        } => BatchStep::Remove { path, recursive },
+        } => BatchStep::Remove {
+            path,
+            recursive,
+            if_match: None,
+        },
         Op::Rename(from, to, options) => BatchStep::Rename { from, to, options },
         Op::Copy(from, to, options) => BatchStep::Copy { from, to, options },
         other => unreachable!("not a step of a batch: {other:?}"),

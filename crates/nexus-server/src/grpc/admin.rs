@@ -3,7 +3,7 @@
 use nexus_kernel::{Result, Timestamp};
 use nexus_proto::v1::admin_server::Admin;
 use nexus_proto::v1::*;
-use nexus_service_api::{Context, KeyInfo, NewKey};
+use nexus_service_api::{Context, KeyInfo, KeyUpdate, NewKey};
 use tonic::{Request, Response, Status};
 
 use super::convert::{cursor, unknown};
@@ -89,6 +89,15 @@ impl Admin for AdminDoor {
         Ok(Response::new(key(info)))
     }
 
+    async fn update_key(&self, request: Request<UpdateKeyRequest>) -> Reply<Key> {
+        let (context, ask) = caller(request)?;
+        let key_id = ask.key_id.clone();
+        let update = key_update(ask).map_err(status)?;
+        let keys = &self.0.app.keys;
+        let info = keys.update(&context, &key_id, update).await;
+        Ok(Response::new(key(info.map_err(status)?)))
+    }
+
     async fn gc(&self, request: Request<GcRequest>) -> Reply<GcResponse> {
         let (context, ask) = caller(request)?;
         let report = self
@@ -131,6 +140,23 @@ fn new_key(ask: CreateKeyRequest, context: &Context) -> Result<NewKey> {
         },
         prefix: ask.prefix,
         expires: ask.expires_ns.map(Timestamp),
+    })
+}
+
+fn key_update(ask: UpdateKeyRequest) -> Result<KeyUpdate> {
+    use update_key_request::End;
+    Ok(KeyUpdate {
+        name: ask.name,
+        rights: match Rights::try_from(ask.rights) {
+            Ok(Rights::Unspecified) => None,
+            _ => Some(asked_rights(ask.rights)?),
+        },
+        rights_max: None,
+        expires: match ask.end {
+            None | Some(End::NeverExpires(false)) => None,
+            Some(End::NeverExpires(true)) => Some(None),
+            Some(End::ExpiresNs(nanos)) => Some(Some(Timestamp(nanos))),
+        },
     })
 }
 

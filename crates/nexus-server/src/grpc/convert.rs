@@ -116,9 +116,15 @@ pub(super) fn batch_step(
                 options,
             }
         }
-        Step::Remove(proto::BatchRemove { path, recursive }) => {
-            nexus_fs::BatchStep::Remove { path, recursive }
-        }
+        Step::Remove(proto::BatchRemove {
+            path,
+            recursive,
+            if_match,
+        }) => nexus_fs::BatchStep::Remove {
+            path,
+            recursive,
+            if_match: if_match.as_deref().map(expected_etag).transpose()?,
+        },
         Step::Rename(proto::BatchMove { from, to, options }) => {
             let options = move_options(options, durability)?;
             nexus_fs::BatchStep::Rename { from, to, options }

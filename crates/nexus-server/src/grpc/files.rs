@@ -143,8 +143,8 @@ impl Files for FilesDoor {
             let durability = durability(ask.durability)?;
             let options = RemoveOptions {
                 recursive: ask.recursive,
+                if_match: ask.if_match.as_deref().map(expected_etag).transpose()?,
                 durability,
-                ..RemoveOptions::default()
             };
             files.remove(&ask.path, options).await.map(changed)
         };

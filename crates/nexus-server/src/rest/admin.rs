@@ -5,7 +5,7 @@ use axum::response::Response;
 use futures::StreamExt;
 use nexus_kernel::{Error, Result};
 use nexus_service_api::{KeyInfo, KeyUpdate, NewKey, PrincipalKind, Rights};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{Caller, Files, Json, Name, Query};
@@ -210,7 +210,17 @@ pub(super) struct UpdateKey {
     name: Option<String>,
     /// `read-only`, `read-write` or `admin`.
     rights: Option<String>,
-    expires: Option<Time>,
+    /// `null`: it ends no more by itself.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Time>)]
+    expires: Option<Option<Time>>,
+}
+
+/// Reads a field that is there, so that `null` is not taken for its absence.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// Change a key.
@@ -233,7 +243,7 @@ pub(super) async fn update_key(
             .map(str::parse::<Rights>)
             .transpose()?,
         rights_max: None,
-        expires: body.expires.map(|time| Some(time.0)),
+        expires: body.expires.map(|end| end.map(|time| time.0)),
     };
     Ok(Json(
         shared

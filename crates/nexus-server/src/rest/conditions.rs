@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName};
 use nexus_fs::{Etag, Precondition, Stat};
 use nexus_kernel::{Error, Result};
 
-use crate::door::expected_etag;
+use crate::door::{expected_etag, unquoted};
 
 /// What `If-Match` and `If-None-Match` ask of a change.
 pub(crate) fn precondition(headers: &HeaderMap) -> Result<Precondition> {
@@ -116,12 +116,6 @@ pub(crate) fn range_applies(headers: &HeaderMap, etag: Option<&Etag>) -> Result<
         None => true,
         Some(known) => etag.is_some_and(|etag| unquoted(&known) == etag.to_string()),
     })
-}
-
-fn unquoted(etag: &str) -> &str {
-    etag.strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .unwrap_or(etag)
 }
 
 /// The value of a header; the lines of one that comes several times are one list.

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::conditions::if_match;
 use super::model::{Blob, Mode};
+use crate::door::expected_etag;
 
 /// What to do when the destination exists.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
@@ -58,6 +59,8 @@ pub(super) enum Step {
         path: String,
         #[serde(default)]
         recursive: bool,
+        /// The etag that the file must have.
+        if_match: Option<String>,
     },
     /// Rename a file or a tree.
     Rename {
@@ -122,7 +125,15 @@ impl Step {
                     options,
                 }
             }
-            Self::Remove { path, recursive } => BatchStep::Remove { path, recursive },
+            Self::Remove {
+                path,
+                recursive,
+                if_match,
+            } => BatchStep::Remove {
+                path,
+                recursive,
+                if_match: if_match.as_deref().map(expected_etag).transpose()?,
+            },
             Self::Rename {
                 from,
                 to,

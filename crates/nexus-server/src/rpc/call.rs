@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::Reply;
 use super::error::RpcError;
 use crate::app::Shared;
+use crate::door::expected_etag;
 
 /// What a method answers.
 pub(super) type Outcome = Result<Reply, RpcError>;
@@ -53,15 +54,14 @@ impl Call {
 
     /// The etag that a call asks the file to have.
     ///
-    /// An etag is opaque to clients, so one that no content of ours can have is stale, not
-    /// malformed.
+    /// One that no content can have is refused with the current one, which these clients show.
     pub(super) async fn if_match(
         &self,
         path: &str,
         etag: Option<&str>,
     ) -> Result<Option<Etag>, Error> {
         let Some(etag) = etag else { return Ok(None) };
-        match etag.parse() {
+        match expected_etag(etag) {
             Ok(etag) => Ok(Some(etag)),
             Err(_) => Err(self.stale(path, etag).await?),
         }

@@ -180,6 +180,9 @@ async fn keys_are_listed_and_changed_but_never_shown() {
         (&json!("renamed"), &json!("read-only"))
     );
     assert_eq!(updated["expires"], "2100-01-01T00:00:00Z");
+    let lasting = server.request("PATCH", &address);
+    let lasting = server.send(lasting, r#"{"expires":null}"#).await.json();
+    assert!(lasting.get("expires").is_none() && lasting["rights"] == "read-only");
     let listed = server.get("/api/v2/keys").await;
     assert_eq!(listed.json()["keys"].as_array().unwrap().len(), 2);
     let text = String::from_utf8(listed.body.to_vec()).unwrap();

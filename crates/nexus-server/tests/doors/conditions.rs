@@ -204,3 +204,23 @@ async fn a_version_is_read_whole_and_at_no_other_point() {
         assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{method}");
     }
 }
+
+#[tokio::test]
+async fn an_etag_may_come_with_its_quotes_and_a_stale_one_is_a_conflict() {
+    let server = Server::start().await;
+    let etag = server.put("/a", "one").await.header("etag").to_owned();
+    let edit = |etag: &str| json!({ "path": "/a", "edits": [{ "old": "one", "new": "one" }], "if_match": etag });
+    let edited = server.post("/api/v2/edit", edit(&etag)).await;
+    assert_eq!(edited.status, StatusCode::OK);
+    let stale = server.post("/api/v2/edit", edit("\"other\"")).await;
+    assert_eq!(stale.status, StatusCode::CONFLICT);
+    let remove =
+        |etag: &str| json!({ "steps": [{ "op": "remove", "path": "/a", "if_match": etag }] });
+    let stale = server.post("/api/v2/batch", remove("\"other\"")).await;
+    assert_eq!(stale.status, StatusCode::CONFLICT);
+    let call = json!({ "path": "/a", "if_match": etag });
+    assert_eq!(server.rpc_ok("delete", call).await["deleted"], true);
+    server.put("/a", "one").await;
+    let removed = server.post("/api/v2/batch", remove(&etag)).await;
+    assert_eq!(removed.status, StatusCode::OK);
+}

@@ -446,3 +446,70 @@ async fn a_version_is_read_whole_and_at_no_other_point() {
         assert_eq!(refused.code(), Code::InvalidArgument);
     }
 }
+
+#[tokio::test]
+async fn a_removal_checks_the_etag_alone_and_in_a_batch() {
+    let server = Server::start().await;
+    write(&server, "/a", &[b"one"]).await.unwrap();
+    let current = write(&server, "/a", &[b"two"]).await.unwrap();
+    let current = current.stat.unwrap().etag.unwrap();
+    let remove = |etag: &str| RemoveRequest {
+        path: "/a".into(),
+        if_match: Some(etag.into()),
+        ..Default::default()
+    };
+    let step = |etag: &str| BatchRemove {
+        path: "/a".into(),
+        recursive: false,
+        if_match: Some(etag.into()),
+    };
+    let batch = |etag: &str| BatchRequest {
+        steps: vec![BatchStep {
+            step: Some(batch_step::Step::Remove(step(etag))),
+        }],
+        ..Default::default()
+    };
+    let mut files = server.files().await;
+    let refused = files.remove(remove("stale")).await.unwrap_err();
+    assert_eq!(detail(&refused).kind, "conflict");
+    let refused = files.batch(batch("stale")).await.unwrap_err();
+    assert_eq!(detail(&refused).kind, "conflict");
+    files.batch(batch(&current)).await.unwrap();
+    write(&server, "/a", &[b"two"]).await.unwrap();
+    // Quotes, as HTTP puts them around it, do no harm.
+    let quoted = format!("\"{current}\"");
+    files.remove(remove(&quoted)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_is_changed() {
+    let server = Server::start().await;
+    let mut admin = server.grpc_admin().await;
+    let new = CreateKeyRequest {
+        name: "k".into(),
+        id: "bob".into(),
+        rights: Rights::ReadOnly.into(),
+        expires_ns: Some(i64::MAX),
+        ..Default::default()
+    };
+    let made = admin.create_key(new).await.unwrap().into_inner();
+    let key_id = made.key.unwrap().key_id;
+    let renamed = UpdateKeyRequest {
+        key_id: key_id.clone(),
+        name: Some("renamed".into()),
+        ..Default::default()
+    };
+    let key = admin.update_key(renamed).await.unwrap().into_inner();
+    assert_eq!(
+        (key.name.as_str(), key.rights(), key.expires_ns),
+        ("renamed", Rights::ReadOnly, Some(i64::MAX))
+    );
+    let lasting = UpdateKeyRequest {
+        key_id,
+        rights: Rights::ReadWrite.into(),
+        end: Some(update_key_request::End::NeverExpires(true)),
+        ..Default::default()
+    };
+    let key = admin.update_key(lasting).await.unwrap().into_inner();
+    assert_eq!((key.rights(), key.expires_ns), (Rights::ReadWrite, None));
+}
