@@ -4,10 +4,11 @@
 //! version at [`Handle::flush`], [`Handle::fsync`] or [`Handle::close`]. An inode that loses
 //! its last name while it is open lives until its last handle closes.
 //!
-//! Changes of names (create, unlink, rename, link) go by path: [`Session::path_of`] gives
-//! the present path of an inode, and their commit insists that it still is.
+//! Names are changed by the inode of their directory (`names`). Who may do what is decided by
+//! the path that an inode has; the commit insists that it still has it.
 
 mod draft;
+mod names;
 mod open_file;
 mod open_inodes;
 mod pieces;
@@ -16,7 +17,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_kernel::{Durability, Error, Op, Result};
+use nexus_kernel::{Durability, Error, Kind, Op, Result};
 use nexus_service_api::{Action, Context};
 
 use crate::keys;
@@ -25,10 +26,10 @@ use crate::read::stat_of;
 use crate::records::kind_of;
 use crate::resolve::not_found;
 use crate::session::Session;
-use crate::steps::clear_metadata;
+use crate::steps::{ByInode, Step, TORN_MAX, clear_metadata};
 use crate::tx::Tx;
 use crate::types::{At, DirEntry, Ino, SetAttributes, Stat};
-use crate::view::Child;
+use crate::view::{Child, View};
 use crate::zone::Shared;
 
 use open_file::{OpenFile, in_background};
@@ -134,7 +135,7 @@ impl Session {
         stat_of(&view, ino, &inode).await
     }
 
-    /// Changes the attributes of an inode; with `size`, of an open file in its handles.
+    /// Changes the attributes of an inode. The size of an open file changes in its handles.
     ///
     /// # Errors
     ///
@@ -145,15 +146,20 @@ impl Session {
         mut set: SetAttributes,
         durability: Durability,
     ) -> Result<Stat> {
-        let (path, chain) = self.place_of(ino).await?;
-        self.permit(Action::Write, &path, &chain).await?;
         if let Some(size) = set.size.take() {
             self.resize(ino, size, durability).await?;
         }
-        if set != SetAttributes::default() {
-            self.set_attributes(&path, set, durability).await?;
+        if set.modified.is_some()
+            && let Some(file) = self.zone.handles.get(ino.0)
+        {
+            // Written back later, what was written before would change the time again.
+            file.write_back(self, Durability::Relaxed).await?;
         }
-        self.attributes_of(ino.0, &path).await
+        if set != SetAttributes::default() {
+            let step = Step::ByInode(ByInode::SetAttributes { ino: ino.0, set });
+            self.run(step, durability).await?;
+        }
+        self.getattr(ino).await
     }
 
     /// Truncates or extends: an open file in its handles, any other in the store.
@@ -182,6 +188,10 @@ impl Session {
         let (directory, chain) = self.place_of(dir).await?;
         self.permit(Action::Stat, &directory, &chain).await?;
         let view = self.zone.view(At::Latest).await?;
+        let inode = view.inode(dir.0).await?.ok_or_else(|| gone(dir.0))?;
+        if !inode.record.is_dir() {
+            return Err(crate::steps::not_a_directory(&directory));
+        }
         let entry = |child: Child| {
             Ok(DirEntry {
                 path: path::join(&directory, &child.name),
@@ -218,13 +228,29 @@ impl Session {
     /// The path of an inode and the inodes on it; of an open file without a name, the path
     /// it was opened by.
     async fn place_of(&self, ino: Ino) -> Result<(String, Vec<u64>)> {
-        let view = self.zone.view(At::Latest).await?;
-        if let Some(place) = view.path_of(ino.0).await? {
+        let mut view = self.zone.view(At::Latest).await?;
+        for _ in 0..TORN_MAX {
+            match self.place_in(&view, ino.0).await {
+                // On the move, maybe: it exists, and no names lead to it.
+                Err(error)
+                    if error.kind() == Kind::NotFound && view.inode(ino.0).await?.is_some() =>
+                {
+                    view.fresh = true;
+                    tokio::task::yield_now().await;
+                }
+                place => return place,
+            }
+        }
+        self.place_in(&view, ino.0).await
+    }
+
+    pub(crate) async fn place_in(&self, view: &View<'_>, ino: u64) -> Result<(String, Vec<u64>)> {
+        if let Some(place) = view.path_of(ino).await? {
             return Ok(place);
         }
-        match self.zone.handles.get(ino.0) {
-            Some(file) => Ok((file.path().to_owned(), vec![Ino::ROOT.0, ino.0])),
-            None => Err(gone(ino.0)),
+        match self.zone.handles.get(ino) {
+            Some(file) => Ok((file.path().to_owned(), vec![Ino::ROOT.0, ino])),
+            None => Err(gone(ino)),
         }
     }
 
@@ -289,10 +315,23 @@ impl Handle {
     /// file. When so much has gathered that some must be written back first, as
     /// [`flush`](Self::flush), and `LimitExceeded` if it cannot be; then nothing was written.
     pub async fn write(&self, offset: u64, bytes: Bytes) -> Result<u64> {
+        self.put((self.mode != OpenMode::Append).then_some(offset), bytes)
+            .await
+    }
+
+    async fn put(&self, offset: Option<u64>, bytes: Bytes) -> Result<u64> {
         self.check_writable()?;
-        let offset = (self.mode != OpenMode::Append).then_some(offset);
         self.file.make_room(&self.session, bytes.len()).await?;
         self.file.write(&self.session, offset, bytes).await
+    }
+
+    /// Writes at the end, wherever it is, as [`OpenMode::Append`] always does.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub async fn append(&self, bytes: Bytes) -> Result<u64> {
+        self.put(None, bytes).await
     }
 
     /// Cuts the file, or extends it with zeros.
@@ -352,6 +391,16 @@ impl Handle {
         in_background(close(self.session.clone(), Arc::clone(&self.file))).await
     }
 
+    /// Closes, for one who has flushed: what others have written since is theirs to flush. The
+    /// last handle of a file flushes all the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    pub async fn release(self) -> Result<()> {
+        self.leave(Durability::Relaxed).await
+    }
+
     /// Closes. What was written is left to the other handles of the file, if there are any.
     async fn leave(mut self, durability: Durability) -> Result<()> {
         self.closed = self.session.zone.handles.leave(&self.file);
@@ -396,7 +445,7 @@ async fn remove_nameless(session: &Session, file: &OpenFile) -> Result<()> {
     Ok(())
 }
 
-fn gone(ino: u64) -> Error {
+pub(crate) fn gone(ino: u64) -> Error {
     Error::not_found("the inode does not exist any more").with("ino", ino)
 }
 

@@ -180,6 +180,11 @@ pub(crate) fn metadata(ino: u64, key: &str) -> Bytes {
     Key::tag(b'x', 8 + key.len()).number(ino).text(key).done()
 }
 
+/// The name in the key of a metadata value.
+pub(crate) fn parse_metadata(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key.get(9..)?).ok()
+}
+
 pub(crate) fn all_metadata(ino: u64) -> KeyRange {
     KeyRange::prefix(Key::tag(b'x', 8).number(ino).done())
 }

@@ -100,9 +100,9 @@ pub use search::{CONTEXT_LINES_MAX, GlobQuery, GrepMatch, GrepQuery, MATCH_TEXT_
 pub use session::Session;
 pub use steps::{BATCH_STEPS_MAX, KEY_BYTES_MAX, KEYS_MAX, VALUE_BYTES_MAX};
 pub use types::{
-    At, Changed, Content, DirEntry, FileBytes, FileKind, Ino, ListOptions, ListPage, MkdirOptions,
-    MoveOptions, Precondition, RemoveOptions, Replace, SetAttributes, Stat, Usage, Version,
-    WriteOptions,
+    At, Changed, Content, DirEntry, FileBytes, FileKind, Ino, KeyPresence, ListOptions, ListPage,
+    MkdirOptions, MoveOptions, NewInode, NewKind, Precondition, RemoveOptions, Replace,
+    SetAttributes, Stat, Usage, Version, WriteOptions,
 };
 pub use writes::BatchStep;
 pub use zone::{Stores, Zone, ZoneConfig, ZoneStats};

@@ -52,6 +52,9 @@ pub(crate) struct InodeRecord {
     /// Who made the present content, as `kind:id`, where that is not the owner.
     #[prost(string, tag = "17")]
     pub author: String,
+    /// 0 where none was set: then that of creation.
+    #[prost(sfixed64, tag = "18")]
+    pub accessed: i64,
 }
 
 /// What a name points to.
@@ -233,6 +236,10 @@ impl InodeRecord {
             owner: self.owner.clone(),
             links: self.links,
             created: Timestamp(self.created),
+            accessed: Timestamp(match self.accessed {
+                0 => self.created,
+                set => set,
+            }),
             modified: Timestamp(self.modified),
             changed: Timestamp(self.changed),
             target,

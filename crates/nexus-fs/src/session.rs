@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
-use nexus_kernel::{ByteStream, Result, Revision};
+use nexus_kernel::{ByteStream, Result, Revision, Timestamp};
 use nexus_service_api::{Action, Context, Target};
 
 use crate::resolve::Place;
@@ -34,6 +34,12 @@ impl Session {
     #[must_use]
     pub fn context(&self) -> &Context {
         &self.context
+    }
+
+    /// The time that a change made now gets.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.zone.now()
     }
 
     /// The newest revision of the zone.

@@ -18,6 +18,7 @@ use crate::types::{
 };
 
 mod attributes;
+mod by_inode;
 mod copy;
 mod link;
 mod make;
@@ -26,14 +27,15 @@ mod rename;
 mod write;
 
 pub use attributes::{KEY_BYTES_MAX, KEYS_MAX, VALUE_BYTES_MAX};
+pub(crate) use by_inode::{ByInode, Child, no_such_key};
 pub(crate) use remove::{clear_metadata, unlink};
 pub(crate) use write::replace_content;
 
 /// How often a change that keeps losing races is tried. Each round some other change won,
 /// so this many writers of the same row all get through.
-const ATTEMPTS_MAX: usize = 128;
+pub(crate) const ATTEMPTS_MAX: usize = 128;
 /// How often a name without an inode is taken for a race; after that it is damage.
-const TORN_MAX: usize = 16;
+pub(crate) const TORN_MAX: usize = 16;
 /// Most steps in one commit.
 pub const BATCH_STEPS_MAX: usize = 10_000;
 
@@ -78,6 +80,8 @@ pub(crate) enum Step {
         path: String,
         set: Vec<(String, Option<bytes::Bytes>)>,
     },
+    /// A change of names and attributes by inode number.
+    ByInode(ByInode),
 }
 
 impl Step {
@@ -117,6 +121,7 @@ impl Step {
             Self::SetMetadata { path, set } => {
                 attributes::set_metadata(tx, path, set).await.map(Some)
             }
+            Self::ByInode(step) => by_inode::apply(tx, step).await,
         }
     }
 }
@@ -171,8 +176,12 @@ impl Session {
 }
 
 async fn apply_all(steps: &[Step], tx: &mut Tx<'_>, inos: &mut Vec<Option<u64>>) -> Result<()> {
-    for step in steps {
-        inos.push(step.apply(tx).await?);
+    for (position, step) in steps.iter().enumerate() {
+        let applied = step.apply(tx).await;
+        inos.push(applied.map_err(|error| match steps.len() {
+            1 => error,
+            _ => error.with("step", position),
+        })?);
     }
     Ok(())
 }

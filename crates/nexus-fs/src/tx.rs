@@ -90,6 +90,8 @@ pub(crate) struct Tx<'a> {
     inodes: BTreeMap<u64, Slot<InodeRecord>>,
     dentries: BTreeMap<(u64, String), Slot<DentryRecord>>,
     metadata: BTreeMap<(u64, String), Slot<Bytes>>,
+    /// The metadata keys of inodes, as this transaction leaves them, once they were asked for.
+    metadata_keys: BTreeMap<u64, BTreeSet<String>>,
     touched: BTreeSet<u64>,
     /// Directories that are given a time: when they were touched before counts no more.
     timed: BTreeSet<u64>,
@@ -128,6 +130,7 @@ impl<'a> Tx<'a> {
             inodes: BTreeMap::new(),
             dentries: BTreeMap::new(),
             metadata: BTreeMap::new(),
+            metadata_keys: BTreeMap::new(),
             touched: BTreeSet::new(),
             timed: BTreeSet::new(),
             present: BTreeSet::new(),
@@ -153,6 +156,11 @@ impl<'a> Tx<'a> {
     /// Whether what was read does not fit together, so that a second attempt may go better.
     pub(crate) fn is_torn(&self) -> bool {
         self.torn
+    }
+
+    /// Notes that what was read does not fit together.
+    pub(crate) fn tear(&mut self) {
+        self.torn = true;
     }
 
     /// Insists that paths mean at the commit what they meant when they were resolved.
@@ -270,14 +278,29 @@ impl<'a> Tx<'a> {
         key: &str,
         value: Option<Bytes>,
     ) -> Result<()> {
+        let there = value.is_some();
+        self.metadata_slot(ino, key).await?.now = value;
+        match self.metadata_keys.get_mut(&ino) {
+            Some(keys) if there => _ = keys.insert(key.to_owned()),
+            Some(keys) => _ = keys.remove(key),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// A custom metadata value, insisting that it does not change until the commit.
+    pub(crate) async fn metadata(&mut self, ino: u64, key: &str) -> Result<Option<&Bytes>> {
+        Ok(self.metadata_slot(ino, key).await?.now.as_ref())
+    }
+
+    async fn metadata_slot(&mut self, ino: u64, key: &str) -> Result<&mut Slot<Bytes>> {
         let slot = (ino, key.to_owned());
         if !self.metadata.contains_key(&slot) {
             let found = self.view.get(&keys::metadata(ino, key)).await?;
             let base = found.map(|value| (value.bytes, value.revision));
             self.metadata.insert(slot.clone(), Slot::read(base));
         }
-        self.metadata.get_mut(&slot).expect("just loaded").now = value;
-        Ok(())
+        Ok(self.metadata.get_mut(&slot).expect("just loaded"))
     }
 
     /// Insists that a directory has no entries.
@@ -353,7 +376,15 @@ impl<'a> Tx<'a> {
     }
 
     /// The custom metadata keys that an inode will have.
-    pub(crate) async fn metadata_keys(&self, ino: u64) -> Result<BTreeSet<String>> {
+    pub(crate) async fn metadata_keys(&mut self, ino: u64) -> Result<&BTreeSet<String>> {
+        if !self.metadata_keys.contains_key(&ino) {
+            let keys = self.read_metadata_keys(ino).await?;
+            self.metadata_keys.insert(ino, keys);
+        }
+        Ok(&self.metadata_keys[&ino])
+    }
+
+    async fn read_metadata_keys(&self, ino: u64) -> Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
         if !self.is_new(ino) {
             let range = keys::all_metadata(ino);

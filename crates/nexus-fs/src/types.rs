@@ -89,6 +89,8 @@ pub struct Stat {
     pub links: u32,
     /// When it was created.
     pub created: Timestamp,
+    /// The access time that was last set; reading does not change it.
+    pub accessed: Timestamp,
     /// When its content, or a directory's entries, last changed.
     pub modified: Timestamp,
     /// When its attributes last changed.
@@ -231,10 +233,48 @@ pub struct SetAttributes {
     pub uid: Option<u32>,
     /// POSIX group.
     pub gid: Option<u32>,
+    /// Access time.
+    pub accessed: Option<Timestamp>,
     /// Modification time.
     pub modified: Option<Timestamp>,
     /// Truncates, or extends with zeros.
     pub size: Option<u64>,
+}
+
+/// What a new inode is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewKind {
+    /// An empty regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link that points there.
+    Symlink(String),
+}
+
+/// How a new inode is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewInode {
+    /// What it is.
+    pub kind: NewKind,
+    /// Permission bits.
+    pub mode: u32,
+    /// POSIX owner.
+    pub uid: u32,
+    /// POSIX group.
+    pub gid: u32,
+}
+
+/// What must hold of a metadata key for it to be set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyPresence {
+    /// Nothing.
+    #[default]
+    Any,
+    /// It has no value yet (`XATTR_CREATE`).
+    Absent,
+    /// It has one (`XATTR_REPLACE`, removal).
+    Present,
 }
 
 /// A name in a listing.

@@ -34,6 +34,10 @@ pub(crate) struct Cli {
     #[arg(long, global = true)]
     allow_remote: bool,
 
+    /// Mount the zone on this empty directory too.
+    #[arg(long, value_name = "FOLDER")]
+    mount: Option<String>,
+
     /// Least severity that is logged: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", global = true)]
     log: Option<String>,
@@ -52,6 +56,15 @@ pub(crate) enum Command {
     },
     /// Make one more admin key, when all are lost. The node must not run.
     AdminKey,
+    /// Mount the zone on an empty directory, and open no door on the network. Ends with the
+    /// mount: at a signal, or when somebody unmounts it.
+    Mount {
+        /// The directory.
+        directory: PathBuf,
+        /// Refuse every change.
+        #[arg(long)]
+        read_only: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -89,6 +102,7 @@ impl Cli {
                 "--allow-remote",
                 self.allow_remote.then(|| "true".to_owned()),
             ),
+            ("mount.directory", "--mount", self.mount.clone()),
             ("log.level", "--log", self.log.clone()),
         ];
         let given = given

@@ -39,6 +39,8 @@ pub struct Config {
     pub memory: MemoryConfig,
     /// How content is kept.
     pub content: ContentConfig,
+    /// Where the zone is mounted, if it is.
+    pub mount: Option<MountConfig>,
     /// What is logged, and how.
     pub log: LogConfig,
     /// How long a shutdown waits for requests under way.
@@ -72,6 +74,15 @@ pub struct ContentConfig {
     pub hash: HashAlgorithm,
     /// Contents up to this size lie beside their metadata.
     pub inline_bytes_max: usize,
+}
+
+/// Where the zone is mounted, and how.
+#[derive(Clone, Debug)]
+pub struct MountConfig {
+    /// An empty directory.
+    pub directory: PathBuf,
+    /// Whether changes are refused.
+    pub read_only: bool,
 }
 
 /// What is logged, and how.
@@ -121,6 +132,7 @@ impl Config {
                 hash: raw.read(&set::CONTENT_HASH, values::hash)?,
                 inline_bytes_max: raw.read(&set::CONTENT_INLINE_MAX, values::inline_bytes)?,
             },
+            mount: mount(raw)?,
             log: LogConfig {
                 levels: raw.read(&set::LOG_LEVEL, values::log_levels)?,
                 format: raw.read(&set::LOG_FORMAT, values::log_format)?,
@@ -149,6 +161,15 @@ impl Config {
         }
         Self::new(&raw)
     }
+}
+
+fn mount(raw: &RawConfig) -> Result<Option<MountConfig>> {
+    let directory = raw.read(&set::MOUNT_DIRECTORY, values::maybe_path)?;
+    let read_only = raw.read(&set::MOUNT_READ_ONLY, values::boolean)?;
+    Ok(directory.map(|directory| MountConfig {
+        directory,
+        read_only,
+    }))
 }
 
 /// Without TLS, keys would cross the network in the clear: that takes a decision.

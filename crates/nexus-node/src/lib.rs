@@ -15,12 +15,13 @@
 
 mod config;
 mod data_folder;
+mod doors;
 mod drivers;
 mod node;
 
 pub use config::{
-    Config, ContentConfig, LogConfig, LogFormat, MemoryConfig, RawConfig, Sources, StoreConfig,
-    StoreUri,
+    Config, ContentConfig, LogConfig, LogFormat, MemoryConfig, MountConfig, RawConfig, Sources,
+    StoreConfig, StoreUri,
 };
 pub use data_folder::DataFolder;
-pub use node::{Node, RunningNode};
+pub use node::{MountedZone, Node, RunningNode};

@@ -18,8 +18,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{Config, MountConfig};
 use crate::data_folder::DataFolder;
+use crate::doors::{self, Mount};
 use crate::drivers::{self, Drivers};
 
 #[cfg(test)]
@@ -41,7 +42,14 @@ pub struct RunningNode {
     stop: CancellationToken,
     /// None once it has ended.
     serving: Option<JoinHandle<()>>,
+    mount: Option<Mount>,
     deadline: Duration,
+}
+
+/// A zone that is mounted, and nothing else: no door on the network is open.
+pub struct MountedZone {
+    mount: Mount,
+    parts: Parts,
 }
 
 /// What a node consists of behind its doors. Dropped in this order.
@@ -51,7 +59,7 @@ struct Parts {
     drivers: Drivers,
     environment: Environment,
     /// Last, so that nobody else opens the stores before they are closed.
-    _folder: Option<DataFolder>,
+    folder: Option<DataFolder>,
 }
 
 #[derive(Clone)]
@@ -72,6 +80,10 @@ impl Node {
         // because nothing can be served.
         let (listener, address) = listen(config.listen).await?;
         let parts = Parts::open(&config).await?;
+        let mount = match &config.mount {
+            Some(mount) => Some(parts.mount(mount).await?),
+            None => None,
+        };
         let admin_key = parts.keys.bootstrap().await?;
         let stop = CancellationToken::new();
         let stopping = stop.clone().cancelled_owned();
@@ -84,8 +96,20 @@ impl Node {
             parts,
             stop,
             serving: Some(serving),
+            mount,
             deadline,
         })
+    }
+
+    /// Opens the data and mounts the zone, with no door on the network.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start); `InvalidArgument` for a directory that cannot be mounted on.
+    pub async fn mount(config: &Config, mount: &MountConfig) -> Result<MountedZone> {
+        let parts = Parts::open(config).await?;
+        let mount = parts.mount(mount).await?;
+        Ok(MountedZone { mount, parts })
     }
 
     /// Checks that this build can start `config`, without opening anything.
@@ -137,6 +161,12 @@ impl RunningNode {
         self.admin_key.as_ref()
     }
 
+    /// Where the zone is mounted, if it is.
+    #[must_use]
+    pub fn mounted_at(&self) -> Option<&Path> {
+        self.mount.as_ref().map(Mount::directory)
+    }
+
     /// Waits until the node serves no longer, which without [`shutdown`](Self::shutdown)
     /// means that it failed.
     ///
@@ -170,9 +200,42 @@ impl RunningNode {
             self.serving.iter().for_each(JoinHandle::abort);
             self.ended().await;
         }
-        self.parts.close().await?;
+        let unmounted = match self.mount {
+            Some(mount) => mount.unmount().await,
+            None => Ok(()),
+        };
+        let closed = self.parts.close().await;
+        unmounted.and(closed)?;
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+impl MountedZone {
+    /// Where it is mounted.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.mount.directory()
+    }
+
+    /// Waits until somebody else has unmounted it.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at will.
+    pub async fn ended(&mut self) {
+        self.mount.ended().await;
+    }
+
+    /// Unmounts and closes the data.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the stores answer.
+    pub async fn close(self) -> Result<()> {
+        let unmounted = self.mount.unmount().await;
+        let closed = self.parts.close().await;
+        unmounted.and(closed)
     }
 }
 
@@ -205,7 +268,7 @@ impl Parts {
             zone,
             drivers,
             environment,
-            _folder: folder,
+            folder,
         })
     }
 
@@ -220,6 +283,13 @@ impl Parts {
             limits: Limits::default(),
             closing: CancellationToken::new(),
         }
+    }
+
+    /// Whoever may mount may read the data folder, and so do anything.
+    async fn mount(&self, config: &MountConfig) -> Result<Mount> {
+        let session = self.zone.session(Context::system());
+        let data = self.folder.as_ref().map(DataFolder::path);
+        doors::mount(session, config, data).await
     }
 
     /// Everything is closed, whatever fails on the way; the first error is returned.

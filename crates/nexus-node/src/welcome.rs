@@ -9,7 +9,10 @@ const USUAL_ADDRESS: &str = "127.0.0.1:2026";
 /// Where it listens and, at the first start, the admin key and what to try.
 pub(crate) fn text(node: &RunningNode) -> String {
     let url = format!("http://{}", node.address());
-    let listening = format!("listening on {url}\n");
+    let mut listening = format!("listening on {url}\n");
+    if let Some(directory) = node.mounted_at() {
+        listening.push_str(&format!("mounted on {}\n", directory.display()));
+    }
     let Some(key) = node.admin_key() else {
         return listening;
     };

@@ -17,6 +17,7 @@ fn may_use(package: &str) -> Result<Option<&'static [&'static str]>, Unplaced> {
         SERVICE_API => &[KERNEL],
         "nexus-fs" | "nexus-services" => &[KERNEL, SERVICE_API],
         TESTKIT => &[KERNEL, SERVICE_API, "nexus-fs"],
+        "nexus-fuse" => &[KERNEL, SERVICE_API, "nexus-fs"],
         "nexus-server" => &[
             KERNEL,
             SERVICE_API,
@@ -35,7 +36,13 @@ fn may_use(package: &str) -> Result<Option<&'static [&'static str]>, Unplaced> {
 struct Unplaced;
 
 /// Crates whose own tests run on a real driver.
-const TESTED_ON_DRIVERS: [&str; 4] = ["nexus-fs", "nexus-services", "nexus-server", TESTKIT];
+const TESTED_ON_DRIVERS: [&str; 5] = [
+    "nexus-fs",
+    "nexus-services",
+    "nexus-server",
+    "nexus-fuse",
+    TESTKIT,
+];
 
 /// What the kernel's contracts need from outside, and no more.
 const KERNEL_LIBRARIES: [&str; 4] = ["async-trait", "bytes", "futures-core", "thiserror"];

@@ -6,6 +6,7 @@ use nexus_service_api::Action;
 
 use crate::log::ChangeKind;
 use crate::path::shown;
+use crate::resolve::Place;
 use crate::tx::Tx;
 use crate::types::SetAttributes;
 
@@ -22,13 +23,22 @@ pub(super) async fn set_attributes(
     set: &SetAttributes,
 ) -> Result<u64> {
     let place = tx.resolve(path, true).await?;
-    tx.permit(Action::Write, &place).await?;
+    set_attributes_of(tx, &place, set).await
+}
+
+pub(super) async fn set_attributes_of(
+    tx: &mut Tx<'_>,
+    place: &Place<'_>,
+    set: &SetAttributes,
+) -> Result<u64> {
+    tx.permit(Action::Write, place).await?;
     let ino = place.found()?.ino;
     let now = tx.now.0;
     let record = tx.inode_mut(ino).await?;
     record.mode = set.mode.map_or(record.mode, |mode| mode & 0o7777);
     record.uid = set.uid.unwrap_or(record.uid);
     record.gid = set.gid.unwrap_or(record.gid);
+    record.accessed = set.accessed.map_or(record.accessed, |time| time.0);
     record.modified = set.modified.map_or(record.modified, |time| time.0);
     record.changed = now;
     let parent = record.parent;
@@ -45,7 +55,15 @@ pub(super) async fn set_metadata(
     set: &[(String, Option<Bytes>)],
 ) -> Result<u64> {
     let place = tx.resolve(path, true).await?;
-    tx.permit(Action::Write, &place).await?;
+    set_metadata_of(tx, &place, set).await
+}
+
+pub(super) async fn set_metadata_of(
+    tx: &mut Tx<'_>,
+    place: &Place<'_>,
+    set: &[(String, Option<Bytes>)],
+) -> Result<u64> {
+    tx.permit(Action::Write, place).await?;
     let ino = place.found()?.ino;
     for (key, value) in set {
         put_metadata(tx, ino, key, value.clone()).await?;

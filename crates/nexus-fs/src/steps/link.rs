@@ -9,7 +9,7 @@ use crate::etag::Etag;
 use crate::log::ChangeKind;
 use crate::path::PATH_BYTES_MAX;
 use crate::records::{DentryRecord, kind_code};
-use crate::resolve::{End, Place};
+use crate::resolve::{End, Place, not_found};
 use crate::tx::Tx;
 use crate::types::FileKind;
 
@@ -21,8 +21,20 @@ pub(super) async fn symlink(tx: &mut Tx<'_>, target: &str, path: &str) -> Result
     let place = tx.resolve(path, false).await?;
     tx.permit(Action::Create, &place).await?;
     let Slot { parent, name } = free_slot(tx, &place).await?;
+    let ino = make_symlink(tx, target, parent, &name).await?;
+    tx.note(ChangeKind::SymlinkCreate, &place.path, ino, parent);
+    Ok(ino)
+}
+
+/// Makes a link under a name that must be free.
+pub(super) async fn make_symlink(
+    tx: &mut Tx<'_>,
+    target: &str,
+    parent: u64,
+    name: &str,
+) -> Result<u64> {
     let ino = tx.new_ino().await?;
-    let mut record = tx.blank(FileKind::Symlink, 0o777, parent, &name);
+    let mut record = tx.blank(FileKind::Symlink, 0o777, parent, name);
     record.inline = Bytes::copy_from_slice(target.as_bytes());
     record.size = target.len() as u64;
     record.etag = etag_of(tx, target);
@@ -32,8 +44,7 @@ pub(super) async fn symlink(tx: &mut Tx<'_>, target: &str, path: &str) -> Result
         ino,
         kind: kind_code(FileKind::Symlink),
     };
-    tx.set_name(parent, &name, Some(dentry)).await?;
-    tx.note(ChangeKind::SymlinkCreate, &place.path, ino, parent);
+    tx.set_name(parent, name, Some(dentry)).await?;
     Ok(ino)
 }
 
@@ -42,7 +53,7 @@ fn etag_of(tx: &Tx<'_>, target: &str) -> Bytes {
     Bytes::copy_from_slice(&etag.to_bytes())
 }
 
-fn check_target(target: &str) -> Result<()> {
+pub(super) fn check_target(target: &str) -> Result<()> {
     if target.is_empty() || target.contains('\0') {
         return Err(Error::invalid("a link's target is a path without NUL"));
     }
@@ -56,18 +67,32 @@ fn check_target(target: &str) -> Result<()> {
 
 pub(super) async fn hard_link(tx: &mut Tx<'_>, existing: &str, path: &str) -> Result<u64> {
     let source = tx.resolve(existing, false).await?;
-    tx.permit(Action::Write, &source).await?;
     let place = tx.resolve(path, false).await?;
-    tx.permit(Action::Create, &place).await?;
+    hard_link_of(tx, source, &place).await
+}
+
+pub(super) async fn hard_link_of(
+    tx: &mut Tx<'_>,
+    source: Place<'_>,
+    place: &Place<'_>,
+) -> Result<u64> {
+    tx.permit(Action::Write, &source).await?;
+    tx.permit(Action::Create, place).await?;
     let dentry = source.found()?;
     if source.kind() == Some(FileKind::Directory) {
         return Err(is_a_directory(&source.path));
     }
-    let Slot { parent, name } = free_slot(tx, &place).await?;
+    let Slot { parent, name } = free_slot(tx, place).await?;
     let now = tx.now.0;
     let record = tx.inode_mut(dentry.ino).await?;
+    if record.links == 0 {
+        // Only a handle holds it: a file that is gone does not come back.
+        return Err(not_found(&source.path));
+    }
     if record.links >= LINKS_MAX {
-        return Err(Error::limit("a file has at most 65000 names").with("path", source.path));
+        return Err(Error::limit("a file has at most 65000 names")
+            .with("names_max", LINKS_MAX)
+            .with("path", source.path));
     }
     record.links += 1;
     record.changed = now;
@@ -78,7 +103,7 @@ pub(super) async fn hard_link(tx: &mut Tx<'_>, existing: &str, path: &str) -> Re
     Ok(dentry.ino)
 }
 
-async fn free_slot(tx: &mut Tx<'_>, place: &Place<'_>) -> Result<Slot> {
+pub(super) async fn free_slot(tx: &mut Tx<'_>, place: &Place<'_>) -> Result<Slot> {
     if let End::Found(_) = place.end {
         return Err(exists(&place.path));
     }

@@ -7,6 +7,7 @@ use super::not_a_directory;
 use super::write::check_present;
 use crate::log::ChangeKind;
 use crate::records::{DentryRecord, kind_of};
+use crate::resolve::Place;
 use crate::tx::Tx;
 use crate::types::{FileKind, Precondition, RemoveOptions};
 
@@ -17,9 +18,18 @@ pub(super) async fn remove(
     only_directory: bool,
 ) -> Result<()> {
     let place = tx.resolve(path, false).await?;
-    tx.permit(Action::Delete, &place).await?;
+    remove_place(tx, &place, options, only_directory).await
+}
+
+pub(super) async fn remove_place(
+    tx: &mut Tx<'_>,
+    place: &Place<'_>,
+    options: &RemoveOptions,
+    only_directory: bool,
+) -> Result<()> {
+    tx.permit(Action::Delete, place).await?;
     let dentry = place.found()?;
-    let Some((parent, name)) = Tx::name_of(&place) else {
+    let Some((parent, name)) = Tx::name_of(place) else {
         return Err(Error::invalid(
             "the root cannot be removed; remove what is in it",
         ));
@@ -137,7 +147,7 @@ pub(super) async fn drop_name(tx: &mut Tx<'_>, ino: u64, parent: u64, name: &str
 
 /// Ends all custom metadata of an inode that goes.
 pub(crate) async fn clear_metadata(tx: &mut Tx<'_>, ino: u64) -> Result<()> {
-    for key in tx.metadata_keys(ino).await? {
+    for key in tx.metadata_keys(ino).await?.clone() {
         tx.set_metadata(ino, &key, None).await?;
     }
     Ok(())

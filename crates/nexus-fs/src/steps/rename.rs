@@ -34,14 +34,23 @@ pub(super) async fn rename(
     let source = tx.resolve(from, false).await?;
     tx.permit(Action::Delete, &source).await?;
     let target = tx.resolve(to, false).await?;
-    tx.permit(Action::Create, &target).await?;
-    let moved = named(&source)?;
+    rename_place(tx, &source, &target, options).await
+}
+
+pub(super) async fn rename_place(
+    tx: &mut Tx<'_>,
+    source: &Place<'_>,
+    target: &Place<'_>,
+    options: &MoveOptions,
+) -> Result<u64> {
+    tx.permit(Action::Create, target).await?;
+    let moved = named(source)?;
     let taken = match target.end {
-        End::Found(_) => Some(named(&target)?),
+        End::Found(_) => Some(named(target)?),
         End::Missing(_) => None,
         End::Blocked | End::Circle => return Err(target.obstacle()),
     };
-    check_not_within(&moved, &target)?;
+    check_not_within(&moved, target)?;
     tx.name(moved.parent, &moved.name).await?;
     match taken {
         Some(other) if options.replace == Replace::Refuse => return Err(exists(&other.path)),
@@ -50,17 +59,17 @@ pub(super) async fn rename(
             tx.inode(moved.dentry.ino).await?;
         }
         Some(other) if options.replace == Replace::Exchange => {
-            tx.permit(Action::Delete, &target).await?;
-            check_not_within(&other, &source)?;
+            tx.permit(Action::Delete, target).await?;
+            check_not_within(&other, source)?;
             exchange(tx, &moved, &other).await?;
         }
         Some(other) => {
-            tx.permit(Action::Delete, &target).await?;
+            tx.permit(Action::Delete, target).await?;
             replace(tx, &moved, &other).await?;
         }
         None if options.replace == Replace::Exchange => return Err(not_found(&target.path)),
         None => {
-            let Slot { parent, name } = tx.slot(&target, options.parents).await?;
+            let Slot { parent, name } = tx.slot(target, options.parents).await?;
             put(tx, &moved, parent, &name, &target.path).await?;
         }
     }

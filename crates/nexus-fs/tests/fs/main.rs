@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod batches;
+mod by_inode;
 mod collecting;
 mod content;
 mod costs;

@@ -56,6 +56,10 @@ settings! {
     CONTENT_HASH: "content.hash" = "blake3";
     /// Contents up to this size lie beside their metadata, at most 64KiB.
     CONTENT_INLINE_MAX: "content.inline_max" = "8KiB";
+    /// An empty directory to mount the zone on, for the programs of this machine. None if empty.
+    MOUNT_DIRECTORY: "mount.directory" = "";
+    /// Whether the mount refuses changes.
+    MOUNT_READ_ONLY: "mount.read_only" = "false";
     /// Least severity that is logged: off, error, warn, info, debug or trace; also by part,
     /// as in info,nexus_fs=debug.
     LOG_LEVEL: "log.level" = "info";

@@ -22,6 +22,13 @@ pub(super) fn path(text: &str) -> Parsed<PathBuf> {
     }
 }
 
+/// None for an empty text.
+pub(super) fn maybe_path(text: &str) -> Parsed<Option<PathBuf>> {
+    Ok(Some(text)
+        .filter(|text| !text.is_empty())
+        .map(PathBuf::from))
+}
+
 pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
     let wanted = "write an address and a port, like 127.0.0.1:2026 or [::1]:2026";
     if let Some(port) = text.strip_prefix("localhost:") {

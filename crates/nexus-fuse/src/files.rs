@@ -1,0 +1,184 @@
+//! Open files.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use fuser::{Errno, FileHandle, INodeNo, OpenAccMode, OpenFlags, WriteFlags};
+use nexus_fs::{Handle, Ino, NewKind, OpenMode, Stat};
+use nexus_kernel::{Error, Kind};
+use parking_lot::Mutex;
+use rustix::fs::OFlags;
+
+use crate::bridge::{Answer, Refusal};
+use crate::filesystem::Core;
+use crate::names::{Maker, text};
+
+/// What the kernel has open, by the number it was given.
+#[derive(Default)]
+pub(crate) struct Files {
+    open: Mutex<HashMap<u64, Arc<OpenFile>>>,
+    next: AtomicU64,
+}
+
+pub(crate) struct OpenFile {
+    handle: Handle,
+    /// Written to, through this handle, since it was last flushed.
+    written: AtomicBool,
+}
+
+impl OpenFile {
+    fn new(handle: Handle, written: bool) -> Self {
+        Self {
+            handle,
+            written: AtomicBool::new(written),
+        }
+    }
+
+    /// Notes a write that is to come, so that no flush misses it.
+    fn writing(&self) -> &Handle {
+        self.written.store(true, Ordering::Release);
+        &self.handle
+    }
+
+    /// What others wrote is left to them: it is no version yet.
+    async fn flush(&self) -> Result<(), Error> {
+        if !self.written.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let flushed = self.handle.flush().await;
+        if flushed.is_err() {
+            self.written.store(true, Ordering::Release);
+        }
+        flushed
+    }
+
+    async fn close(self) -> Result<(), Error> {
+        if self.written.into_inner() {
+            self.handle.close().await
+        } else {
+            self.handle.release().await
+        }
+    }
+}
+
+impl Files {
+    fn insert(&self, file: OpenFile) -> FileHandle {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.open.lock().insert(number, Arc::new(file));
+        FileHandle(number)
+    }
+
+    fn get(&self, number: FileHandle) -> Result<Arc<OpenFile>, Errno> {
+        let open = self.open.lock();
+        open.get(&number.0).map(Arc::clone).ok_or(Errno::EBADF)
+    }
+}
+
+impl Core {
+    pub(crate) async fn open(&self, ino: INodeNo, flags: OpenFlags) -> Answer<FileHandle> {
+        let truncate = has(flags, OFlags::TRUNC);
+        let writable = flags.acc_mode() != OpenAccMode::O_RDONLY || truncate;
+        if writable {
+            self.check_writable()?;
+        }
+        let mode = if writable {
+            OpenMode::ReadWrite
+        } else {
+            OpenMode::Read
+        };
+        let handle = self.session.open_handle(Ino(ino.0), mode).await?;
+        if truncate && let Err(error) = handle.truncate(0).await {
+            handle.release().await?;
+            return Err(error.into());
+        }
+        Ok(self.files.insert(OpenFile::new(handle, truncate)))
+    }
+
+    /// Opens what another has made meanwhile, unless asked not to.
+    pub(crate) async fn create(
+        &self,
+        parent: INodeNo,
+        name: &OsStr,
+        flags: OpenFlags,
+        by: Maker,
+    ) -> Answer<(Stat, FileHandle)> {
+        let made = self.make(parent, name, NewKind::File, by).await;
+        let stat = match made {
+            Err(Refusal::Error(error))
+                if error.kind() == Kind::AlreadyExists && !has(flags, OFlags::EXCL) =>
+            {
+                self.session.lookup(Ino(parent.0), text(name)?).await?
+            }
+            made => made?,
+        };
+        let handle = self.open(INodeNo(stat.ino.0), flags).await?;
+        Ok((stat, handle))
+    }
+
+    pub(crate) async fn read(&self, file: FileHandle, offset: u64, size: u32) -> Answer<Bytes> {
+        let file = self.files.get(file)?;
+        Ok(file.handle.read(offset, size as usize).await?)
+    }
+
+    pub(crate) async fn write(
+        &self,
+        file: FileHandle,
+        offset: u64,
+        data: Bytes,
+        flags: OpenFlags,
+        from: WriteFlags,
+    ) -> Answer<u32> {
+        let file = self.files.get(file)?;
+        let written = data.len() as u32;
+        // Pages of a mapping go where they belong, whatever the file was opened for.
+        let appends = has(flags, OFlags::APPEND) && !from.contains(WriteFlags::FUSE_WRITE_CACHE);
+        if appends {
+            file.writing().append(data).await?;
+        } else {
+            file.writing().write(offset, data).await?;
+        }
+        Ok(written)
+    }
+
+    /// At each close of a descriptor: its errors are the last that a program hears of.
+    pub(crate) async fn flush(&self, file: FileHandle) -> Answer<()> {
+        Ok(self.files.get(file)?.flush().await?)
+    }
+
+    /// Cuts or extends through an open descriptor: one version with what is written besides.
+    pub(crate) async fn resize(&self, file: FileHandle, size: u64) -> Answer<()> {
+        Ok(self.files.get(file)?.writing().truncate(size).await?)
+    }
+
+    pub(crate) async fn fsync(&self, file: FileHandle) -> Answer<()> {
+        Ok(self.files.get(file)?.handle.fsync().await?)
+    }
+
+    /// After the last close.
+    pub(crate) async fn release(&self, file: FileHandle) -> Answer<()> {
+        let file = self.files.open.lock().remove(&file.0);
+        // With a request still under way that was given up, it closes itself afterwards.
+        match file.and_then(Arc::into_inner) {
+            Some(file) => Ok(file.close().await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Closes what the kernel will not close any more.
+    pub(crate) async fn close_all(&self) {
+        let open = std::mem::take(&mut *self.files.open.lock());
+        for file in open.into_values().filter_map(Arc::into_inner) {
+            let ino = file.handle.ino();
+            if let Err(error) = file.close().await {
+                tracing::error!(%ino, ?error, "what was written to a file could not be kept");
+            }
+        }
+    }
+}
+
+fn has(flags: OpenFlags, flag: OFlags) -> bool {
+    OFlags::from_bits_retain(flags.0.cast_unsigned()).contains(flag)
+}

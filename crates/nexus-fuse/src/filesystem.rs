@@ -1,0 +1,559 @@
+//! The kernel's requests, one method each.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use fuser::{
+    BsdFileFlags, Errno, FileAttr, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite,
+    ReplyXattr, Request, TimeOrNow, WriteFlags,
+};
+use nexus_fs::{Session, Stat};
+use tokio::sync::watch;
+
+use crate::attributes::{Changes, attributes, file_type};
+use crate::bridge::{Answer, Bridge, Fill, Refuse};
+use crate::files::Files;
+use crate::listing::{Directories, Listed, Sink};
+use crate::names::Maker;
+use crate::options::Options;
+
+/// What the requests work on.
+pub(crate) struct Core {
+    pub(crate) session: Session,
+    pub(crate) options: Options,
+    pub(crate) files: Files,
+    pub(crate) directories: Directories,
+}
+
+impl Core {
+    pub(crate) fn check_writable(&self) -> Answer<()> {
+        if self.options.read_only {
+            return Err(Errno::EROFS.into());
+        }
+        Ok(())
+    }
+}
+
+/// A zone as the kernel sees it.
+pub(crate) struct ZoneFilesystem {
+    pub(crate) core: Arc<Core>,
+    pub(crate) bridge: Arc<Bridge>,
+    /// Becomes true when the kernel has no more to ask.
+    pub(crate) ended: watch::Sender<bool>,
+}
+
+/// Inode numbers are never used twice.
+const GENERATION: Generation = Generation(0);
+const WRITE_BYTES_MAX: u32 = 1 << 20;
+const READ_AHEAD_BYTES_MAX: u32 = 1 << 20;
+const BACKGROUND_REQUESTS_MAX: u16 = 64;
+
+/// What is asked of the kernel, where it can.
+const WANTED: [InitFlags; 7] = [
+    InitFlags::FUSE_ASYNC_DIO,
+    // One version for an overwritten file, and none without its content.
+    InitFlags::FUSE_ATOMIC_O_TRUNC,
+    InitFlags::FUSE_AUTO_INVAL_DATA,
+    InitFlags::FUSE_CACHE_SYMLINKS,
+    InitFlags::FUSE_DO_READDIRPLUS,
+    InitFlags::FUSE_READDIRPLUS_AUTO,
+    InitFlags::FUSE_PARALLEL_DIROPS,
+];
+
+impl ZoneFilesystem {
+    fn cache_for(&self) -> Duration {
+        self.core.options.cache_for
+    }
+
+    fn entry(&self) -> impl FnOnce(ReplyEntry, Stat) + Send + use<> {
+        let cache_for = self.cache_for();
+        move |reply, stat| reply.entry(&cache_for, &attributes(&stat), GENERATION)
+    }
+
+    fn attr(&self) -> impl FnOnce(ReplyAttr, Stat) + Send + use<> {
+        let cache_for = self.cache_for();
+        move |reply, stat| reply.attr(&cache_for, &attributes(&stat))
+    }
+
+    fn core(&self) -> Arc<Core> {
+        Arc::clone(&self.core)
+    }
+}
+
+fn done(reply: ReplyEmpty, (): ()) {
+    reply.ok();
+}
+
+fn opened(reply: ReplyOpen, file: FileHandle) {
+    reply.opened(file, FopenFlags::empty());
+}
+
+fn maker(request: &Request, mode: u32) -> Maker {
+    Maker {
+        uid: request.uid(),
+        gid: request.gid(),
+        mode,
+    }
+}
+
+impl Filesystem for ZoneFilesystem {
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        for wanted in WANTED {
+            if let Err(missing) = config.add_capabilities(wanted) {
+                tracing::debug!(?missing, "this kernel's FUSE does without");
+            }
+        }
+        // Each answers with the nearest value that is possible.
+        let _ = config
+            .set_max_write(WRITE_BYTES_MAX)
+            .or_else(|most| config.set_max_write(most));
+        let _ = config
+            .set_max_readahead(READ_AHEAD_BYTES_MAX)
+            .or_else(|most| config.set_max_readahead(most));
+        let _ = config.set_max_background(BACKGROUND_REQUESTS_MAX);
+        Ok(())
+    }
+
+    /// What is still open then, the kernel will not close any more.
+    fn destroy(&mut self) {
+        self.bridge.finish(self.core.close_all());
+        self.ended.send_replace(true);
+    }
+
+    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let (core, name, cache_for) = (self.core(), name.to_owned(), self.cache_for());
+        let work = async move { core.lookup(parent, &name).await };
+        self.bridge
+            .serve("lookup", reply, work, move |reply, found| {
+                let attributes = found.map_or(NO_ENTRY, |stat| attributes(&stat));
+                reply.entry(&cache_for, &attributes, GENERATION);
+            });
+    }
+
+    fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        let core = self.core();
+        let work = async move { core.getattr(ino).await };
+        self.bridge.serve("getattr", reply, work, self.attr());
+    }
+
+    fn setattr(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        accessed: Option<TimeOrNow>,
+        modified: Option<TimeOrNow>,
+        _: Option<SystemTime>,
+        file: Option<FileHandle>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let core = self.core();
+        let changes = Changes {
+            mode,
+            uid,
+            gid,
+            size,
+            file,
+            accessed,
+            modified,
+        };
+        let work = async move { core.setattr(ino, changes).await };
+        self.bridge.serve("setattr", reply, work, self.attr());
+    }
+
+    fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {
+        let core = self.core();
+        let work = async move { core.readlink(ino).await };
+        self.bridge.serve("readlink", reply, work, |reply, target| {
+            reply.data(target.as_bytes());
+        });
+    }
+
+    fn mknod(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _: u32,
+        _: u32,
+        reply: ReplyEntry,
+    ) {
+        let (core, name, by) = (self.core(), name.to_owned(), maker(request, mode));
+        let work = async move { core.mknod(parent, &name, by).await };
+        self.bridge.serve("mknod", reply, work, self.entry());
+    }
+
+    fn mkdir(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _: u32,
+        reply: ReplyEntry,
+    ) {
+        let (core, name, by) = (self.core(), name.to_owned(), maker(request, mode));
+        let work = async move { core.mkdir(parent, &name, by).await };
+        self.bridge.serve("mkdir", reply, work, self.entry());
+    }
+
+    fn symlink(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        target: &Path,
+        reply: ReplyEntry,
+    ) {
+        let (core, name, target) = (self.core(), name.to_owned(), target.to_owned());
+        let by = maker(request, 0o777);
+        let work = async move { core.symlink(parent, &name, &target, by).await };
+        self.bridge.serve("symlink", reply, work, self.entry());
+    }
+
+    fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let (core, name) = (self.core(), name.to_owned());
+        let work = async move { core.unlink(parent, &name).await };
+        self.bridge.serve("unlink", reply, work, done);
+    }
+
+    fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let (core, name) = (self.core(), name.to_owned());
+        let work = async move { core.rmdir(parent, &name).await };
+        self.bridge.serve("rmdir", reply, work, done);
+    }
+
+    fn rename(
+        &self,
+        _: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        to: INodeNo,
+        new_name: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let (core, name, new_name) = (self.core(), name.to_owned(), new_name.to_owned());
+        let work = async move { core.rename((parent, &name), (to, &new_name), flags).await };
+        self.bridge.serve("rename", reply, work, done);
+    }
+
+    fn link(&self, _: &Request, ino: INodeNo, to: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let (core, name) = (self.core(), name.to_owned());
+        let work = async move { core.link(ino, to, &name).await };
+        self.bridge.serve("link", reply, work, self.entry());
+    }
+
+    fn open(&self, _: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let core = self.core();
+        let work = async move { core.open(ino, flags).await };
+        self.bridge.serve("open", reply, work, opened);
+    }
+
+    fn create(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        let (core, name, by) = (self.core(), name.to_owned(), maker(request, mode));
+        let cache_for = self.cache_for();
+        let work = async move { core.create(parent, &name, OpenFlags(flags), by).await };
+        self.bridge
+            .serve("create", reply, work, move |reply, (stat, file)| {
+                let attributes = attributes(&stat);
+                reply.created(
+                    &cache_for,
+                    &attributes,
+                    GENERATION,
+                    file,
+                    FopenFlags::empty(),
+                );
+            });
+    }
+
+    fn read(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        file: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let core = self.core();
+        let work = async move { core.read(file, offset, size).await };
+        self.bridge
+            .serve("read", reply, work, |reply, bytes| reply.data(&bytes));
+    }
+
+    fn write(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        file: FileHandle,
+        offset: u64,
+        data: &[u8],
+        from: WriteFlags,
+        flags: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let (core, data) = (self.core(), Bytes::copy_from_slice(data));
+        let work = async move { core.write(file, offset, data, flags, from).await };
+        self.bridge.serve("write", reply, work, |reply, written| {
+            reply.written(written);
+        });
+    }
+
+    fn flush(&self, _: &Request, _: INodeNo, file: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        let core = self.core();
+        let work = async move { core.flush(file).await };
+        self.bridge.serve("flush", reply, work, done);
+    }
+
+    fn fsync(&self, _: &Request, _: INodeNo, file: FileHandle, _: bool, reply: ReplyEmpty) {
+        let core = self.core();
+        let work = async move { core.fsync(file).await };
+        self.bridge.serve("fsync", reply, work, done);
+    }
+
+    fn release(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        file: FileHandle,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        _: bool,
+        reply: ReplyEmpty,
+    ) {
+        let core = self.core();
+        let work = async move { core.release(file).await };
+        self.bridge.serve("release", reply, work, done);
+    }
+
+    fn opendir(&self, _: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        let core = self.core();
+        let work = async move { core.opendir(ino).await };
+        self.bridge.serve("opendir", reply, work, opened);
+    }
+
+    fn readdir(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        directory: FileHandle,
+        offset: u64,
+        reply: ReplyDirectory,
+    ) {
+        let (core, mut reply) = (self.core(), reply);
+        self.bridge.fill("readdir", async move {
+            let listed = core.list(ino, directory, offset, false, &mut reply);
+            let listed = listed.await;
+            (reply, listed)
+        });
+    }
+
+    fn readdirplus(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        directory: FileHandle,
+        offset: u64,
+        reply: ReplyDirectoryPlus,
+    ) {
+        let cache_for = self.cache_for();
+        let (core, mut reply) = (self.core(), Plus { reply, cache_for });
+        self.bridge.fill("readdirplus", async move {
+            let listed = core.list(ino, directory, offset, true, &mut reply);
+            let listed = listed.await;
+            (reply, listed)
+        });
+    }
+
+    fn releasedir(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        directory: FileHandle,
+        _: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
+        self.core.releasedir(directory);
+        reply.ok();
+    }
+
+    /// Names are committed when they change; this makes those commits durable.
+    fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        let core = self.core();
+        let work = async move { Ok(core.session.sync().await.map(drop)?) };
+        self.bridge.serve("fsyncdir", reply, work, done);
+    }
+
+    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
+        match self.core.space() {
+            Ok(space) => reply.statfs(
+                space.blocks,
+                space.free,
+                space.available,
+                0,
+                0,
+                space.block_bytes,
+                space.name_bytes_max,
+                space.block_bytes,
+            ),
+            Err(refusal) => reply.error(refusal.number("statfs")),
+        }
+    }
+
+    fn setxattr(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _: u32,
+        reply: ReplyEmpty,
+    ) {
+        let (core, name) = (self.core(), name.to_owned());
+        let value = Bytes::copy_from_slice(value);
+        let work = async move { core.setxattr(ino, &name, value, flags).await };
+        self.bridge.serve("setxattr", reply, work, done);
+    }
+
+    fn getxattr(&self, _: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let (core, name) = (self.core(), name.to_owned());
+        let work = async move { core.getxattr(ino, &name).await };
+        self.bridge
+            .serve("getxattr", reply, work, move |reply, value| {
+                sized(reply, &value, size);
+            });
+    }
+
+    fn listxattr(&self, _: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        let core = self.core();
+        let work = async move { core.listxattr(ino).await };
+        self.bridge
+            .serve("listxattr", reply, work, move |reply, names| {
+                sized(reply, &names, size);
+            });
+    }
+
+    fn removexattr(&self, _: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let (core, name) = (self.core(), name.to_owned());
+        let work = async move { core.removexattr(ino, &name).await };
+        self.bridge.serve("removexattr", reply, work, done);
+    }
+
+    /// Space cannot be set aside for content that is stored by its hash.
+    fn fallocate(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: u64,
+        _: u64,
+        _: i32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(Errno::EOPNOTSUPP);
+    }
+}
+
+/// Inode number 0 stands for a name that is not there; the rest is not looked at.
+const NO_ENTRY: FileAttr = FileAttr {
+    ino: INodeNo(0),
+    size: 0,
+    blocks: 0,
+    atime: SystemTime::UNIX_EPOCH,
+    mtime: SystemTime::UNIX_EPOCH,
+    ctime: SystemTime::UNIX_EPOCH,
+    crtime: SystemTime::UNIX_EPOCH,
+    kind: fuser::FileType::RegularFile,
+    perm: 0,
+    nlink: 0,
+    uid: 0,
+    gid: 0,
+    rdev: 0,
+    blksize: 0,
+    flags: 0,
+};
+
+/// Asked with size 0, only the length is wanted.
+fn sized(reply: ReplyXattr, value: &[u8], size: u32) {
+    let length = value.len() as u32;
+    match size {
+        0 => reply.size(length),
+        room if room < length => reply.error(Errno::ERANGE),
+        _ => reply.data(value),
+    }
+}
+
+impl Sink for ReplyDirectory {
+    fn add(&mut self, entry: &Listed) -> bool {
+        let (ino, kind) = (INodeNo(entry.ino.0), file_type(entry.kind));
+        ReplyDirectory::add(self, ino, entry.offset, kind, &entry.name)
+    }
+}
+
+impl Fill for ReplyDirectory {
+    fn filled(self) {
+        self.ok();
+    }
+}
+
+/// A reply that takes attributes, for the kernel to keep so long.
+struct Plus {
+    reply: ReplyDirectoryPlus,
+    cache_for: Duration,
+}
+
+impl Refuse for Plus {
+    fn refuse(self, errno: Errno) {
+        self.reply.error(errno);
+    }
+}
+
+impl Fill for Plus {
+    fn filled(self) {
+        self.reply.ok();
+    }
+}
+
+impl Sink for Plus {
+    fn add(&mut self, entry: &Listed) -> bool {
+        // Without attributes the kernel asks for them itself.
+        let attributes = entry.stat.as_ref().map_or(NO_ENTRY, attributes);
+        let (ino, name) = (INodeNo(entry.ino.0), &entry.name);
+        self.reply.add(
+            ino,
+            entry.offset,
+            name,
+            &self.cache_for,
+            &attributes,
+            GENERATION,
+        )
+    }
+}

@@ -1,0 +1,30 @@
+//! A zone mounted as a directory.
+//!
+//! The kernel's requests come in on a few threads of the `fuser` crate. Each becomes one call
+//! of a [`Session`](nexus_fs::Session), which is tried at once on that thread: what is in
+//! memory is answered without a detour. What has to wait goes on as a task of the runtime
+//! that the mount was started in, and is answered from there.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `mount` | mounting, unmounting |
+//! | `options` | how a zone is mounted |
+//! | `filesystem` | the kernel's requests, one method each |
+//! | `bridge` | from a request to an answer: tasks, limits, deadlines |
+//! | `names`, `files`, `attributes`, `listing`, `xattrs` | what the requests do |
+//! | `errno` | what an error is called: the one table |
+#![deny(missing_docs)]
+
+mod attributes;
+mod bridge;
+mod errno;
+mod files;
+mod filesystem;
+mod listing;
+mod mount;
+mod names;
+mod options;
+mod xattrs;
+
+pub use mount::Mount;
+pub use options::Options;

@@ -1,0 +1,274 @@
+//! Mounting and unmounting.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fuser::{BackgroundSession, Config, MountOption, SessionACL};
+use nexus_fs::Session;
+use nexus_kernel::{Error, Result};
+use rustix::mount::UnmountFlags;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::{JoinError, spawn_blocking};
+
+use crate::bridge::Bridge;
+use crate::filesystem::{Core, ZoneFilesystem};
+use crate::options::Options;
+
+const DEVICE: &str = "/dev/fuse";
+
+/// A zone that is mounted. Dropped without [`unmount`](Self::unmount), it is unmounted all the
+/// same, and what is open is closed in the background.
+pub struct Mount {
+    directory: PathBuf,
+    core: Arc<Core>,
+    bridge: Arc<Bridge>,
+    /// None once it is being unmounted.
+    kernel: Option<BackgroundSession>,
+    ended: watch::Receiver<bool>,
+    /// The kernel's number for the connection.
+    connection: u64,
+}
+
+impl Mount {
+    /// Mounts the zone as `session` sees it on an empty directory. When this returns, the
+    /// directory shows the zone. Requests are served by the runtime this is called in.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for a place that cannot be mounted on, `Unavailable` where this
+    /// machine or user cannot mount.
+    pub async fn start(session: Session, directory: &Path, options: Options) -> Result<Self> {
+        let directory = blocking({
+            let directory = directory.to_owned();
+            move || check_directory(&directory)
+        })
+        .await?;
+        let runtime = Handle::current();
+        let bridge = Bridge::new(runtime, options.requests_max, options.request_deadline);
+        let (bridge, config) = (Arc::new(bridge), config(&options));
+        let core = Arc::new(Core {
+            session,
+            options,
+            files: Default::default(),
+            directories: Default::default(),
+        });
+        let (ending, ended) = watch::channel(false);
+        let filesystem = ZoneFilesystem {
+            core: Arc::clone(&core),
+            bridge: Arc::clone(&bridge),
+            ended: ending,
+        };
+        let at = directory.clone();
+        let (kernel, connection) = blocking(move || attach(filesystem, &at, &config)).await?;
+        tracing::info!(directory = %directory.display(), "mounted");
+        Ok(Self {
+            directory,
+            core,
+            bridge,
+            kernel: Some(kernel),
+            ended,
+            connection,
+        })
+    }
+
+    /// Where it is mounted.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Waits until it is mounted no longer: unmounted by somebody else, without
+    /// [`unmount`](Self::unmount).
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped at will.
+    pub async fn ended(&mut self) {
+        // An error means that the filesystem is gone, which is the same.
+        let _ = self.ended.wait_for(|ended| *ended).await;
+    }
+
+    /// Unmounts, writes back what is open and makes everything durable. Where programs still
+    /// use the directory, it goes from the namespace all the same, and they get errors.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the stores answer.
+    pub async fn unmount(mut self) -> Result<()> {
+        let deadline = self.core.options.unmount_deadline;
+        if let Some(kernel) = self.kernel.take() {
+            let directory = self.directory.clone();
+            blocking(move || {
+                detach(kernel, &directory);
+                Ok(())
+            })
+            .await?;
+        }
+        if tokio::time::timeout(deadline, self.ended()).await.is_err() {
+            tracing::warn!(?deadline, "programs still use the mount; they are cut off");
+            self.abort().await;
+        }
+        if tokio::time::timeout(deadline, self.bridge.idle())
+            .await
+            .is_err()
+        {
+            tracing::warn!(?deadline, "requests still under way are left behind");
+        }
+        self.core.close_all().await;
+        self.core.session.sync().await?;
+        tracing::info!(directory = %self.directory.display(), "unmounted");
+        Ok(())
+    }
+
+    /// Ends the connection to the kernel; whoever still uses it gets `ENOTCONN`.
+    async fn abort(&mut self) {
+        let control = format!("/sys/fs/fuse/connections/{}/abort", self.connection);
+        let aborted = blocking(move || Ok(fs::write(control, "1"))).await;
+        match aborted {
+            Ok(Ok(())) => self.ended().await,
+            // Where that is not to be had, the connection ends with the process.
+            failed => tracing::warn!(?failed, "the kernel's connection could not be ended"),
+        }
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        if let Some(kernel) = self.kernel.take() {
+            detach(kernel, &self.directory);
+        }
+    }
+}
+
+fn config(options: &Options) -> Config {
+    let mut mount_options = vec![
+        MountOption::FSName("nexus".into()),
+        MountOption::Subtype("nexus".into()),
+        MountOption::DefaultPermissions,
+        MountOption::NoDev,
+        MountOption::NoSuid,
+        MountOption::NoAtime,
+    ];
+    if options.read_only {
+        mount_options.push(MountOption::RO);
+    }
+    let mut config = Config::default();
+    config.mount_options = mount_options;
+    config.acl = match options.allow_other {
+        true => SessionACL::All,
+        false => SessionACL::Owner,
+    };
+    config.n_threads = Some(options.threads);
+    config.clone_fd = true;
+    config
+}
+
+fn attach(
+    filesystem: ZoneFilesystem,
+    directory: &Path,
+    config: &Config,
+) -> Result<(BackgroundSession, u64)> {
+    let refused = |error: io::Error| refused(directory, error);
+    let kernel = fuser::spawn_mount(filesystem, directory, config).map_err(refused)?;
+    let root = fs::metadata(directory).map_err(refused)?;
+    Ok((kernel, u64::from(rustix::fs::minor(root.dev()))))
+}
+
+/// Takes the mount out of the namespace. What still uses it goes on until it is done.
+fn detach(kernel: BackgroundSession, directory: &Path) {
+    drop(kernel);
+    if is_mount(directory) {
+        tracing::warn!(directory = %directory.display(), "still in use; unmounted lazily");
+        if let Err(error) = rustix::mount::unmount(directory, UnmountFlags::DETACH) {
+            tracing::error!(%error, directory = %directory.display(), "could not be unmounted; try `umount -l`");
+        }
+    }
+}
+
+fn is_mount(directory: &Path) -> bool {
+    let above = directory.parent().unwrap_or(directory);
+    match (fs::symlink_metadata(directory), fs::symlink_metadata(above)) {
+        (Ok(here), Ok(above)) => here.dev() != above.dev(),
+        _ => true,
+    }
+}
+
+/// The directory by its full name, if a zone can be mounted there.
+fn check_directory(directory: &Path) -> Result<PathBuf> {
+    check_device()?;
+    let unfit = |error: io::Error| {
+        let message = match error.raw_os_error() {
+            Some(code) if code == fuser::Errno::ENOTCONN.code() => {
+                "a mount whose process is gone is still there; unmount it first, with umount"
+            }
+            _ => "this directory cannot be mounted on; name an empty directory",
+        };
+        Error::invalid(message)
+            .with("directory", directory.display())
+            .with("cause", &error)
+            .because(error)
+    };
+    let full = directory.canonicalize().map_err(unfit)?;
+    let mut entries = fs::read_dir(&full).map_err(unfit)?;
+    if entries.next().is_some() {
+        return Err(Error::invalid(
+            "this directory is not empty, and mounting would hide what is in it; name an empty one",
+        )
+        .with("directory", directory.display()));
+    }
+    if is_fuse(&full).map_err(unfit)? && is_mount(&full) {
+        return Err(Error::invalid(
+            "something is mounted here already; unmount it first, or name another directory",
+        )
+        .with("directory", directory.display()));
+    }
+    Ok(full)
+}
+
+fn is_fuse(directory: &Path) -> io::Result<bool> {
+    const FUSE_SUPER_MAGIC: i64 = 0x6573_5546;
+    Ok(rustix::fs::statfs(directory)?.f_type == FUSE_SUPER_MAGIC)
+}
+
+fn check_device() -> Result<()> {
+    match fs::metadata(DEVICE) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::unavailable(
+            "this machine has no /dev/fuse; load the module (modprobe fuse), or give the container the device (--device /dev/fuse)",
+        )
+        .with("cause", &error)
+        .because(error)),
+    }
+}
+
+fn refused(directory: &Path, error: io::Error) -> Error {
+    let message = match error.kind() {
+        ErrorKind::PermissionDenied => {
+            "this user may not mount; become root, or install fuse3 (its fusermount3 mounts for users)"
+        }
+        ErrorKind::NotFound => {
+            "fusermount3 is missing, which mounts for users; install fuse3, or become root"
+        }
+        _ => "the zone could not be mounted; see the cause",
+    };
+    Error::unavailable(message)
+        .with("directory", directory.display())
+        .with("cause", &error)
+        .because(error)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(failed(error)))
+}
+
+fn failed(error: JoinError) -> Error {
+    Error::unavailable("a thread of the mount failed; see the log").because(error)
+}

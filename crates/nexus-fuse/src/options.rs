@@ -1,0 +1,44 @@
+//! How a zone is mounted.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How a zone is mounted.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Refuse every change with `EROFS`.
+    pub read_only: bool,
+    /// Let other users in than the one who mounts; the modes of files decide what they may do.
+    /// Without root this needs `user_allow_other` in `/etc/fuse.conf`.
+    pub allow_other: bool,
+    /// How long the kernel may go by names and attributes it has, without asking. A change
+    /// made past the mount is seen there after this time at the latest.
+    pub cache_for: Duration,
+    /// A request that has no answer by then gets `EIO`, so that nothing hangs on a store that
+    /// does not answer.
+    pub request_deadline: Duration,
+    /// How long unmounting waits for requests under way.
+    pub unmount_deadline: Duration,
+    /// Threads that take requests from the kernel.
+    pub threads: usize,
+    /// Most requests under way; beyond, the kernel waits.
+    pub requests_max: u32,
+    /// The folder whose disk `df` is to show; none where contents lie in memory.
+    pub space_of: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            read_only: false,
+            allow_other: rustix::process::geteuid().is_root(),
+            cache_for: Duration::from_secs(1),
+            request_deadline: Duration::from_secs(60),
+            unmount_deadline: Duration::from_secs(10),
+            threads: 4,
+            requests_max: 256,
+            space_of: None,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::support::{Mounted, errno, memory_stores};
+
+#[test]
+fn modes_owners_and_times_are_kept() {
+    let mounted = Mounted::in_memory();
+    let path = mounted.path("a");
+    fs::write(&path, "a").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o4751)).unwrap();
+    chown(&path, Some(12), Some(34)).unwrap();
+    let accessed = UNIX_EPOCH + Duration::new(1_000_000_001, 123_456_789);
+    let modified = UNIX_EPOCH + Duration::new(1_600_000_002, 987_654_321);
+    let times = FileTimes::new()
+        .set_accessed(accessed)
+        .set_modified(modified);
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_times(times).unwrap();
+    drop(file);
+    let found = fs::metadata(&path).unwrap();
+    assert_eq!((found.uid(), found.gid()), (12, 34));
+    // A change of owner takes the bit that lends it.
+    assert_eq!(found.mode() & 0o7777, 0o751);
+    assert_eq!(found.accessed().unwrap(), accessed);
+    assert_eq!(found.modified().unwrap(), modified);
+}
+
+/// As `cp -p` and archivers do: written, given a time, closed.
+#[test]
+fn a_time_that_was_set_stays_when_the_file_is_closed() {
+    let mounted = Mounted::in_memory();
+    let time = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let mut file = File::create(mounted.path("a")).unwrap();
+    file.write_all(b"content").unwrap();
+    file.set_modified(time).unwrap();
+    drop(file);
+    let found = fs::metadata(mounted.path("a")).unwrap();
+    assert_eq!(found.modified().unwrap(), time);
+    assert_eq!(fs::read(mounted.path("a")).unwrap(), b"content");
+}
+
+/// git notes the attributes of an open file, and takes it for changed if they move.
+#[test]
+fn closing_a_file_changes_no_attribute_that_was_seen() {
+    let mounted = Mounted::in_memory();
+    let mut file = File::create(mounted.path("a")).unwrap();
+    file.write_all(b"content").unwrap();
+    let open = file.metadata().unwrap();
+    drop(file);
+    let closed = fs::metadata(mounted.path("a")).unwrap();
+    assert_eq!(open.modified().unwrap(), closed.modified().unwrap());
+    let changed = |found: &fs::Metadata| (found.ctime(), found.ctime_nsec());
+    assert_eq!(changed(&open), changed(&closed));
+}
+
+#[test]
+fn a_directory_changes_with_its_names() {
+    let mounted = Mounted::in_memory();
+    let directory = mounted.path("d");
+    fs::create_dir(&directory).unwrap();
+    let old = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    File::open(&directory).unwrap().set_modified(old).unwrap();
+    assert_eq!(fs::metadata(&directory).unwrap().modified().unwrap(), old);
+    let before = fs::metadata(&directory).unwrap();
+    fs::write(directory.join("f"), "").unwrap();
+    let after = fs::metadata(&directory).unwrap();
+    assert!(after.modified().unwrap() > old);
+    let changed = |found: &fs::Metadata| (found.ctime(), found.ctime_nsec());
+    assert!(changed(&after) > changed(&before));
+}
+
+#[test]
+fn what_is_made_in_a_directory_with_a_set_group_id_gets_its_group() {
+    let mounted = Mounted::in_memory();
+    let directory = mounted.path("d");
+    fs::create_dir(&directory).unwrap();
+    chown(&directory, None, Some(77)).unwrap();
+    fs::set_permissions(&directory, Permissions::from_mode(0o2775)).unwrap();
+    fs::write(directory.join("f"), "").unwrap();
+    fs::create_dir(directory.join("inner")).unwrap();
+    assert_eq!(fs::metadata(directory.join("f")).unwrap().gid(), 77);
+    let inner = fs::metadata(directory.join("inner")).unwrap();
+    assert_eq!((inner.gid(), inner.mode() & 0o2000), (77, 0o2000));
+}
+
+#[test]
+fn a_read_only_mount_refuses_every_change() {
+    let stores = memory_stores();
+    {
+        let mounted = Mounted::new(&stores);
+        fs::write(mounted.path("a"), "a").unwrap();
+    }
+    let mut options = nexus_fuse::Options::default();
+    options.read_only = true;
+    let mounted = Mounted::with(&stores, options);
+    let read_only = rustix::io::Errno::ROFS.raw_os_error();
+    assert_eq!(fs::read(mounted.path("a")).unwrap(), b"a");
+    assert_eq!(errno(fs::write(mounted.path("a"), "b")), read_only);
+    assert_eq!(errno(fs::write(mounted.path("b"), "b")), read_only);
+    assert_eq!(errno(fs::create_dir(mounted.path("d"))), read_only);
+    assert_eq!(errno(fs::remove_file(mounted.path("a"))), read_only);
+}

@@ -1,0 +1,12 @@
+//! A mounted zone as programs see it, through the kernel.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod attributes;
+mod files;
+mod listing;
+mod mounting;
+mod names;
+mod oracle;
+mod support;
+mod work;
+mod xattrs;
