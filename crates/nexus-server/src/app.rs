@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nexus_fs::{Session, Zone};
 use nexus_service_api::{Clock, Context, Entropy, KeyService};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Gauges, Metrics};
@@ -37,6 +38,9 @@ pub struct App {
 pub struct Limits {
     /// Largest JSON body, and largest gRPC message.
     pub message_bytes_max: usize,
+    /// Most bytes of bodies held whole, of all requests together; streamed content has no part
+    /// in it.
+    pub buffered_bytes_max: usize,
     /// Most entries in an answer that cannot be paged: a JSON-RPC listing, glob or grep.
     pub unpaged_entries_max: usize,
     /// Most bytes of content in one JSON-RPC answer.
@@ -52,6 +56,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes_max: 64 << 20,
+            buffered_bytes_max: 512 << 20,
             unpaged_entries_max: 100_000,
             unpaged_bytes_max: 64 << 20,
             connections_max: 10_000,
@@ -67,12 +72,19 @@ pub(crate) struct Shared(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) app: App,
     pub(crate) metrics: Metrics,
+    /// One permit for each byte of a body that may be held.
+    pub(crate) buffers: Arc<Semaphore>,
 }
 
 impl Shared {
     pub(crate) fn new(app: App) -> Self {
         let metrics = Metrics::new(app.zone.clone(), Arc::clone(&app.gauges));
-        Self(Arc::new(Inner { app, metrics }))
+        let buffers = Arc::new(Semaphore::new(app.limits.buffered_bytes_max));
+        Self(Arc::new(Inner {
+            app,
+            metrics,
+            buffers,
+        }))
     }
 
     /// The files as `context`'s principal sees them.

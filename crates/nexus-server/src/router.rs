@@ -1,6 +1,5 @@
 //! All doors on one port.
 
-use axum::extract::DefaultBodyLimit;
 use axum::response::Response;
 use axum::{Router, middleware};
 use http::header::{ACCEPT_RANGES, CONTENT_TYPE};
@@ -37,7 +36,6 @@ pub fn router(app: App) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(RequestBodyTimeoutLayer::new(shared.app.limits.silence_max))
-        .layer(DefaultBodyLimit::max(shared.app.limits.message_bytes_max))
         .layer(middleware::from_fn_with_state(shared.clone(), observe))
         .with_state(shared)
 }

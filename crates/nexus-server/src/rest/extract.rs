@@ -1,18 +1,21 @@
 //! What handlers take out of a request, refusing what they cannot read with a typed error.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use http::request::Parts;
 use http::{Uri, header};
 use nexus_fs::Session;
-use nexus_kernel::{Error, Kind, Result};
+use nexus_kernel::{Error, Result};
 use nexus_service_api::Context;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::conditions::refuse_conditions;
 use super::problem::Problem;
@@ -145,10 +148,54 @@ pub(crate) async fn whole_body(request: Request, shared: &Shared) -> Result<Byte
     if declared.is_some_and(|bytes| bytes > limit) {
         return Err(too_large());
     }
-    Bytes::from_request(request, shared)
-        .await
-        .map_err(|rejection| match rejection.status() {
-            http::StatusCode::PAYLOAD_TOO_LARGE => too_large(),
-            _ => Error::new(Kind::InvalidArgument, "the body broke off; send it again"),
-        })
+    let mut pieces = request.into_body().into_data_stream();
+    let mut whole = Buffered::new(&shared.buffers);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|source| {
+            Error::invalid("the body broke off; send it again").because(source)
+        })?;
+        if whole.bytes.len() + piece.len() > limit {
+            return Err(too_large());
+        }
+        whole.add(&piece)?;
+    }
+    Ok(Bytes::from_owner(whole))
+}
+
+/// A body as it comes in, and its share of the room there is for all of them.
+struct Buffered {
+    bytes: Vec<u8>,
+    room: Arc<Semaphore>,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Buffered {
+    fn new(room: &Arc<Semaphore>) -> Self {
+        Self {
+            bytes: Vec::new(),
+            room: Arc::clone(room),
+            held: None,
+        }
+    }
+
+    /// Takes room as bytes come, and none for what is only announced.
+    fn add(&mut self, piece: &[u8]) -> Result<()> {
+        let count = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+        let more = Arc::clone(&self.room).try_acquire_many_owned(count);
+        let more = more.map_err(|_| {
+            Error::unavailable("too much is being sent to the node at once; try again in a moment")
+        })?;
+        match &mut self.held {
+            Some(held) => held.merge(more),
+            None => self.held = Some(more),
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(())
+    }
+}
+
+impl AsRef<[u8]> for Buffered {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }

@@ -327,10 +327,13 @@ pub(super) async fn grep(call: &Call, ask: Grep) -> Outcome {
         ..GrepQuery::default()
     });
     let mut results = Vec::new();
+    let mut bytes = 0;
     while results.len() < ask.max_results.unwrap_or(usize::MAX) {
         let Some(found) = found.try_next().await? else {
             break;
         };
+        bytes += found.path.len() + found.content.len() + found.matched.len();
+        call.check_bytes(bytes)?;
         results.push(json!({
             "file": found.path,
             "line": found.line,

@@ -113,3 +113,31 @@ async fn a_body_that_stops_coming_is_given_up() {
     let absent = server.get("/api/v2/stat?path=/a").await;
     assert_eq!(absent.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn bodies_that_are_held_have_a_limit_together() {
+    let limits = Limits {
+        buffered_bytes_max: 1_000,
+        ..Limits::default()
+    };
+    let server = Server::with_limits(limits).await;
+    let mut large = Raw::open(&server).await;
+    let head = format!(
+        "POST /api/v2/mkdir HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+         content-length: 1000\r\n\r\n",
+        server.admin,
+    );
+    large.say(&(head + &" ".repeat(900))).await;
+    let mkdir = || async {
+        let body = format!("{{\"path\":\"/d\",\"exist_ok\":true}}{}", " ".repeat(200));
+        let request = server.request("POST", "/api/v2/mkdir");
+        server.send(request, body).await.status
+    };
+    let answers = async |wanted: StatusCode| while mkdir().await != wanted {};
+    let patience = Duration::from_secs(10);
+    let refused = answers(StatusCode::SERVICE_UNAVAILABLE);
+    tokio::time::timeout(patience, refused).await.unwrap();
+    drop(large);
+    let served = answers(StatusCode::OK);
+    tokio::time::timeout(patience, served).await.unwrap();
+}

@@ -434,6 +434,21 @@ async fn files_are_found_by_name_newest_first_and_by_content() {
     );
 }
 
+#[tokio::test]
+async fn a_grep_that_finds_too_much_is_an_error() {
+    let limits = Limits {
+        unpaged_bytes_max: 100,
+        ..Limits::default()
+    };
+    let server = Server::with_limits(limits).await;
+    server.put("/a", format!("x{}\n", "y".repeat(40))).await;
+    let pattern = json!({ "pattern": "x" });
+    let found = server.rpc_ok("grep", pattern.clone()).await;
+    assert_eq!(found["results"].as_array().unwrap().len(), 1);
+    server.put("/b", format!("x{}\n", "y".repeat(90))).await;
+    assert_eq!(server.rpc_error("grep", pattern).await["code"], -32005);
+}
+
 /// Keeps its mind to itself about one path.
 struct Undecided(KeyAuthorizer);
 
