@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_driver_memory::MemoryMetastore;
-use nexus_fs::{At, BatchStep, ListOptions, LogQuery, Session, Stores, WriteOptions, Zone};
+use nexus_fs::{
+    At, BatchStep, KEYS_MAX, ListOptions, LogQuery, Session, Stores, WriteOptions, Zone,
+};
 use nexus_kernel::{
     Commit, Durability, Freshness, Kind, Limits, Metastore, Page, Result, Revision, Scan, Txn,
     Value,
@@ -249,4 +251,26 @@ async fn a_batch_too_large_for_the_store_is_refused_with_its_limit() {
         assert_eq!(error.kind(), Kind::LimitExceeded);
         assert_eq!(error.fact(name), Some(limit), "{error}");
     }
+}
+
+/// Setting metadata reads the keys that a file has once, not for each key that is set.
+#[tokio::test]
+async fn setting_metadata_reads_the_keys_of_a_file_once() {
+    let (store, _zone, files) = counting().await;
+    put(&files, "/f", "").await;
+    let all = |value: &'static str| {
+        let keys = (0..KEYS_MAX).map(move |n| (format!("{n}"), Some(Bytes::from(value))));
+        keys.collect::<Vec<_>>()
+    };
+    let sync = Durability::Sync;
+    files.set_metadata("/f", all("1"), sync).await.unwrap();
+    store.take();
+    files.set_metadata("/f", all("2"), sync).await.unwrap();
+    let rows = store.take();
+    assert!(rows <= 2 * KEYS_MAX, "{rows} rows");
+    let one_more = vec![("more".to_owned(), Some(Bytes::new()))];
+    let refused = files.set_metadata("/f", one_more.clone(), sync).await;
+    assert_eq!(refused.unwrap_err().kind(), Kind::LimitExceeded);
+    let exchange = [vec![("0".to_owned(), None)], one_more].concat();
+    files.set_metadata("/f", exchange, sync).await.unwrap();
 }
