@@ -12,13 +12,15 @@ use crate::etag::Etag;
 use crate::keys;
 use crate::records::{self, Ended, InodeRecord, ManifestPage, place};
 use crate::session::Session;
-use crate::types::{At, FileKind, ListOptions};
+use crate::types::{At, FileKind};
 use crate::view::{View, next_key};
+
+mod duplicates;
+
+pub use duplicates::Duplicates;
 
 /// Rows or blobs read at a time.
 const PAGE: usize = 500;
-/// Most files that a search for duplicates keeps in memory.
-const DUPLICATES_FILES_MAX: usize = 2_000_000;
 
 /// What a collection removed, or would remove.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,17 +46,6 @@ pub struct VerifyProgress {
     pub problem: Option<String>,
     /// This is the last item.
     pub done: bool,
-}
-
-/// Files with the same content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Duplicates {
-    /// The content.
-    pub etag: Etag,
-    /// Its bytes, once.
-    pub size: u64,
-    /// Where it is.
-    pub paths: Vec<String>,
 }
 
 impl Session {
@@ -305,67 +296,6 @@ impl Session {
             }
         }
         Ok(problems)
-    }
-
-    /// Sets of files below `path` that have the same content, at least `min_bytes` of it;
-    /// the sets that waste most come first, at most `limit` of them.
-    ///
-    /// # Errors
-    ///
-    /// As [`list`](Self::list); `LimitExceeded` above two million files.
-    pub async fn duplicates(
-        &self,
-        path: &str,
-        min_bytes: u64,
-        limit: usize,
-    ) -> Result<Vec<Duplicates>> {
-        let mut options = ListOptions {
-            recursive: true,
-            details: true,
-            ..ListOptions::default()
-        };
-        let mut found: HashMap<Etag, Duplicates> = HashMap::new();
-        let mut files = 0;
-        loop {
-            let page = self.list(path, options.clone()).await?;
-            for entry in page.entries {
-                let Some(stat) = entry.stat.filter(|stat| stat.kind == FileKind::File) else {
-                    continue;
-                };
-                let Some(etag) = stat.etag.filter(|_| stat.size >= min_bytes.max(1)) else {
-                    continue;
-                };
-                files += 1;
-                let set = found.entry(etag);
-                let set = set.or_insert_with(|| Duplicates {
-                    etag,
-                    size: stat.size,
-                    paths: vec![],
-                });
-                set.paths.push(entry.path);
-            }
-            if files > DUPLICATES_FILES_MAX {
-                return Err(Error::limit(
-                    "too many files to compare at once; do it by directory",
-                ));
-            }
-            match page.next {
-                Some(next) => options.cursor = Some(next),
-                None => break,
-            }
-        }
-        let mut sets: Vec<_> = found
-            .into_values()
-            .filter(|set| set.paths.len() > 1)
-            .collect();
-        sets.sort_by_key(|set| {
-            (
-                std::cmp::Reverse(set.size * (set.paths.len() as u64 - 1)),
-                set.paths[0].clone(),
-            )
-        });
-        sets.truncate(limit);
-        Ok(sets)
     }
 }
 

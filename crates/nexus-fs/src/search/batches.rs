@@ -1,6 +1,7 @@
 //! Reads files ahead of the search, in batches of bounded size.
 
 use std::collections::VecDeque;
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use async_stream::try_stream;
@@ -27,7 +28,8 @@ const BATCH_FILES: usize = 256;
 const SMALL_BYTES_MAX: u64 = 1 << 20;
 /// Small files read at the same time.
 const READ_AHEAD: usize = 16;
-/// Longest line, and largest file in which matches may span lines.
+/// Longest line, and largest file in which matches may span lines; such files are read ahead up to
+/// as many bytes.
 const HELD_BYTES_MAX: usize = 64 << 20;
 
 /// The contents of all files to search, in order.
@@ -115,13 +117,26 @@ impl<'a> Reader<'a> {
                 let inode = inode.filter(|inode| (1..=self.bytes_max).contains(&inode.record.size))?;
                 Some(File { path: entry.path.into(), ino: entry.ino.0, inode })
             });
-            let mut read = stream::iter(files).map(|file| self.open(file)).buffered(READ_AHEAD);
-            while let Some(pieces) = read.next().await {
-                let mut pieces = pieces?;
-                while let Some(piece) = pieces.try_next().await? {
-                    yield piece;
+            let mut files = files.peekable();
+            while files.peek().is_some() {
+                let files = fitting(&mut files, HELD_BYTES_MAX as u64, |file| self.held_bytes(file));
+                let mut read = stream::iter(files).map(|file| self.open(file)).buffered(READ_AHEAD);
+                while let Some(pieces) = read.next().await {
+                    let mut pieces = pieces?;
+                    while let Some(piece) = pieces.try_next().await? {
+                        yield piece;
+                    }
                 }
             }
+        }
+    }
+
+    /// How much of a file is held between its reading and its search, if that is much.
+    fn held_bytes(&self, file: &File) -> u64 {
+        if self.plan.multi_line {
+            file.inode.record.size
+        } else {
+            0
         }
     }
 
@@ -192,6 +207,21 @@ impl<'a> Reader<'a> {
             yield window.last();
         })
     }
+}
+
+/// The next items that take `bytes_max` together, or one that takes more.
+fn fitting<T>(
+    items: &mut Peekable<impl Iterator<Item = T>>,
+    bytes_max: u64,
+    bytes: impl Fn(&T) -> u64,
+) -> Vec<T> {
+    let mut fitting = Vec::new();
+    let mut left = bytes_max;
+    while let Some(item) = items.next_if(|item| fitting.is_empty() || bytes(item) <= left) {
+        left = left.saturating_sub(bytes(&item));
+        fitting.push(item);
+    }
+    fitting
 }
 
 /// The part of a large file that is held: what is still to be searched, and the lines of

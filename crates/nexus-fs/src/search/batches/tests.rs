@@ -74,3 +74,14 @@ fn a_line_without_end_is_refused() {
     assert_eq!(error.kind(), nexus_kernel::Kind::LimitExceeded);
     assert_eq!(error.fact("path"), Some("/f"));
 }
+
+#[test]
+fn files_that_are_held_whole_are_read_a_bounded_number_of_bytes_at_a_time() {
+    let mut sizes = [30, 30, 30, 50, 40, 10, 1_000, 100].into_iter().peekable();
+    let mut groups = Vec::new();
+    while sizes.peek().is_some() {
+        groups.push(fitting(&mut sizes, 100, |size| *size));
+    }
+    let expected = [vec![30, 30, 30], vec![50, 40, 10], vec![1_000], vec![100]];
+    assert_eq!(groups, expected);
+}
