@@ -6,21 +6,28 @@
 //! loses nothing: the queue is in the metastore.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use nexus_kernel::{Durability, Op, Result};
+use bytes::Bytes;
+use nexus_kernel::{Durability, Error, Op, Result};
 use nexus_service_api::Context;
+use tokio::time::timeout;
 
 use crate::keys;
 use crate::records::kind_of;
 use crate::session::Session;
-use crate::steps::{clear_metadata, unlink};
+use crate::steps::{ATTEMPTS_MAX, clear_metadata, unlink};
 use crate::tx::Tx;
 use crate::types::FileKind;
-use crate::view::Child;
+use crate::view::{Child, next_key};
 use crate::zone::Shared;
 
 /// Names removed in one commit.
 const STEP: usize = 256;
+
+/// When what failed is tried again: doubled each time, up to the longest.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 
 /// Clears the queue whenever there is something in it, for as long as the zone is served.
 pub(crate) async fn run(zone: Arc<Shared>) {
@@ -28,35 +35,52 @@ pub(crate) async fn run(zone: Arc<Shared>) {
         zone,
         context: Context::system(),
     };
+    let mut wait = RETRY_AFTER;
     loop {
-        if let Err(error) = session.clear_queue().await {
-            // What is left stays queued; the next delete or start tries again.
-            tracing::warn!(?error, "clearing a deleted tree away failed");
+        match session.clear_queue().await {
+            Ok(()) => {
+                wait = RETRY_AFTER;
+                session.zone.purge.notified().await;
+            }
+            Err(error) => {
+                tracing::warn!(
+                    ?error,
+                    "clearing a deleted tree away failed; it stays queued"
+                );
+                // Whichever comes first, time or another tree: then all are tried.
+                _ = timeout(wait, session.zone.purge.notified()).await;
+                wait = (wait * 2).min(RETRY_AFTER_MAX);
+            }
         }
-        session.zone.purge.notified().await;
     }
 }
 
 impl Session {
-    /// Clears every queued tree away; answers how many there were.
-    pub(crate) async fn clear_queue(&self) -> Result<usize> {
+    /// Clears every queued tree away that can be; answers the first failure.
+    async fn clear_queue(&self) -> Result<()> {
         let view = self.zone.view(crate::At::Latest).await?;
-        let mut cleared = 0;
+        let mut range = keys::purge_queue();
+        let mut outcome = Ok(());
         loop {
-            let page = view.scan(keys::purge_queue(), 1).await?;
+            let page = view.scan(range.clone(), 1).await?;
             let Some(entry) = page.entries.into_iter().next() else {
-                return Ok(cleared);
+                return outcome;
             };
-            let top = entry.key.get(1..).and_then(|key| key.first_chunk::<8>());
-            let top = top.map_or(0, |bytes| u64::from_be_bytes(*bytes));
-            self.clear_tree(top).await?;
-            self.commit_clear(|| Work::Done {
-                top,
-                queued: entry.key.clone(),
-            })
-            .await?;
-            cleared += 1;
+            range.start = next_key(&entry.key);
+            let cleared = self.clear_queued(entry.key).await;
+            outcome = outcome.and(cleared);
         }
+    }
+
+    async fn clear_queued(&self, queued: Bytes) -> Result<()> {
+        let top = queued.get(1..).and_then(|key| key.first_chunk::<8>());
+        let top = top.map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        self.clear_tree(top).await?;
+        self.commit_clear(|| Work::Done {
+            top,
+            queued: queued.clone(),
+        })
+        .await
     }
 
     /// Removes everything below a detached directory, deepest first.
@@ -95,22 +119,23 @@ impl Session {
     }
 
     async fn commit_clear(&self, work: impl Fn() -> Work) -> Result<()> {
-        let mut attempt = 0;
-        loop {
+        for attempt in 0..ATTEMPTS_MAX {
             let mut tx = Tx::begin(self, attempt);
             clear(&mut tx, work()).await?;
             if tx.commit(Durability::Relaxed).await?.is_some() {
                 return Ok(());
             }
-            attempt += 1;
         }
+        Err(Error::conflict(
+            "others kept changing files of a deleted tree first; it is tried again later",
+        ))
     }
 }
 
 enum Work {
     Files { dir: u64, files: Vec<Child> },
     Directory { parent: u64, name: String, dir: u64 },
-    Done { top: u64, queued: bytes::Bytes },
+    Done { top: u64, queued: Bytes },
 }
 
 async fn clear(tx: &mut Tx<'_>, work: Work) -> Result<()> {

@@ -4,6 +4,7 @@
 
 mod batches;
 mod by_inode;
+mod clearing;
 mod collecting;
 mod content;
 mod costs;
