@@ -80,6 +80,7 @@ mod session;
 mod settings;
 mod steps;
 pub mod time;
+mod turns;
 mod tx;
 mod types;
 mod view;

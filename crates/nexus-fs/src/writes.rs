@@ -156,7 +156,7 @@ impl Session {
     }
 
     /// Adds to the end of a file, creating it if need be. Concurrent appends all land, in
-    /// some order.
+    /// some order. Makes the whole content anew, so it costs as much as reading the file.
     ///
     /// # Errors
     ///
@@ -231,7 +231,10 @@ impl Session {
         edit: impl Fn(Option<&Stat>) -> Result<(u64, Bytes)> + Send + Sync,
     ) -> Result<Changed> {
         let asked = &options.precondition;
+        let path = path::normalize(path)?;
+        let _turn = self.zone.turns.wait(path).await;
         for _ in 0..REWRITES_MAX {
+            self.check_goes_on()?;
             let before = match self.file(path, At::Latest).await {
                 Ok(file) => Some(file),
                 Err(error) if error.kind() == Kind::NotFound => None,

@@ -20,6 +20,7 @@ use crate::handles::OpenInodes;
 use crate::inos::InoAllocator;
 use crate::keys;
 use crate::records::{self, InodeRecord};
+use crate::turns::Turns;
 use crate::types::{FileKind, Ino};
 
 /// What a zone is kept in.
@@ -105,6 +106,8 @@ pub(crate) struct Shared {
     pub last_time: AtomicI64,
     pub counters: Counters,
     pub handles: OpenInodes,
+    /// Of those who make a file from what it was.
+    pub turns: Turns,
     /// Wakes the task that clears detached trees away.
     pub purge: Notify,
 }
@@ -159,6 +162,7 @@ impl Zone {
             last_time: AtomicI64::new(last_time),
             counters: Counters::default(),
             handles: OpenInodes::default(),
+            turns: Turns::default(),
             purge: Notify::new(),
             config,
             metastore,

@@ -135,6 +135,29 @@ async fn concurrent_appends_all_land() {
     assert_eq!(lines, expected);
 }
 
+/// Appends to one file wait for each other: none gives up, and none stores what is not used.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn appends_wait_for_each_other() {
+    const WRITERS: usize = 200;
+    let (_zone, files) = fresh().await;
+    put(&files, "/log", &"0".repeat(100_000)).await;
+    let writers = (0..WRITERS).map(|i| {
+        let files = files.clone();
+        tokio::spawn(async move {
+            let line = Bytes::from(format!("{i:03}\n"));
+            let appended = files.append("/log", line, WriteOptions::default());
+            appended.await.map(drop)
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap().unwrap();
+    }
+    let stat = files.stat("/log", At::Latest).await.unwrap();
+    assert_eq!(stat.size, 100_000 + 4 * WRITERS as u64);
+    assert_eq!(stat.version, 1 + WRITERS as u64);
+    assert_eq!(files.gc(true).await.unwrap().blobs, 0);
+}
+
 /// Truncating cuts a file or fills it up with zeros.
 #[tokio::test]
 async fn truncate_cuts_and_extends() {
