@@ -94,11 +94,6 @@ pub(super) enum Step {
 impl Step {
     /// The step as the filesystem takes it.
     pub(super) fn into_step(self, durability: Durability) -> Result<BatchStep> {
-        let moving = |replace: Existing, parents| MoveOptions {
-            replace: replace.into(),
-            parents,
-            durability,
-        };
         Ok(match self {
             Self::Write {
                 path,
@@ -109,15 +104,13 @@ impl Step {
                 mode,
                 metadata,
             } => {
+                let metadata = metadata.into_iter().map(|(key, value)| (key, value.0));
                 let options = WriteOptions {
                     precondition: precondition(if_match.as_deref(), if_none_match.as_deref())?,
                     durability,
                     parents,
                     mode: mode.map(|mode| mode.0),
-                    metadata: metadata
-                        .into_iter()
-                        .map(|(key, value)| (key, value.0))
-                        .collect(),
+                    metadata: metadata.collect(),
                 };
                 BatchStep::Write {
                     path,
@@ -142,23 +135,22 @@ impl Step {
             } => BatchStep::Rename {
                 from,
                 to,
-                options: moving(replace, parents),
+                options: moving(replace, parents, durability),
             },
             Self::Mkdir {
                 path,
                 parents,
                 exist_ok,
                 mode,
-            } => {
-                let mode = mode.map(|mode| mode.0);
-                let options = MkdirOptions {
+            } => BatchStep::Mkdir {
+                path,
+                options: MkdirOptions {
                     parents,
                     exist_ok,
-                    mode,
+                    mode: mode.map(|mode| mode.0),
                     durability,
-                };
-                BatchStep::Mkdir { path, options }
-            }
+                },
+            },
             Self::Copy {
                 from,
                 to,
@@ -167,9 +159,17 @@ impl Step {
             } => BatchStep::Copy {
                 from,
                 to,
-                options: moving(replace, parents),
+                options: moving(replace, parents, durability),
             },
         })
+    }
+}
+
+fn moving(replace: Existing, parents: bool, durability: Durability) -> MoveOptions {
+    MoveOptions {
+        replace: replace.into(),
+        parents,
+        durability,
     }
 }
 
