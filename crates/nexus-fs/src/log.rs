@@ -63,6 +63,10 @@ pub struct Change {
     pub path: String,
     /// Of a move, copy or hard link, where it comes from, if the reader may know.
     pub old_path: Option<String>,
+    /// The directory of `path`.
+    pub parent: Ino,
+    /// Of a move, the directory it comes from.
+    pub old_parent: Option<Ino>,
     /// The inode.
     pub ino: Ino,
     /// What it is.
@@ -310,6 +314,7 @@ impl Session {
         let sees_new = self.may_know(&change, &change.path).await?;
         if sees_new {
             change.old_path = change.old_path.filter(|_| sees_old);
+            change.old_parent = change.old_parent.filter(|_| sees_old);
             return Ok(Some(change));
         }
         let removed = match change.kind {
@@ -322,6 +327,7 @@ impl Session {
         Ok(old.map(|path| Change {
             kind: removed,
             path,
+            parent: change.old_parent.take().unwrap_or(change.parent),
             ..change
         }))
     }
@@ -466,6 +472,8 @@ fn change(record: ChangeRecord) -> Result<Change> {
         kind: *kind.ok_or_else(|| unreadable("kind of change"))?,
         path: record.path,
         old_path: record.old_path,
+        parent: Ino(record.parent),
+        old_parent: Some(record.old_parent).filter(|ino| *ino != 0).map(Ino),
         ino: Ino(record.ino),
         file_kind: records::kind_of(record.file_kind)?,
         version: record.version,

@@ -12,11 +12,13 @@
 //! | `filesystem` | the kernel's requests, one method each |
 //! | `bridge` | from a request to an answer: tasks, limits, deadlines |
 //! | `names`, `files`, `attributes`, `listing`, `xattrs` | what the requests do |
+//! | `coherence` | what others change, told to the kernel |
 //! | `errno` | what an error is called: the one table |
 #![deny(missing_docs)]
 
 mod attributes;
 mod bridge;
+mod coherence;
 mod errno;
 mod files;
 mod filesystem;

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::bridge::Bridge;
+use crate::coherence::Coherence;
 use crate::filesystem::{Core, ZoneFilesystem};
 use crate::options::Options;
 
@@ -29,6 +30,7 @@ pub struct Mount {
     /// None once it is being unmounted.
     kernel: Option<BackgroundSession>,
     ended: watch::Receiver<bool>,
+    _coherence: Coherence,
     /// The kernel's number for the connection.
     connection: u64,
 }
@@ -36,6 +38,9 @@ pub struct Mount {
 impl Mount {
     /// Mounts the zone as `session` sees it on an empty directory. When this returns, the
     /// directory shows the zone. Requests are served by the runtime this is called in.
+    ///
+    /// The kernel is told of every change that is not the mount's own. Those are told apart by
+    /// the principal and the run (`session`) of the context; without a run, it is told of all.
     ///
     /// # Errors
     ///
@@ -48,6 +53,7 @@ impl Mount {
         })
         .await?;
         let runtime = Handle::current();
+        let begin = session.revision().await?;
         let bridge = Bridge::new(runtime, options.requests_max, options.request_deadline);
         let (bridge, config) = (Arc::new(bridge), config(&options));
         let core = Arc::new(Core {
@@ -65,12 +71,14 @@ impl Mount {
         let at = directory.clone();
         let (kernel, connection) = blocking(move || attach(filesystem, &at, &config)).await?;
         tracing::info!(directory = %directory.display(), "mounted");
+        let coherence = Coherence::start(core.session.clone(), kernel.notifier(), begin);
         Ok(Self {
             directory,
             core,
             bridge,
             kernel: Some(kernel),
             ended,
+            _coherence: coherence,
             connection,
         })
     }

@@ -12,8 +12,8 @@ pub struct Options {
     /// Let other users in than the one who mounts; the modes of files decide what they may do.
     /// Without root this needs `user_allow_other` in `/etc/fuse.conf`.
     pub allow_other: bool,
-    /// How long the kernel may go by names and attributes it has, without asking. A change
-    /// made past the mount is seen there after this time at the latest.
+    /// How long the kernel may go by names and attributes it has, without asking. It is told of
+    /// what changes past the mount; this is for what should get lost on the way.
     pub cache_for: Duration,
     /// A request that has no answer by then gets `EIO`, so that nothing hangs on a store that
     /// does not answer.
@@ -33,7 +33,7 @@ impl Default for Options {
         Self {
             read_only: false,
             allow_other: rustix::process::geteuid().is_root(),
-            cache_for: Duration::from_secs(1),
+            cache_for: Duration::from_secs(10),
             request_deadline: Duration::from_secs(60),
             unmount_deadline: Duration::from_secs(10),
             threads: 4,

@@ -287,7 +287,12 @@ impl Parts {
 
     /// Whoever may mount may read the data folder, and so do anything.
     async fn mount(&self, config: &MountConfig) -> Result<Mount> {
-        let session = self.zone.session(Context::system());
+        let run = format!("mount:{}", config.directory.display());
+        let context = Context {
+            session: Some(run.into()),
+            ..Context::system()
+        };
+        let session = self.zone.session(context);
         let data = self.folder.as_ref().map(DataFolder::path);
         doors::mount(session, config, data).await
     }

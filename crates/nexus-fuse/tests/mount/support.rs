@@ -72,7 +72,11 @@ impl Mounted {
         let directory = tempfile::tempdir().unwrap();
         let runtime = runtime();
         let zone = runtime.block_on(open(stores));
-        let session = zone.session(Context::system());
+        let context = Context {
+            session: Some("mount".into()),
+            ..Context::system()
+        };
+        let session = zone.session(context);
         let mount = runtime.block_on(Mount::start(session, directory.path(), options));
         Self {
             directory,
