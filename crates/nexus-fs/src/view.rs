@@ -74,7 +74,7 @@ impl Shared {
     }
 
     /// The last revision at or before `time`: a binary search over the operation log, whose
-    /// times never decrease.
+    /// times rise, but for changes that were under way together.
     async fn revision_at(&self, time: Timestamp) -> Result<Revision> {
         let newest = self.revision().await?;
         let (mut low, mut high) = (Revision::ZERO, newest);
