@@ -397,8 +397,17 @@ impl Handle {
     /// # Errors
     ///
     /// As [`close`](Self::close).
-    pub async fn release(self) -> Result<()> {
-        self.leave(Durability::Relaxed).await
+    pub async fn release(mut self) -> Result<()> {
+        let closed = self.session.zone.handles.close(&self.file, false);
+        if let Closed::NotYet = closed {
+            return self.close().await;
+        }
+        self.closed = true;
+        if let Closed::Last = closed {
+            let (session, file) = (self.session.clone(), Arc::clone(&self.file));
+            in_background(async move { remove_nameless(&session, &file).await }).await?;
+        }
+        Ok(())
     }
 
     /// Closes. What was written is left to the other handles of the file, if there are any.

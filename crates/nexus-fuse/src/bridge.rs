@@ -124,9 +124,15 @@ impl Bridge {
         drop(all);
     }
 
-    /// Waits for `work`, on a thread that is none of the runtime's.
-    pub(crate) fn finish(&self, work: impl Future<Output = ()>) {
-        self.runtime.block_on(work);
+    /// Waits for `work`, but not for ever, on a thread that is none of the runtime's.
+    pub(crate) fn finish(&self, deadline: Duration, work: impl Future<Output = ()>) {
+        let work = async { tokio::time::timeout(deadline, work).await };
+        if self.runtime.block_on(work).is_err() {
+            tracing::error!(
+                ?deadline,
+                "what was written last could not be stored in time"
+            );
+        }
     }
 }
 

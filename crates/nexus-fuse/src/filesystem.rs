@@ -122,7 +122,8 @@ impl Filesystem for ZoneFilesystem {
 
     /// What is still open then, the kernel will not close any more.
     fn destroy(&mut self) {
-        self.bridge.finish(self.core.close_all());
+        let deadline = self.core.options.unmount_deadline;
+        self.bridge.finish(deadline, self.core.close_all());
         self.ended.send_replace(true);
     }
 

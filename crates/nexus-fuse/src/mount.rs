@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fuser::{BackgroundSession, Config, MountOption, SessionACL};
 use nexus_fs::Session;
@@ -20,6 +21,8 @@ use crate::filesystem::{Core, ZoneFilesystem};
 use crate::options::Options;
 
 const DEVICE: &str = "/dev/fuse";
+/// As the kernel lists what is mounted.
+const NAME: &str = "nexus";
 
 /// A zone that is mounted. Dropped without [`unmount`](Self::unmount), it is unmounted all the
 /// same, and what is open is closed in the background.
@@ -126,10 +129,13 @@ impl Mount {
         {
             tracing::warn!(?deadline, "requests still under way are left behind");
         }
-        self.core.close_all().await;
-        self.core.session.sync().await?;
+        let stored = async {
+            self.core.close_all().await;
+            self.core.session.sync().await.map(drop)
+        };
+        let stored = tokio::time::timeout(deadline, stored).await;
         tracing::info!(directory = %self.directory.display(), "unmounted");
-        Ok(())
+        stored.unwrap_or_else(|_| Err(too_late(deadline)))
     }
 
     /// Ends the connection to the kernel; whoever still uses it gets `ENOTCONN`.
@@ -154,8 +160,8 @@ impl Drop for Mount {
 
 fn config(options: &Options) -> Config {
     let mut mount_options = vec![
-        MountOption::FSName("nexus".into()),
-        MountOption::Subtype("nexus".into()),
+        MountOption::FSName(NAME.into()),
+        MountOption::Subtype(NAME.into()),
         MountOption::DefaultPermissions,
         MountOption::NoDev,
         MountOption::NoSuid,
@@ -220,6 +226,7 @@ fn check_directory(directory: &Path) -> Result<PathBuf> {
             .with("cause", &error)
             .because(error)
     };
+    clear_dead(directory);
     let full = directory.canonicalize().map_err(unfit)?;
     let mut entries = fs::read_dir(&full).map_err(unfit)?;
     if entries.next().is_some() {
@@ -235,6 +242,31 @@ fn check_directory(directory: &Path) -> Result<PathBuf> {
         .with("directory", directory.display()));
     }
     Ok(full)
+}
+
+/// Takes away what a process left behind that ended without unmounting: nobody can use it, and
+/// it would keep the next from mounting.
+fn clear_dead(directory: &Path) {
+    let is_dead = |error: io::Error| error.raw_os_error() == Some(fuser::Errno::ENOTCONN.code());
+    let Ok(full) = std::path::absolute(directory) else {
+        return;
+    };
+    if fs::metadata(&full).is_err_and(is_dead) && is_ours(&full) {
+        let cleared = rustix::mount::unmount(&full, UnmountFlags::DETACH);
+        tracing::warn!(directory = %full.display(), ?cleared, "a mount whose process has ended was still there");
+    }
+}
+
+/// Whether the last thing mounted there, by the kernel's list, is a zone.
+fn is_ours(directory: &Path) -> bool {
+    let list = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mounts = list.lines().filter_map(|line| {
+        let mut fields = line.split(' ');
+        Some((fields.next()?, fields.next()?, fields.next()?))
+    });
+    let mut here = mounts.filter(|(_, at, _)| Path::new(at) == directory);
+    let last = here.next_back();
+    last.is_some_and(|(name, _, kind)| name == NAME && kind.starts_with("fuse"))
 }
 
 fn is_fuse(directory: &Path) -> io::Result<bool> {
@@ -267,6 +299,14 @@ fn refused(directory: &Path, error: io::Error) -> Error {
         .with("directory", directory.display())
         .with("cause", &error)
         .because(error)
+}
+
+fn too_late(deadline: Duration) -> Error {
+    Error::unavailable(
+        "unmounted, but the stores did not answer in time: what was written last may be lost",
+    )
+    .with("deadline", format_args!("{deadline:?}"))
+    .outcome_unknown()
 }
 
 async fn blocking<T: Send + 'static>(

@@ -314,3 +314,29 @@ fn a_directory_that_cannot_be_mounted_on_is_refused() {
         assert!(text(&output.stderr).contains(said), "{output:?}");
     }
 }
+
+/// What was synced before the node was killed is there when it is mounted again, where the dead
+/// mount still is.
+#[test]
+fn a_killed_mount_loses_nothing_that_was_synced() {
+    let folder = tempfile::tempdir().unwrap();
+    let mount = folder.path().join("mount");
+    fs::create_dir(&mount).unwrap();
+    let content = |n: usize| n.to_string().repeat(n * 100);
+    let mut child = mounting(folder.path(), &["mount", "mount"]);
+    for n in 0..60 {
+        let mut file = fs::File::create(mount.join(n.to_string())).unwrap();
+        file.write_all(content(n).as_bytes()).unwrap();
+        file.sync_all().unwrap();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(fs::read(mount.join("1")).is_err());
+
+    let child = mounting(folder.path(), &["mount", "mount"]);
+    for n in 0..60 {
+        let found = fs::read_to_string(mount.join(n.to_string())).unwrap();
+        assert!(found == content(n), "{n}");
+    }
+    ends_well(child, "-TERM");
+}

@@ -175,3 +175,19 @@ async fn metadata_by_inode_insists_on_what_is_there() {
     let gone = files.metadata_value(ino, "k").await;
     assert_eq!(gone.unwrap_err().kind(), Kind::NotFound);
 }
+
+/// Who has flushed leaves what others have written since to them; the last one writes it.
+#[tokio::test]
+async fn a_release_makes_no_version_of_what_others_write() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a", "x").await;
+    let ino = files.lookup(Ino::ROOT, "a").await.unwrap().ino;
+    let open = || files.open_handle(ino, OpenMode::ReadWrite);
+    let (one, other) = (open().await.unwrap(), open().await.unwrap());
+    other.write(0, Bytes::from("y")).await.unwrap();
+    one.release().await.unwrap();
+    assert_eq!(text(&files, "/a").await, "x");
+    other.release().await.unwrap();
+    assert_eq!(text(&files, "/a").await, "y");
+    assert_eq!(files.getattr(ino).await.unwrap().version, 2);
+}

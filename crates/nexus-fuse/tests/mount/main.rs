@@ -9,5 +9,6 @@ mod mounting;
 mod names;
 mod oracle;
 mod support;
+mod trouble;
 mod work;
 mod xattrs;
