@@ -114,6 +114,11 @@ impl Steps {
         ));
     }
 
+    /// Says in the report that something is not checked on this machine.
+    pub(crate) fn left_out(&mut self, name: &str, why: &str) {
+        self.report.push(format!("{name:<10} left out: {why}"));
+    }
+
     /// Prints the time of each step, and fails if one of them did.
     pub(crate) fn finish(self) -> Result<()> {
         println!("──\n{}", self.report.join("\n"));
