@@ -8,20 +8,21 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use fuser::{
-    BsdFileFlags, Errno, FileAttr, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite,
-    ReplyXattr, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags, INodeNo,
+    InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
+    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
+    ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use nexus_fs::{Session, Stat};
 use tokio::sync::watch;
 
-use crate::attributes::{Changes, attributes, file_type};
-use crate::bridge::{Answer, Bridge, Fill, Refuse};
+use crate::attributes::{Changes, attributes};
+use crate::bridge::{Answer, Bridge};
 use crate::files::Files;
-use crate::listing::{Directories, Listed, Sink};
+use crate::listing::Directories;
 use crate::names::Maker;
 use crate::options::Options;
+use crate::replies::{GENERATION, NO_ENTRY, Plus, sized};
 
 /// What the requests work on.
 pub(crate) struct Core {
@@ -48,8 +49,6 @@ pub(crate) struct ZoneFilesystem {
     pub(crate) ended: watch::Sender<bool>,
 }
 
-/// Inode numbers are never used twice.
-const GENERATION: Generation = Generation(0);
 const WRITE_BYTES_MAX: u32 = 1 << 20;
 const READ_AHEAD_BYTES_MAX: u32 = 1 << 20;
 const BACKGROUND_REQUESTS_MAX: u16 = 64;
@@ -481,80 +480,40 @@ impl Filesystem for ZoneFilesystem {
     ) {
         reply.error(Errno::EOPNOTSUPP);
     }
-}
 
-/// Inode number 0 stands for a name that is not there; the rest is not looked at.
-const NO_ENTRY: FileAttr = FileAttr {
-    ino: INodeNo(0),
-    size: 0,
-    blocks: 0,
-    atime: SystemTime::UNIX_EPOCH,
-    mtime: SystemTime::UNIX_EPOCH,
-    ctime: SystemTime::UNIX_EPOCH,
-    crtime: SystemTime::UNIX_EPOCH,
-    kind: fuser::FileType::RegularFile,
-    perm: 0,
-    nlink: 0,
-    uid: 0,
-    gid: 0,
-    rdev: 0,
-    blksize: 0,
-    flags: 0,
-};
-
-/// Asked with size 0, only the length is wanted.
-fn sized(reply: ReplyXattr, value: &[u8], size: u32) {
-    let length = value.len() as u32;
-    match size {
-        0 => reply.size(length),
-        room if room < length => reply.error(Errno::ERANGE),
-        _ => reply.data(value),
+    /// The kernel then takes every file for one without holes.
+    fn lseek(&self, _: &Request, _: INodeNo, _: FileHandle, _: i64, _: i32, reply: ReplyLseek) {
+        reply.error(Errno::ENOSYS);
     }
-}
 
-impl Sink for ReplyDirectory {
-    fn add(&mut self, entry: &Listed) -> bool {
-        let (ino, kind) = (INodeNo(entry.ino.0), file_type(entry.kind));
-        ReplyDirectory::add(self, ino, entry.offset, kind, &entry.name)
+    /// The kernel then copies by reading and writing.
+    fn copy_file_range(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: u64,
+        _: INodeNo,
+        _: FileHandle,
+        _: u64,
+        _: u64,
+        _: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        reply.error(Errno::ENOSYS);
     }
-}
 
-impl Fill for ReplyDirectory {
-    fn filled(self) {
-        self.ok();
-    }
-}
-
-/// A reply that takes attributes, for the kernel to keep so long.
-struct Plus {
-    reply: ReplyDirectoryPlus,
-    cache_for: Duration,
-}
-
-impl Refuse for Plus {
-    fn refuse(self, errno: Errno) {
-        self.reply.error(errno);
-    }
-}
-
-impl Fill for Plus {
-    fn filled(self) {
-        self.reply.ok();
-    }
-}
-
-impl Sink for Plus {
-    fn add(&mut self, entry: &Listed) -> bool {
-        // Without attributes the kernel asks for them itself.
-        let attributes = entry.stat.as_ref().map_or(NO_ENTRY, attributes);
-        let (ino, name) = (INodeNo(entry.ino.0), &entry.name);
-        self.reply.add(
-            ino,
-            entry.offset,
-            name,
-            &self.cache_for,
-            &attributes,
-            GENERATION,
-        )
+    fn ioctl(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: IoctlFlags,
+        _: u32,
+        _: &[u8],
+        _: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOTTY);
     }
 }

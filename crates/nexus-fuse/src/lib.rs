@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | `mount` | mounting, unmounting |
 //! | `options` | how a zone is mounted |
-//! | `filesystem` | the kernel's requests, one method each |
+//! | `filesystem`, `replies` | the kernel's requests, one method each |
 //! | `bridge` | from a request to an answer: tasks, limits, deadlines |
 //! | `names`, `files`, `attributes`, `listing`, `xattrs` | what the requests do |
 //! | `coherence` | what others change, told to the kernel |
@@ -26,6 +26,7 @@ mod listing;
 mod mount;
 mod names;
 mod options;
+mod replies;
 mod xattrs;
 
 pub use mount::Mount;

@@ -40,7 +40,8 @@ pub struct Mount {
 
 impl Mount {
     /// Mounts the zone as `session` sees it on an empty directory. When this returns, the
-    /// directory shows the zone. Requests are served by the runtime this is called in.
+    /// directory shows the zone. Requests are served by the runtime this is called in, which has
+    /// to have several threads.
     ///
     /// The kernel is told of every change that is not the mount's own. Those are told apart by
     /// the principal and the run (`session`) of the context; without a run, it is told of all.

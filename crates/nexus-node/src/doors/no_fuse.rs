@@ -11,7 +11,6 @@ use crate::config::MountConfig;
 pub(crate) struct Mount(Infallible);
 
 impl Mount {
-    #[expect(clippy::unused_async, reason = "as the mount that a build can have")]
     pub(super) async fn start(_: Session, config: &MountConfig, _: Option<&Path>) -> Result<Self> {
         Err(Error::unsupported(
             "this build was made without the mount; rebuild it with --features door-fuse",
