@@ -266,8 +266,12 @@ fn mounting(folder: &Path, arguments: &[&str]) -> Child {
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut lines = lines.map(Result::unwrap);
-    assert!(lines.any(|line| line.starts_with("mounted on ")));
-    child
+    if lines.any(|line| line.starts_with("mounted on ")) {
+        return child;
+    }
+    let output = child.wait_with_output().unwrap();
+    let why = text(&output.stderr);
+    panic!("not mounted; these tests run as root, with /dev/fuse: {why}");
 }
 
 fn ends_well(child: Child, with: &str) {
