@@ -35,7 +35,7 @@ enum Command {
     Test,
     /// The rules of the tree that no compiler checks.
     Tidy,
-    /// Measure what docs/PERFORMANCE.md claims, in release builds; about ten minutes.
+    /// Measure what docs/PERFORMANCE.md claims, in release builds; a few minutes after the build.
     Bench {
         /// What to measure and how; `--help` lists it.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -15,9 +15,8 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
     let folder = folder()?;
     let zone = TestZone::open(folder.path()).await?;
     zone.fill("/r", FILES, |i| noise(i, 4096)).await?;
-    zone.zone.close().await?;
     hot(report, &zone).await;
-    drop(zone);
+    zone.close().await?;
     cold(report, folder.path()).await?;
     list(report, folder.path()).await
 }
@@ -87,7 +86,7 @@ async fn cold(report: &mut Report, folder: &std::path::Path) -> Result<()> {
         Duration::from_micros(25),
         "",
     );
-    Ok(())
+    zone.close().await
 }
 
 async fn list(report: &mut Report, folder: &std::path::Path) -> Result<()> {
@@ -117,5 +116,5 @@ async fn list(report: &mut Report, folder: &std::path::Path) -> Result<()> {
         };
         check(report, what, times.p50(), Duration::from_micros(most), "");
     }
-    Ok(())
+    zone.close().await
 }

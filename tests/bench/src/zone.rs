@@ -16,6 +16,7 @@ use tempfile::TempDir;
 pub(crate) struct TestZone {
     pub zone: Zone,
     pub files: Session,
+    metastore: Arc<RedbMetastore>,
     objects: Arc<LocalObjectStore>,
     _folder: Option<TempDir>,
 }
@@ -41,7 +42,7 @@ impl TestZone {
             Arc::new(SystemClock),
         )?);
         let stores = Stores {
-            metastore,
+            metastore: Arc::clone(&metastore) as _,
             objects: Arc::clone(&objects) as _,
         };
         let zone = Zone::open(
@@ -54,21 +55,22 @@ impl TestZone {
         Ok(Self {
             zone,
             files,
+            metastore,
             objects,
             _folder: None,
         })
     }
 
-    /// Makes everything durable and lets go of the folder, for another process to open.
+    /// Makes everything durable and lets go of the folder, for others to open.
     pub(crate) async fn close(self) -> Result<()> {
         self.zone.close().await?;
-        let objects = self.objects;
         drop((self.zone, self.files));
+        let stores = (self.metastore, self.objects);
         // Background tasks let go when they are scheduled next.
-        while Arc::strong_count(&objects) > 1 {
+        while Arc::strong_count(&stores.0) + Arc::strong_count(&stores.1) > 2 {
             tokio::task::yield_now().await;
         }
-        Ok(tokio::task::spawn_blocking(move || drop(objects)).await?)
+        Ok(tokio::task::spawn_blocking(move || drop(stores)).await?)
     }
 
     /// Makes files of `content` in directories of 1,000.
