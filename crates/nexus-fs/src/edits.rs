@@ -2,6 +2,7 @@
 
 use nexus_kernel::{Durability, Error, Kind, Result, Revision};
 
+use crate::compute::compute;
 use crate::edit::{self, Edit, EditMatch};
 use crate::etag::Etag;
 use crate::session::Session;
@@ -95,9 +96,9 @@ impl Session {
         let (named, edits, threshold) = (path.to_owned(), edits.to_vec(), options.fuzzy_threshold);
         let (attempt, diff) = compute(move || {
             let attempt = edit::apply(&old, &edits, threshold)?;
-            let new = attempt.text.as_deref().unwrap_or(&old);
-            let diff = edit::unified_diff(&old, new, &named, &named);
-            Ok((attempt, diff))
+            let new = attempt.text.as_deref();
+            let diff = new.map(|new| edit::unified_diff(&old, new, &named, &named));
+            Ok((attempt, diff.unwrap_or_default()))
         })
         .await??;
         let problem = attempt.problem();
@@ -129,12 +130,4 @@ impl Session {
         edited.stat = changed.into_stat();
         Ok(edited)
     }
-}
-
-/// Does `work` where computing for long does no harm.
-pub(crate) async fn compute<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|why| Error::unavailable("the work was interrupted; try again").because(why))
 }

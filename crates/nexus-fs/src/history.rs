@@ -3,9 +3,9 @@
 use nexus_kernel::{Durability, Entry, Error, Freshness, Kind, Result, Revision, Scan, Timestamp};
 use nexus_service_api::Action;
 
+use crate::compute::compute;
 use crate::content::Stored;
 use crate::edit;
-use crate::edits::compute;
 use crate::etag::Etag;
 use crate::keys;
 use crate::read::existing;

@@ -58,6 +58,7 @@
 
 mod cache;
 mod care;
+mod compute;
 mod content;
 pub mod edit;
 mod edits;

@@ -2,8 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 use fastcdc::v2020::FastCDC;
-use nexus_kernel::{Error, Result};
+use nexus_kernel::Result;
 
+use crate::compute::compute;
 use crate::etag::{Etag, HashAlgorithm, Hasher};
 
 /// Chunks are never smaller than this, the last one excepted.
@@ -57,12 +58,11 @@ impl Chunker {
     /// Cuts off the chunks that later bytes cannot change, or at the `end` all there is.
     /// Runs on a thread where computing does no harm.
     pub(crate) async fn cut(mut self, end: bool) -> Result<(Self, Vec<Chunk>)> {
-        let task = tokio::task::spawn_blocking(move || {
+        compute(move || {
             let chunks = self.cut_now(end);
             (self, chunks)
-        });
-        task.await
-            .map_err(|why| Error::unavailable("cutting a content failed; try again").because(why))
+        })
+        .await
     }
 
     fn cut_now(&mut self, end: bool) -> Vec<Chunk> {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use async_stream::try_stream;
 use futures::stream::{BoxStream, StreamExt};
-use nexus_kernel::{Error, Result};
+use nexus_kernel::Result;
 
 use super::batches::batches;
 use super::lines::{Batch, Found, Plan};
 use super::{GrepMatch, GrepQuery};
+use crate::compute::compute;
 use crate::session::Session;
 
 /// Batches searched at the same time.
@@ -41,8 +42,7 @@ pub(super) fn grep(session: Session, query: GrepQuery) -> BoxStream<'static, Res
 
 async fn search(plan: Arc<Plan>, batch: Result<Batch>) -> Result<Found> {
     let batch = batch?;
-    let searched = tokio::task::spawn_blocking(move || plan.search(batch)).await;
-    searched.map_err(|why| Error::unavailable("the search broke off; try again").because(why))?
+    compute(move || plan.search(batch)).await?
 }
 
 /// Counts the matches of the current file, whose pieces do not know of each other.

@@ -2,30 +2,12 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_driver_memory::{MemoryMetastore, MemoryObjectStore};
 use nexus_fs::{At, Session, Stores, WriteOptions, Zone, ZoneConfig};
-use nexus_kernel::{Result, Timestamp};
-use nexus_service_api::{Action, Authorizer, Clock, Context, SystemClock, Target};
-
-/// Lets everybody do everything: for tests that are not about rights.
-pub(crate) struct Open;
-
-#[async_trait]
-impl Authorizer for Open {
-    async fn authorize(&self, _: &Context, _: Action, _: Target<'_>) -> Result<()> {
-        Ok(())
-    }
-
-    async fn visible(&self, _: &Context, targets: &[Target<'_>]) -> Result<Vec<bool>> {
-        Ok(vec![true; targets.len()])
-    }
-
-    async fn sees_all_below(&self, _: &Context, _: Target<'_>) -> bool {
-        true
-    }
-}
+use nexus_kernel::Timestamp;
+use nexus_service_api::{Clock, Context, SystemClock};
+use nexus_testkit::authorizer::Open;
 
 pub(crate) fn memory_stores() -> Stores {
     Stores {

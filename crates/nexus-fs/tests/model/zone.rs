@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use async_trait::async_trait;
 use futures::StreamExt;
 use nexus_driver_memory::MemoryObjectStore;
 use nexus_fs::{
@@ -13,27 +12,10 @@ use nexus_fs::{
 use nexus_kernel::{
     Durability, Freshness, KeyRange, Metastore, ObjectStore, Result, Scan, Timestamp,
 };
-use nexus_service_api::{Action, Authorizer, Clock, Context, SystemClock, Target};
+use nexus_service_api::{Clock, SystemClock};
+use nexus_testkit::authorizer::Open;
 
 use crate::ops::{Op, Write};
-
-/// Lets everybody do everything.
-struct Open;
-
-#[async_trait]
-impl Authorizer for Open {
-    async fn authorize(&self, _: &Context, _: Action, _: Target<'_>) -> Result<()> {
-        Ok(())
-    }
-
-    async fn visible(&self, _: &Context, targets: &[Target<'_>]) -> Result<Vec<bool>> {
-        Ok(vec![true; targets.len()])
-    }
-
-    async fn sees_all_below(&self, _: &Context, _: Target<'_>) -> bool {
-        true
-    }
-}
 
 /// How far the clock goes between operations. The zone's own time goes on by at least 1 with
 /// each commit; rounded to this, both agree.

@@ -5,34 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use nexus_driver_local::{LocalConfig, LocalObjectStore};
 use nexus_driver_memory::{MemoryMetastore, MemoryObjectStore};
 use nexus_driver_redb::{RedbConfig, RedbMetastore};
 use nexus_fs::{Session, Stores, Zone, ZoneConfig};
 use nexus_fuse::{Mount, Options};
-use nexus_kernel::Result;
-use nexus_service_api::{Action, Authorizer, Context, SystemClock, Target};
+use nexus_service_api::{Context, SystemClock};
+use nexus_testkit::authorizer::Open;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-
-/// Lets everybody do everything: the modes of files are the kernel's business.
-struct Open;
-
-#[async_trait]
-impl Authorizer for Open {
-    async fn authorize(&self, _: &Context, _: Action, _: Target<'_>) -> Result<()> {
-        Ok(())
-    }
-
-    async fn visible(&self, _: &Context, targets: &[Target<'_>]) -> Result<Vec<bool>> {
-        Ok(vec![true; targets.len()])
-    }
-
-    async fn sees_all_below(&self, _: &Context, _: Target<'_>) -> bool {
-        true
-    }
-}
 
 pub(crate) fn memory_stores() -> Stores {
     Stores {
