@@ -85,13 +85,9 @@ fn what_lends_rights_to_a_program_stays_on_the_node() {
     let home = Home::new();
     let node = home.start();
     let cli = node.cli();
-    let mode = |path: &str, mode| {
-        let path = cli.folder().join(path);
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
-    };
     write(&cli.folder().join("tree/folder/program"), b"#!/bin/sh\n");
-    mode("tree/folder/program", 0o6755);
-    mode("tree/folder", 0o3775);
+    set_mode(&cli, "tree/folder/program", 0o6755);
+    set_mode(&cli, "tree/folder", 0o3775);
     cli.ok(["cp", "-r", "tree", "nx:/tree"]);
     assert_eq!(field(&cli, "/tree/folder/program", "mode"), "6755");
     // The second time finds the content there and sets attributes only.
@@ -106,12 +102,18 @@ fn what_lends_rights_to_a_program_stays_on_the_node() {
     }
 }
 
+fn set_mode(cli: &Cli, path: &str, mode: u32) {
+    let path = cli.folder().join(path);
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+}
+
 /// A tree of three files on the disk, and on the node a link for each of its names, out of the
 /// place the tree goes to.
 fn planted(node: &Node<'_>, cli: &Cli) {
     write(&cli.folder().join("tree/folder/new"), b"new");
     write(&cli.folder().join("tree/file"), b"/elsewhere/file");
     write(&cli.folder().join("tree/large"), &vec![7; LARGE_BYTES]);
+    set_mode(cli, "tree/file", 0o600);
     cli.ok(["mkdir", "-p", "/elsewhere/folder"]);
     for name in ["file", "large"] {
         cli.ok_with_input(["write", &format!("/elsewhere/{name}")], b"theirs");
@@ -147,11 +149,6 @@ fn a_copy_to_the_node_leads_through_no_link_below_its_top() {
     let node = home.start();
     let cli = node.cli();
     planted(&node, &cli);
-    fs::set_permissions(
-        cli.folder().join("tree/file"),
-        fs::Permissions::from_mode(0o600),
-    )
-    .expect("it is ours");
     cli.ok(["cp", "-r", "tree", "nx:/team"]);
     assert_went_where_it_should(&cli);
 }
@@ -162,11 +159,6 @@ fn an_import_leads_through_no_link_below_its_top() {
     let node = home.start();
     let cli = node.cli();
     planted(&node, &cli);
-    fs::set_permissions(
-        cli.folder().join("tree/file"),
-        fs::Permissions::from_mode(0o600),
-    )
-    .expect("it is ours");
     cli.ok(["cp", "-r", "tree", "nx:/source"]);
     cli.ok(["export", "/source", "tree.tar"]);
     cli.ok(["import", "tree.tar", "/team"]);
