@@ -66,8 +66,7 @@ impl Session {
 
     /// The one authorization point: nothing is read or changed without passing it.
     pub(crate) async fn permit(&self, action: Action, path: &str, inodes: &[u64]) -> Result<()> {
-        let clock = &self.zone.config.clock;
-        self.context.principal.check_in_force(|| clock.now())?;
+        self.check_in_force()?;
         let target = Target { path, inodes };
         self.zone
             .authorizer
@@ -91,29 +90,29 @@ impl Session {
 
     /// Refuses to go on past the request's deadline, or with a credential that has ended.
     pub(crate) fn check_goes_on(&self) -> Result<()> {
-        let clock = &self.zone.config.clock;
-        self.context.principal.check_in_force(|| clock.now())?;
+        self.check_in_force()?;
         if self.context.deadline.is_none() {
             return Ok(());
         }
-        self.context.check_deadline(clock.now())
+        self.context.check_deadline(self.zone.config.clock.now())
+    }
+
+    fn check_in_force(&self) -> Result<()> {
+        let clock = &self.zone.config.clock;
+        self.context.principal.check_in_force(|| clock.now())
     }
 
     /// A body that ends with the credential it was opened with.
     pub(crate) fn while_in_force(&self, body: ByteStream) -> ByteStream {
-        let (clock, principal) = (
-            Arc::clone(&self.zone.config.clock),
-            Arc::clone(&self.context.principal),
-        );
+        let session = self.clone();
         Box::pin(body.map(move |piece| {
-            principal.check_in_force(|| clock.now())?;
+            session.check_in_force()?;
             piece
         }))
     }
 
     /// The principal as records name it.
     pub(crate) fn actor(&self) -> String {
-        let principal = &self.context.principal;
-        format!("{}:{}", principal.kind.as_str(), principal.id)
+        self.context.principal.actor()
     }
 }

@@ -89,9 +89,8 @@ struct Me {
 impl Me {
     fn of(session: &Session) -> Self {
         let context = session.context();
-        let who = &context.principal;
         Self {
-            actor: format!("{}:{}", who.kind.as_str(), who.id),
+            actor: context.principal.actor(),
             run: context.session.clone(),
         }
     }

@@ -117,6 +117,12 @@ impl Principal {
         }
     }
 
+    /// Its name as records keep it: `kind:id`.
+    #[must_use]
+    pub fn actor(&self) -> String {
+        format!("{}:{}", self.kind.as_str(), self.id)
+    }
+
     /// Refuses a principal whose credential has ended since it was read; `now` is asked only
     /// where it matters. So what is under way ends with its credential too.
     ///
