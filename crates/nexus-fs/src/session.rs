@@ -36,6 +36,16 @@ impl Session {
         &self.context
     }
 
+    /// The same caller in another run of an agent, where one is named.
+    #[must_use]
+    pub fn acting_for(&self, run: Option<Arc<str>>) -> Self {
+        let mut session = self.clone();
+        if run.is_some() {
+            session.context.session = run;
+        }
+        session
+    }
+
     /// The time that a change made now gets.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -71,7 +71,8 @@ impl ContentStore {
             return Ok(Stored {
                 etag,
                 size,
-                placement: Placement::Inline(bytes),
+                // It stays in memory with its inode, and must not keep a larger buffer there.
+                placement: Placement::Inline(Bytes::copy_from_slice(&bytes)),
                 pinned: Arc::new(pinned),
             });
         }

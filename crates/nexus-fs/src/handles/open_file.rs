@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
@@ -14,7 +15,7 @@ use tokio::sync::Mutex;
 use super::draft::{Draft, Part, zeros};
 use super::gone;
 use crate::cache::CachedInode;
-use crate::content::{CONTENT_BYTES_MAX, Stored};
+use crate::content::{CONTENT_BYTES_MAX, Stored, WHOLE_BYTES_MAX};
 use crate::log::ChangeKind;
 use crate::records::InodeRecord;
 use crate::session::Session;
@@ -161,16 +162,7 @@ impl OpenFile {
             };
             (inode, parts)
         };
-        let mut bytes = BytesMut::new();
-        let single = parts.len() == 1;
-        for part in parts {
-            let part = read_part(zone, &inode.record, part).await?;
-            if single {
-                return Ok(part);
-            }
-            bytes.extend_from_slice(&part);
-        }
-        Ok(bytes.freeze())
+        read_parts(zone, &inode.record, parts).await
     }
 
     /// Writes drafts back until there is room in memory for `more` bytes.
@@ -255,8 +247,7 @@ impl OpenFile {
                 };
                 (state.refresh(zone, self.ino).await?, draft)
             };
-            let body = put_together(zone, &inode, draft);
-            let content = zone.content.store_stream(body).await?;
+            let content = store(zone, &inode, draft).await?;
             let stored = self.commit_draft(zone, attempt, &inode, &content, durability);
             if stored.await? {
                 return Ok(true);
@@ -306,10 +297,15 @@ impl OpenFile {
     }
 }
 
-/// Runs something to its end, whether or not the caller waits for it.
+/// Runs something to its end, whether or not the caller waits for it. What has nothing to
+/// wait for is done in place: a task costs several times as much as a small version.
 pub(super) async fn in_background<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
+    let mut work = Box::pin(work);
+    if let Poll::Ready(done) = futures::poll!(&mut work) {
+        return done;
+    }
     let ended = tokio::spawn(work).await;
     ended.map_err(|why| {
         Error::unavailable("the file was not written to the end; read it before you try again")
@@ -331,6 +327,32 @@ async fn read_part(zone: &Arc<Shared>, record: &InodeRecord, part: Part) -> Resu
         Part::Stored(range) => zone.content_bytes(record, range).await,
         Part::Zeros(count) => Ok(zeros(count)),
     }
+}
+
+async fn read_parts(zone: &Arc<Shared>, record: &InodeRecord, parts: Vec<Part>) -> Result<Bytes> {
+    let mut bytes = BytesMut::new();
+    let single = parts.len() == 1;
+    for part in parts {
+        let part = read_part(zone, record, part).await?;
+        if single {
+            return Ok(part);
+        }
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes.freeze())
+}
+
+/// Stores what a draft makes of a stored content.
+async fn store(zone: &Arc<Shared>, inode: &Arc<CachedInode>, draft: Arc<Draft>) -> Result<Stored> {
+    let stored = inode.record.size;
+    let size = draft.size(stored);
+    if size > WHOLE_BYTES_MAX as u64 {
+        let body = put_together(zone, inode, draft);
+        return zone.content.store_stream(body).await;
+    }
+    let parts = draft.parts(0..size, stored);
+    let bytes = read_parts(zone, &inode.record, parts).await?;
+    zone.content.store(bytes, Durability::Sync).await
 }
 
 /// The content that a draft makes of a stored one.
