@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{FileAttr, FileHandle, FileType, INodeNo, TimeOrNow};
 use nexus_fs::{FileKind, Ino, SetAttributes, Stat};
-use nexus_kernel::{Durability, Timestamp};
+use nexus_kernel::Timestamp;
 
 use crate::bridge::Answer;
 use crate::filesystem::Core;
@@ -38,7 +38,7 @@ pub(crate) struct Space {
 
 impl Core {
     pub(crate) async fn getattr(&self, ino: INodeNo) -> Answer<Stat> {
-        Ok(self.session.getattr(Ino(ino.0)).await?)
+        Ok(self.volume.getattr(Ino(ino.0)).await?)
     }
 
     pub(crate) async fn setattr(&self, ino: INodeNo, changes: Changes) -> Answer<Stat> {
@@ -50,7 +50,7 @@ impl Core {
         }
         let time = |time: TimeOrNow| match time {
             TimeOrNow::SpecificTime(time) => timestamp(time),
-            TimeOrNow::Now => self.session.now(),
+            TimeOrNow::Now => self.volume.now(),
         };
         let set = SetAttributes {
             mode: changes.mode.map(|mode| mode & 0o7777),
@@ -60,8 +60,7 @@ impl Core {
             modified: changes.modified.map(time),
             size,
         };
-        let ino = Ino(ino.0);
-        Ok(self.session.setattr(ino, set, Durability::Relaxed).await?)
+        Ok(self.volume.setattr(Ino(ino.0), set).await?)
     }
 
     pub(crate) fn space(&self) -> Answer<Space> {

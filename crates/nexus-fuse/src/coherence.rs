@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use fuser::{INodeNo, Notifier};
 use futures::StreamExt;
-use nexus_fs::{Change, ChangeKind, Record, Session, WatchQuery};
+use nexus_fs::{Change, ChangeKind};
 use nexus_kernel::{Result, Revision};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinHandle;
+
+use crate::volume::Volume;
 
 /// What the kernel has yet to be told.
 const UNTOLD_MAX: usize = 1024;
@@ -37,7 +39,7 @@ enum Stale {
 
 impl Coherence {
     /// Tells of every change after `after`.
-    pub(crate) fn start(session: Session, notifier: Notifier, after: Revision) -> Self {
+    pub(crate) fn start(volume: Arc<dyn Volume>, notifier: Notifier, after: Revision) -> Self {
         let (sender, receiver) = mpsc::channel(UNTOLD_MAX);
         // The kernel may have a caller wait for a directory that a request still holds; no
         // thread that requests need may wait with it.
@@ -46,29 +48,24 @@ impl Coherence {
         if let Err(error) = told {
             tracing::error!(%error, "no thread to tell the kernel of changes: it sees them when its own memory of them ends");
         }
-        Self(tokio::spawn(watch(session, sender, after)))
+        Self(tokio::spawn(watch(volume, sender, after)))
     }
 }
 
-async fn watch(session: Session, told: Sender<Stale>, mut after: Revision) {
-    while let Err(error) = follow(&session, &told, &mut after).await {
+async fn watch(volume: Arc<dyn Volume>, told: Sender<Stale>, mut after: Revision) {
+    while let Err(error) = follow(&*volume, &told, &mut after).await {
         tracing::error!(?error, "changes made elsewhere are not seen for now");
         tokio::time::sleep(REST).await;
     }
 }
 
 /// Ends when nobody is told any more.
-async fn follow(session: &Session, told: &Sender<Stale>, after: &mut Revision) -> Result<()> {
-    let query = WatchQuery {
-        after: Some(*after),
-        ..WatchQuery::default()
-    };
-    let mut records = session.watch(query);
-    let me = Me::of(session);
+async fn follow(volume: &dyn Volume, told: &Sender<Stale>, after: &mut Revision) -> Result<()> {
+    let mut records = volume.changes(*after);
     while let Some(record) = records.next().await {
         let record = record?;
         *after = record.revision;
-        if me.did(&record) {
+        if volume.is_own(&record) {
             continue;
         }
         for stale in record.changes.iter().flat_map(stale) {
@@ -78,28 +75,6 @@ async fn follow(session: &Session, told: &Sender<Stale>, after: &mut Revision) -
         }
     }
     Ok(())
-}
-
-/// Tells the mount's own changes from those of others: the kernel made them and knows.
-struct Me {
-    actor: String,
-    run: Option<Arc<str>>,
-}
-
-impl Me {
-    fn of(session: &Session) -> Self {
-        let context = session.context();
-        Self {
-            actor: context.principal.actor(),
-            run: context.session.clone(),
-        }
-    }
-
-    fn did(&self, record: &Record) -> bool {
-        self.run.is_some()
-            && record.session.as_deref() == self.run.as_deref()
-            && record.actor == self.actor
-    }
 }
 
 /// What a change makes stale.

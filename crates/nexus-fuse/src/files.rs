@@ -3,75 +3,35 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use fuser::{Errno, FileHandle, INodeNo, OpenAccMode, OpenFlags, WriteFlags};
-use nexus_fs::{Handle, Ino, NewKind, OpenMode, Stat};
-use nexus_kernel::{Error, Kind};
+use nexus_fs::{Ino, NewKind, OpenMode, Stat};
+use nexus_kernel::Kind;
 use parking_lot::Mutex;
 use rustix::fs::OFlags;
 
 use crate::bridge::{Answer, Refusal};
 use crate::filesystem::Core;
 use crate::names::{Maker, text};
+use crate::volume::VolumeFile;
 
 /// What the kernel has open, by the number it was given.
 #[derive(Default)]
 pub(crate) struct Files {
-    open: Mutex<HashMap<u64, Arc<OpenFile>>>,
+    open: Mutex<HashMap<u64, Arc<dyn VolumeFile>>>,
     next: AtomicU64,
 }
 
-pub(crate) struct OpenFile {
-    handle: Handle,
-    /// Written to, through this handle, since it was last flushed.
-    written: AtomicBool,
-}
-
-impl OpenFile {
-    fn new(handle: Handle, written: bool) -> Self {
-        Self {
-            handle,
-            written: AtomicBool::new(written),
-        }
-    }
-
-    /// Notes a write that is to come, so that no flush misses it.
-    fn writing(&self) -> &Handle {
-        self.written.store(true, Ordering::Release);
-        &self.handle
-    }
-
-    /// What others wrote is left to them: it is no version yet.
-    async fn flush(&self) -> Result<(), Error> {
-        if !self.written.swap(false, Ordering::AcqRel) {
-            return Ok(());
-        }
-        let flushed = self.handle.flush().await;
-        if flushed.is_err() {
-            self.written.store(true, Ordering::Release);
-        }
-        flushed
-    }
-
-    async fn close(self) -> Result<(), Error> {
-        if self.written.into_inner() {
-            self.handle.close().await
-        } else {
-            self.handle.release().await
-        }
-    }
-}
-
 impl Files {
-    fn insert(&self, file: OpenFile) -> FileHandle {
+    fn insert(&self, file: Arc<dyn VolumeFile>) -> FileHandle {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.open.lock().insert(number, Arc::new(file));
+        self.open.lock().insert(number, file);
         FileHandle(number)
     }
 
-    fn get(&self, number: FileHandle) -> Result<Arc<OpenFile>, Errno> {
+    fn get(&self, number: FileHandle) -> Result<Arc<dyn VolumeFile>, Errno> {
         let open = self.open.lock();
         open.get(&number.0).map(Arc::clone).ok_or(Errno::EBADF)
     }
@@ -89,12 +49,8 @@ impl Core {
         } else {
             OpenMode::Read
         };
-        let handle = self.session.open_handle(Ino(ino.0), mode).await?;
-        if truncate && let Err(error) = handle.truncate(0).await {
-            handle.release().await?;
-            return Err(error.into());
-        }
-        Ok(self.files.insert(OpenFile::new(handle, truncate)))
+        let file = self.volume.open(Ino(ino.0), mode, truncate).await?;
+        Ok(self.files.insert(file))
     }
 
     /// Opens what another has made meanwhile, unless asked not to.
@@ -110,7 +66,7 @@ impl Core {
             Err(Refusal::Error(error))
                 if error.kind() == Kind::AlreadyExists && !has(flags, OFlags::EXCL) =>
             {
-                self.session.lookup(Ino(parent.0), text(name)?).await?
+                self.volume.lookup((Ino(parent.0), text(name)?)).await?
             }
             made => made?,
         };
@@ -120,7 +76,7 @@ impl Core {
 
     pub(crate) async fn read(&self, file: FileHandle, offset: u64, size: u32) -> Answer<Bytes> {
         let file = self.files.get(file)?;
-        Ok(file.handle.read(offset, size as usize).await?)
+        Ok(file.read(offset, size as usize).await?)
     }
 
     pub(crate) async fn write(
@@ -135,11 +91,7 @@ impl Core {
         let written = data.len() as u32;
         // Pages of a mapping go where they belong, whatever the file was opened for.
         let appends = has(flags, OFlags::APPEND) && !from.contains(WriteFlags::FUSE_WRITE_CACHE);
-        if appends {
-            file.writing().append(data).await?;
-        } else {
-            file.writing().write(offset, data).await?;
-        }
+        file.write((!appends).then_some(offset), data).await?;
         Ok(written)
     }
 
@@ -150,18 +102,17 @@ impl Core {
 
     /// Cuts or extends through an open descriptor: one version with what is written besides.
     pub(crate) async fn resize(&self, file: FileHandle, size: u64) -> Answer<()> {
-        Ok(self.files.get(file)?.writing().truncate(size).await?)
+        Ok(self.files.get(file)?.truncate(size).await?)
     }
 
     pub(crate) async fn fsync(&self, file: FileHandle) -> Answer<()> {
-        Ok(self.files.get(file)?.handle.fsync().await?)
+        Ok(self.files.get(file)?.fsync().await?)
     }
 
     /// After the last close.
     pub(crate) async fn release(&self, file: FileHandle) -> Answer<()> {
         let file = self.files.open.lock().remove(&file.0);
-        // With a request still under way that was given up, it closes itself afterwards.
-        match file.and_then(Arc::into_inner) {
+        match file {
             Some(file) => Ok(file.close().await?),
             None => Ok(()),
         }
@@ -170,8 +121,8 @@ impl Core {
     /// Closes what the kernel will not close any more.
     pub(crate) async fn close_all(&self) {
         let open = std::mem::take(&mut *self.files.open.lock());
-        for file in open.into_values().filter_map(Arc::into_inner) {
-            let ino = file.handle.ino();
+        for file in open.into_values() {
+            let ino = file.ino();
             if let Err(error) = file.close().await {
                 tracing::error!(%ino, ?error, "what was written to a file could not be kept");
             }

@@ -13,7 +13,7 @@ use fuser::{
     ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
     ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
-use nexus_fs::{Session, Stat};
+use nexus_fs::Stat;
 use tokio::sync::watch;
 
 use crate::attributes::{Changes, attributes};
@@ -23,10 +23,11 @@ use crate::listing::Directories;
 use crate::names::Maker;
 use crate::options::Options;
 use crate::replies::{GENERATION, NO_ENTRY, Plus, sized};
+use crate::volume::Volume;
 
 /// What the requests work on.
 pub(crate) struct Core {
-    pub(crate) session: Session,
+    pub(crate) volume: Arc<dyn Volume>,
     pub(crate) options: Options,
     pub(crate) files: Files,
     pub(crate) directories: Directories,
@@ -407,7 +408,7 @@ impl Filesystem for ZoneFilesystem {
     /// Names are committed when they change; this makes those commits durable.
     fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
         let core = self.core();
-        let work = async move { Ok(core.session.sync().await.map(drop)?) };
+        let work = async move { Ok(core.volume.sync().await?) };
         self.bridge.serve("fsyncdir", reply, work, done);
     }
 

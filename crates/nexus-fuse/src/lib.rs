@@ -1,7 +1,7 @@
 //! A zone mounted as a directory.
 //!
 //! The kernel's requests come in on a few threads of the `fuser` crate. Each becomes one call
-//! of a [`Session`](nexus_fs::Session), which is tried at once on that thread: what is in
+//! of a [`Volume`], which is tried at once on that thread: what is in
 //! memory is answered without a detour. What has to wait goes on as a task of the runtime
 //! that the mount was started in, and is answered from there.
 //!
@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `mount` | mounting, unmounting |
 //! | `options` | how a zone is mounted |
+//! | `volume` | what is mounted: a zone in this process, or elsewhere |
 //! | `filesystem`, `replies` | the kernel's requests, one method each |
 //! | `bridge` | from a request to an answer: tasks, limits, deadlines |
 //! | `names`, `files`, `attributes`, `listing`, `xattrs` | what the requests do |
@@ -27,7 +28,9 @@ mod mount;
 mod names;
 mod options;
 mod replies;
+mod volume;
 mod xattrs;
 
 pub use mount::Mount;
 pub use options::Options;
+pub use volume::{Caller, LocalVolume, Name, Volume, VolumeFile};

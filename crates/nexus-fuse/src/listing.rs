@@ -44,7 +44,7 @@ pub(crate) trait Sink: Send {
 
 impl Core {
     pub(crate) async fn opendir(&self, ino: INodeNo) -> Answer<FileHandle> {
-        if !self.session.getattr(Ino(ino.0)).await?.is_dir() {
+        if !self.volume.getattr(Ino(ino.0)).await?.is_dir() {
             return Err(Errno::ENOTDIR.into());
         }
         let number = self.directories.next.fetch_add(1, Ordering::Relaxed);
@@ -105,11 +105,7 @@ impl Core {
         limit: usize,
         details: bool,
     ) -> Answer<Vec<DirEntry>> {
-        if details {
-            Ok(self.session.readdir_plus(ino, after, limit).await?)
-        } else {
-            Ok(self.session.readdir(ino, after, limit).await?)
-        }
+        Ok(self.volume.readdir(ino, after, limit, details).await?)
     }
 
     /// The name to go on after. A position whose name is forgotten is found by counting from
@@ -123,7 +119,7 @@ impl Core {
         let (mut after, mut missing) = positions.go_to(offset);
         while missing > 0 {
             let limit = missing.min(PAGE as u64) as usize;
-            let page = self.session.readdir(ino, after.as_deref(), limit).await?;
+            let page = self.page(ino, after.as_deref(), limit, false).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.name().to_owned());
             missing -= page.len() as u64;
@@ -142,14 +138,14 @@ impl Core {
             name: name.to_owned(),
             ino,
             kind: FileKind::Directory,
-            stat: Some(self.session.getattr(ino).await?),
+            stat: Some(self.volume.getattr(ino).await?),
             offset: at + 1,
         })
     }
 
     /// The directory above; for one that is gone by now, itself.
     async fn parent(&self, ino: Ino) -> Answer<Ino> {
-        match self.session.parent_of(ino).await {
+        match self.volume.parent_of(ino).await {
             Err(error) if error.kind() == Kind::NotFound => Ok(ino),
             found => Ok(found?),
         }

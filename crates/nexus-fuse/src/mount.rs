@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fuser::{BackgroundSession, Config, MountOption, SessionACL};
-use nexus_fs::Session;
 use nexus_kernel::{Error, Result};
 use rustix::mount::UnmountFlags;
 use tokio::runtime::Handle;
@@ -19,6 +18,7 @@ use crate::bridge::Bridge;
 use crate::coherence::Coherence;
 use crate::filesystem::{Core, ZoneFilesystem};
 use crate::options::Options;
+use crate::volume::Volume;
 
 const DEVICE: &str = "/dev/fuse";
 /// As the kernel lists what is mounted.
@@ -39,29 +39,32 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// Mounts the zone as `session` sees it on an empty directory. When this returns, the
+    /// Mounts a volume on an empty directory. When this returns, the
     /// directory shows the zone. Requests are served by the runtime this is called in, which has
     /// to have several threads.
     ///
-    /// The kernel is told of every change that is not the mount's own. Those are told apart by
-    /// the principal and the run (`session`) of the context; without a run, it is told of all.
+    /// The kernel is told of every change that is not the mount's own.
     ///
     /// # Errors
     ///
     /// `InvalidArgument` for a place that cannot be mounted on, `Unavailable` where this
     /// machine or user cannot mount.
-    pub async fn start(session: Session, directory: &Path, options: Options) -> Result<Self> {
+    pub async fn start(
+        volume: Arc<dyn Volume>,
+        directory: &Path,
+        options: Options,
+    ) -> Result<Self> {
         let directory = blocking({
             let directory = directory.to_owned();
             move || check_directory(&directory)
         })
         .await?;
         let runtime = Handle::current();
-        let begin = session.revision().await?;
+        let begin = volume.revision().await?;
         let bridge = Bridge::new(runtime, options.requests_max, options.request_deadline);
         let (bridge, config) = (Arc::new(bridge), config(&options));
         let core = Arc::new(Core {
-            session,
+            volume,
             options,
             files: Default::default(),
             directories: Default::default(),
@@ -75,7 +78,7 @@ impl Mount {
         let at = directory.clone();
         let (kernel, connection) = blocking(move || attach(filesystem, &at, &config)).await?;
         tracing::info!(directory = %directory.display(), "mounted");
-        let coherence = Coherence::start(core.session.clone(), kernel.notifier(), begin);
+        let coherence = Coherence::start(Arc::clone(&core.volume), kernel.notifier(), begin);
         Ok(Self {
             directory,
             core,
@@ -132,7 +135,7 @@ impl Mount {
         }
         let stored = async {
             self.core.close_all().await;
-            self.core.session.sync().await.map(drop)
+            self.core.volume.sync().await
         };
         let stored = tokio::time::timeout(deadline, stored).await;
         tracing::info!(directory = %self.directory.display(), "unmounted");

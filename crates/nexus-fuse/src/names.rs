@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fuser::{Errno, INodeNo, RenameFlags};
 use nexus_fs::{FileKind, Ino, NewInode, NewKind, Replace, Stat};
-use nexus_kernel::{Durability, Kind};
+use nexus_kernel::Kind;
 use rustix::fs::FileType;
 
 use crate::bridge::Answer;
@@ -24,7 +24,7 @@ pub(crate) struct Maker {
 impl Core {
     /// None where there is no such name, for the kernel to remember.
     pub(crate) async fn lookup(&self, parent: INodeNo, name: &OsStr) -> Answer<Option<Stat>> {
-        match self.session.lookup(Ino(parent.0), text(name)?).await {
+        match self.volume.lookup((Ino(parent.0), text(name)?)).await {
             Ok(stat) => Ok(Some(stat)),
             Err(error) if error.kind() == Kind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
@@ -63,7 +63,7 @@ impl Core {
     ) -> Answer<Stat> {
         self.check_writable()?;
         let (name, parent) = (text(name)?, Ino(parent.0));
-        let directory = self.session.getattr(parent).await?;
+        let directory = self.volume.getattr(parent).await?;
         let inherits = directory.mode & SET_GROUP_ID != 0;
         let passes_on = inherits && kind == NewKind::Directory;
         let new = NewInode {
@@ -72,22 +72,17 @@ impl Core {
             gid: if inherits { directory.gid } else { by.gid },
             kind,
         };
-        let made = self.session.make_at(parent, name, new, Durability::Relaxed);
-        Ok(made.await?)
+        Ok(self.volume.make((parent, name), new).await?)
     }
 
     pub(crate) async fn unlink(&self, parent: INodeNo, name: &OsStr) -> Answer<()> {
         self.check_writable()?;
-        let (parent, name) = (Ino(parent.0), text(name)?);
-        let removed = self.session.unlink_at(parent, name, Durability::Relaxed);
-        Ok(removed.await.map(drop)?)
+        Ok(self.volume.unlink((Ino(parent.0), text(name)?)).await?)
     }
 
     pub(crate) async fn rmdir(&self, parent: INodeNo, name: &OsStr) -> Answer<()> {
         self.check_writable()?;
-        let (parent, name) = (Ino(parent.0), text(name)?);
-        let removed = self.session.rmdir_at(parent, name, Durability::Relaxed);
-        Ok(removed.await.map(drop)?)
+        Ok(self.volume.rmdir((Ino(parent.0), text(name)?)).await?)
     }
 
     pub(crate) async fn rename(
@@ -105,21 +100,19 @@ impl Core {
         };
         let from = (Ino(from.0.0), text(from.1)?);
         let to = (Ino(to.0.0), text(to.1)?);
-        let renamed = self
-            .session
-            .rename_at(from, to, replace, Durability::Relaxed);
-        Ok(renamed.await.map(drop)?)
+        Ok(self.volume.rename(from, to, replace).await?)
     }
 
     pub(crate) async fn link(&self, ino: INodeNo, to: INodeNo, name: &OsStr) -> Answer<Stat> {
         self.check_writable()?;
-        let (ino, to, name) = (Ino(ino.0), Ino(to.0), text(name)?);
-        let linked = self.session.link_at(ino, to, name, Durability::Relaxed);
-        Ok(linked.await?)
+        Ok(self
+            .volume
+            .link(Ino(ino.0), (Ino(to.0), text(name)?))
+            .await?)
     }
 
     pub(crate) async fn readlink(&self, ino: INodeNo) -> Answer<String> {
-        let stat = self.session.getattr(Ino(ino.0)).await?;
+        let stat = self.volume.getattr(Ino(ino.0)).await?;
         debug_assert_eq!(stat.kind, FileKind::Symlink);
         Ok(stat.target.ok_or(Errno::EINVAL)?)
     }

@@ -5,7 +5,6 @@ use std::ffi::OsStr;
 use bytes::Bytes;
 use fuser::{Errno, INodeNo};
 use nexus_fs::{Ino, KeyPresence};
-use nexus_kernel::Durability;
 use rustix::fs::XattrFlags;
 
 use crate::bridge::Answer;
@@ -19,12 +18,12 @@ const TAG: &str = "tag:";
 impl Core {
     pub(crate) async fn getxattr(&self, ino: INodeNo, name: &OsStr) -> Answer<Bytes> {
         let key = key(name)?;
-        Ok(self.session.metadata_value(Ino(ino.0), key).await?)
+        Ok(self.volume.metadata_value(Ino(ino.0), key).await?)
     }
 
     /// The names, each with a NUL after it.
     pub(crate) async fn listxattr(&self, ino: INodeNo) -> Answer<Bytes> {
-        let keys = self.session.metadata_keys(Ino(ino.0)).await?;
+        let keys = self.volume.metadata_keys(Ino(ino.0)).await?;
         let names = keys
             .iter()
             .filter(|key| !key.starts_with(TAG))
@@ -65,10 +64,8 @@ impl Core {
     ) -> Answer<()> {
         self.check_writable()?;
         let (ino, key) = (Ino(ino.0), key(name)?);
-        let set = self
-            .session
-            .set_metadata_value(ino, key, value, must, Durability::Relaxed);
-        Ok(set.await.map(drop)?)
+        let set = self.volume.set_metadata_value(ino, key, value, must);
+        Ok(set.await?)
     }
 }
 

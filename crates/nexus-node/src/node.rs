@@ -290,6 +290,7 @@ impl Parts {
         let run = format!("mount:{}", config.directory.display());
         let context = Context {
             session: Some(run.into()),
+            request_id: Some(format!("mount-{:032x}", self.environment.entropy.id()).into()),
             ..Context::system()
         };
         let session = self.zone.session(context);

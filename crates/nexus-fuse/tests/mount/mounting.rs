@@ -1,6 +1,7 @@
 use std::fs;
+use std::sync::Arc;
 
-use nexus_fuse::{Mount, Options};
+use nexus_fuse::{LocalVolume, Mount, Options};
 use nexus_kernel::Kind;
 use nexus_service_api::Context;
 
@@ -10,7 +11,11 @@ fn refused(at: &std::path::Path) -> nexus_kernel::Error {
     let runtime = runtime();
     let zone = runtime.block_on(open(&memory_stores()));
     let session = zone.session(Context::system());
-    let mount = runtime.block_on(Mount::start(session, at, Options::default()));
+    let mount = runtime.block_on(Mount::start(
+        Arc::new(LocalVolume::new(session)),
+        at,
+        Options::default(),
+    ));
     mount.err().expect("an error")
 }
 
@@ -46,7 +51,11 @@ fn somebody_else_may_unmount() {
     let runtime = runtime();
     let zone = runtime.block_on(open(&memory_stores()));
     let session = zone.session(Context::system());
-    let start = Mount::start(session, folder.path(), Options::default());
+    let start = Mount::start(
+        Arc::new(LocalVolume::new(session)),
+        folder.path(),
+        Options::default(),
+    );
     let mut mount = runtime.block_on(start).unwrap();
     fs::write(folder.path().join("a"), "a").unwrap();
     rustix::mount::unmount(folder.path(), rustix::mount::UnmountFlags::empty()).unwrap();
@@ -67,7 +76,11 @@ fn a_mount_in_use_is_unmounted_all_the_same() {
     let mut options = Options::default();
     options.unmount_deadline = std::time::Duration::from_millis(200);
     let mount = runtime
-        .block_on(Mount::start(session, folder.path(), options))
+        .block_on(Mount::start(
+            Arc::new(LocalVolume::new(session)),
+            folder.path(),
+            options,
+        ))
         .unwrap();
     let mut file = fs::File::create(folder.path().join("a")).unwrap();
     std::io::Write::write_all(&mut file, b"written").unwrap();

@@ -9,7 +9,7 @@ use nexus_driver_local::{LocalConfig, LocalObjectStore};
 use nexus_driver_memory::{MemoryMetastore, MemoryObjectStore};
 use nexus_driver_redb::{RedbConfig, RedbMetastore};
 use nexus_fs::{Session, Stores, Zone, ZoneConfig};
-use nexus_fuse::{Mount, Options};
+use nexus_fuse::{LocalVolume, Mount, Options};
 use nexus_service_api::{Context, SystemClock};
 use nexus_testkit::authorizer::Open;
 use tempfile::TempDir;
@@ -54,11 +54,15 @@ impl Mounted {
         let runtime = runtime();
         let zone = runtime.block_on(open(stores));
         let context = Context {
-            session: Some("mount".into()),
+            request_id: Some("mount".into()),
             ..Context::system()
         };
         let session = zone.session(context);
-        let mount = runtime.block_on(Mount::start(session, directory.path(), options));
+        let mount = runtime.block_on(Mount::start(
+            Arc::new(LocalVolume::new(session)),
+            directory.path(),
+            options,
+        ));
         Self {
             directory,
             runtime,

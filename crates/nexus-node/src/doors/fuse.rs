@@ -1,9 +1,10 @@
 //! The zone mounted as a directory.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use nexus_fs::Session;
-use nexus_fuse::Options;
+use nexus_fuse::{LocalVolume, Options};
 use nexus_kernel::Result;
 
 use crate::config::MountConfig;
@@ -16,10 +17,11 @@ impl Mount {
         config: &MountConfig,
         data: Option<&Path>,
     ) -> Result<Self> {
+        let volume = Arc::new(LocalVolume::new(session));
         let mut options = Options::default();
         options.read_only = config.read_only;
         options.space_of = data.map(Path::to_owned);
-        let mount = nexus_fuse::Mount::start(session, &config.directory, options).await?;
+        let mount = nexus_fuse::Mount::start(volume, &config.directory, options).await?;
         Ok(Self(mount))
     }
 

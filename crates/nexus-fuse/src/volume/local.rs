@@ -1,0 +1,225 @@
+//! A zone in this process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use nexus_fs::{
+    At, DirEntry, Handle, Ino, KeyPresence, NewInode, OpenMode, Record, Replace, Session,
+    SetAttributes, Stat, WatchQuery,
+};
+use nexus_kernel::{Durability, Error, Result, Revision, Timestamp};
+
+use super::{Caller, Name, Volume, VolumeFile};
+
+const RELAXED: Durability = Durability::Relaxed;
+
+/// A zone in this process, as its session sees it.
+pub struct LocalVolume {
+    session: Session,
+}
+
+impl LocalVolume {
+    /// The zone as `session` sees it. A mount knows its own changes by the principal and the
+    /// request id of the context, which must be its alone; without one, it takes all for those
+    /// of others.
+    #[must_use]
+    pub fn new(session: Session) -> Self {
+        Self { session }
+    }
+}
+
+#[async_trait]
+impl Volume for LocalVolume {
+    fn acting_for(&self, caller: &Caller) -> Arc<dyn Volume> {
+        Arc::new(Self::new(self.session.acting_for(caller.session.clone())))
+    }
+
+    async fn as_of(&self, _at: At) -> Result<Arc<dyn Volume>> {
+        Err(Error::unsupported("past states are not shown in a mount"))
+    }
+
+    async fn revision(&self) -> Result<Revision> {
+        self.session.revision().await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.session.now()
+    }
+
+    async fn lookup(&self, (parent, name): Name<'_>) -> Result<Stat> {
+        self.session.lookup(parent, name).await
+    }
+
+    async fn getattr(&self, ino: Ino) -> Result<Stat> {
+        self.session.getattr(ino).await
+    }
+
+    async fn setattr(&self, ino: Ino, set: SetAttributes) -> Result<Stat> {
+        self.session.setattr(ino, set, RELAXED).await
+    }
+
+    async fn make(&self, (parent, name): Name<'_>, new: NewInode) -> Result<Stat> {
+        self.session.make_at(parent, name, new, RELAXED).await
+    }
+
+    async fn unlink(&self, (parent, name): Name<'_>) -> Result<()> {
+        let removed = self.session.unlink_at(parent, name, RELAXED);
+        removed.await.map(drop)
+    }
+
+    async fn rmdir(&self, (parent, name): Name<'_>) -> Result<()> {
+        let removed = self.session.rmdir_at(parent, name, RELAXED);
+        removed.await.map(drop)
+    }
+
+    async fn rename(&self, from: Name<'_>, to: Name<'_>, replace: Replace) -> Result<()> {
+        let renamed = self.session.rename_at(from, to, replace, RELAXED);
+        renamed.await.map(drop)
+    }
+
+    async fn link(&self, ino: Ino, (parent, name): Name<'_>) -> Result<Stat> {
+        self.session.link_at(ino, parent, name, RELAXED).await
+    }
+
+    async fn readdir(
+        &self,
+        directory: Ino,
+        after: Option<&str>,
+        limit: usize,
+        details: bool,
+    ) -> Result<Vec<DirEntry>> {
+        if details {
+            self.session.readdir_plus(directory, after, limit).await
+        } else {
+            self.session.readdir(directory, after, limit).await
+        }
+    }
+
+    async fn parent_of(&self, ino: Ino) -> Result<Ino> {
+        self.session.parent_of(ino).await
+    }
+
+    async fn metadata_value(&self, ino: Ino, key: &str) -> Result<Bytes> {
+        self.session.metadata_value(ino, key).await
+    }
+
+    async fn metadata_keys(&self, ino: Ino) -> Result<Vec<String>> {
+        self.session.metadata_keys(ino).await
+    }
+
+    async fn set_metadata_value(
+        &self,
+        ino: Ino,
+        key: &str,
+        value: Option<Bytes>,
+        must: KeyPresence,
+    ) -> Result<()> {
+        let set = self
+            .session
+            .set_metadata_value(ino, key, value, must, RELAXED);
+        set.await.map(drop)
+    }
+
+    async fn open(&self, ino: Ino, mode: OpenMode, truncate: bool) -> Result<Arc<dyn VolumeFile>> {
+        let handle = self.session.open_handle(ino, mode).await?;
+        let file = LocalFile::new(handle);
+        if truncate && let Err(error) = file.truncate(0).await {
+            file.handle.release().await?;
+            return Err(error);
+        }
+        Ok(Arc::new(file))
+    }
+
+    async fn sync(&self) -> Result<()> {
+        self.session.sync().await.map(drop)
+    }
+
+    fn changes(&self, after: Revision) -> BoxStream<'static, Result<Record>> {
+        self.session.watch(WatchQuery {
+            after: Some(after),
+            ..WatchQuery::default()
+        })
+    }
+
+    fn is_own(&self, record: &Record) -> bool {
+        let context = self.session.context();
+        context.request_id.is_some()
+            && record.request_id.as_deref() == context.request_id.as_deref()
+            && record.actor == context.principal.actor()
+    }
+}
+
+struct LocalFile {
+    handle: Handle,
+    /// Written to, through this handle, since it was last flushed.
+    written: AtomicBool,
+}
+
+impl LocalFile {
+    fn new(handle: Handle) -> Self {
+        Self {
+            handle,
+            written: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes a write that is to come, so that no flush misses it.
+    fn writing(&self) -> &Handle {
+        self.written.store(true, Ordering::Release);
+        &self.handle
+    }
+}
+
+#[async_trait]
+impl VolumeFile for LocalFile {
+    fn ino(&self) -> Ino {
+        self.handle.ino()
+    }
+
+    async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
+        self.handle.read(offset, length).await
+    }
+
+    async fn write(&self, offset: Option<u64>, bytes: Bytes) -> Result<()> {
+        let handle = self.writing();
+        match offset {
+            Some(offset) => handle.write(offset, bytes).await.map(drop),
+            None => handle.append(bytes).await.map(drop),
+        }
+    }
+
+    async fn truncate(&self, size: u64) -> Result<()> {
+        self.writing().truncate(size).await
+    }
+
+    /// What others wrote is left to them: it is no version yet.
+    async fn flush(&self) -> Result<()> {
+        if !self.written.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let flushed = self.handle.flush().await;
+        if flushed.is_err() {
+            self.written.store(true, Ordering::Release);
+        }
+        flushed
+    }
+
+    async fn fsync(&self) -> Result<()> {
+        self.handle.fsync().await
+    }
+
+    /// With a request still under way that was given up, it closes itself afterwards.
+    async fn close(self: Arc<Self>) -> Result<()> {
+        let Some(file) = Arc::into_inner(self) else {
+            return Ok(());
+        };
+        if file.written.into_inner() {
+            file.handle.close().await
+        } else {
+            file.handle.release().await
+        }
+    }
+}
