@@ -116,6 +116,7 @@ pub(crate) fn record(record: &Record) -> Value {
         "on_behalf_of": record.on_behalf_of,
         "key_id": record.key_id,
         "session": record.session,
+        "program": record.program,
         "request_id": record.request_id,
         "changes": record.changes.iter().map(change).collect::<Vec<_>>(),
     }))

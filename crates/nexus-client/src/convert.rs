@@ -214,6 +214,7 @@ pub(crate) fn record(wire: v1::Record) -> Result<Record> {
         on_behalf_of: wire.on_behalf_of,
         key_id: wire.key_id,
         session: wire.session,
+        program: wire.program,
         request_id: wire.request_id,
         changes: wire
             .changes

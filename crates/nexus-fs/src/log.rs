@@ -47,6 +47,8 @@ pub struct Record {
     pub key_id: Option<String>,
     /// In which run of an agent.
     pub session: Option<String>,
+    /// By which program, where it is known.
+    pub program: Option<String>,
     /// In which request.
     pub request_id: Option<String>,
     /// What it changed, in order.
@@ -455,6 +457,7 @@ fn decode(key: &[u8], value: bytes::Bytes) -> Result<Record> {
         on_behalf_of: record.on_behalf_of,
         key_id: record.key_id,
         session: record.session,
+        program: record.program,
         request_id: record.request_id,
         changes: record
             .changes

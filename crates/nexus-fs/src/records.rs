@@ -107,6 +107,8 @@ pub(crate) struct LogRecord {
     pub request_id: Option<String>,
     #[prost(message, repeated, tag = "7")]
     pub changes: Vec<ChangeRecord>,
+    #[prost(string, optional, tag = "8")]
+    pub program: Option<String>,
 }
 
 /// One change within a commit, with what its undoing needs beyond the history rows.

@@ -36,13 +36,13 @@ impl Session {
         &self.context
     }
 
-    /// The same caller in another run of an agent, where one is named.
+    /// The same caller in another run of an agent and by another program, where they are named.
     #[must_use]
-    pub fn acting_for(&self, run: Option<Arc<str>>) -> Self {
+    pub fn acting_for(&self, run: Option<Arc<str>>, program: Option<Arc<str>>) -> Self {
         let mut session = self.clone();
-        if run.is_some() {
-            session.context.session = run;
-        }
+        let context = &mut session.context;
+        context.session = run.or_else(|| context.session.take());
+        context.program = program.or_else(|| context.program.take());
         session
     }
 

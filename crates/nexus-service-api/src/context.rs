@@ -14,6 +14,8 @@ pub struct Context {
     pub on_behalf_of: Option<Arc<str>>,
     /// Names the run of an agent whose operations belong together.
     pub session: Option<Arc<str>>,
+    /// The name of the program that asks, as it calls itself; of a mount, the process.
+    pub program: Option<Arc<str>>,
     /// Names this request in logs and operation records.
     pub request_id: Option<Arc<str>>,
     /// When the answer is of no more use; long operations stop there.
@@ -28,6 +30,7 @@ impl Context {
             principal,
             on_behalf_of: None,
             session: None,
+            program: None,
             request_id: None,
             deadline: None,
         }

@@ -126,7 +126,12 @@ impl Watch {
 fn text(record: &Record, style: Style) -> String {
     let revision = style.paint(Paint::Strong, &format!("r{:<7}", record.revision.0));
     let mut head = format!("{revision} {}  {}", format::time(record.time), record.actor);
-    for (name, value) in [("for", &record.on_behalf_of), ("session", &record.session)] {
+    let named = [
+        ("for", &record.on_behalf_of),
+        ("session", &record.session),
+        ("program", &record.program),
+    ];
+    for (name, value) in named {
         if let Some(value) = value {
             head += &format!("  {name} {}", format::printable(value));
         }

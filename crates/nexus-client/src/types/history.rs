@@ -81,6 +81,8 @@ pub struct Record {
     pub key_id: Option<String>,
     /// The run it belongs to.
     pub session: Option<String>,
+    /// The name of the program that asked, where it is known.
+    pub program: Option<String>,
     /// The request it came with.
     pub request_id: Option<String>,
     /// What it did.

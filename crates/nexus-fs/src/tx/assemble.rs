@@ -206,6 +206,7 @@ impl Tx<'_> {
             on_behalf_of: text(&context.on_behalf_of),
             key_id: context.principal.key_id.clone(),
             session: text(&context.session),
+            program: text(&context.program),
             request_id: text(&context.request_id),
             changes: std::mem::take(&mut self.changes),
         }

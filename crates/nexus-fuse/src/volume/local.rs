@@ -34,7 +34,8 @@ impl LocalVolume {
 #[async_trait]
 impl Volume for LocalVolume {
     fn acting_for(&self, caller: &Caller) -> Arc<dyn Volume> {
-        Arc::new(Self::new(self.session.acting_for(caller.session.clone())))
+        let Caller { session, program } = caller.clone();
+        Arc::new(Self::new(self.session.acting_for(session, program)))
     }
 
     async fn as_of(&self, _at: At) -> Result<Arc<dyn Volume>> {

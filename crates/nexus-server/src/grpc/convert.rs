@@ -336,6 +336,7 @@ pub(super) fn record(record: nexus_fs::Record) -> proto::Record {
         on_behalf_of: record.on_behalf_of,
         key_id: record.key_id,
         session: record.session,
+        program: record.program,
         request_id: record.request_id,
         changes: record.changes.into_iter().map(change).collect(),
     }

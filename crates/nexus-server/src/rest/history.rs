@@ -178,6 +178,9 @@ pub(super) struct Record {
     key_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<String>,
+    /// The name of the program that asked, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    program: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
     changes: Vec<Change>,
@@ -210,6 +213,7 @@ impl From<nexus_fs::Record> for Record {
             on_behalf_of: record.on_behalf_of,
             key_id: record.key_id,
             session: record.session,
+            program: record.program,
             request_id: record.request_id,
             changes: record.changes.into_iter().map(Change::from).collect(),
         }
