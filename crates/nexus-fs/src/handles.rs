@@ -11,6 +11,7 @@ mod draft;
 mod names;
 mod open_file;
 mod open_inodes;
+mod past;
 mod pieces;
 
 use std::ops::Range;
@@ -35,6 +36,7 @@ use crate::zone::Shared;
 use open_file::{OpenFile, in_background};
 use open_inodes::Closed;
 pub(crate) use open_inodes::{OpenInodes, Removal};
+pub use past::{PastFile, Snapshot};
 
 /// What a handle may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -192,18 +194,11 @@ impl Session {
         if !inode.record.is_dir() {
             return Err(crate::steps::not_a_directory(&directory));
         }
-        let entry = |child: Child| {
-            Ok(DirEntry {
-                path: path::join(&directory, &child.name),
-                ino: Ino(child.dentry.ino),
-                kind: kind_of(child.dentry.kind)?,
-                stat: None,
-            })
-        };
         let mut after = after.map(str::to_owned);
         loop {
             let (children, last) = view.children(dir.0, after.as_deref(), limit).await?;
-            let entries = children.into_iter().map(entry).collect::<Result<_>>()?;
+            let entries = children.into_iter().map(|child| listed(&directory, child));
+            let entries = entries.collect::<Result<_>>()?;
             let visible = crate::list::visible(self, &chain, entries).await?;
             // Empty only at the end, whatever is hidden from this caller.
             if !visible.is_empty() || last.is_none() {
@@ -227,7 +222,7 @@ impl Session {
 
     /// The path of an inode and the inodes on it; of an open file without a name, the path
     /// it was opened by.
-    async fn place_of(&self, ino: Ino) -> Result<(String, Vec<u64>)> {
+    pub(crate) async fn place_of(&self, ino: Ino) -> Result<(String, Vec<u64>)> {
         let mut view = self.zone.view(At::Latest).await?;
         for _ in 0..TORN_MAX {
             match self.place_in(&view, ino.0).await {
@@ -296,9 +291,7 @@ impl Handle {
     /// `LimitExceeded` above [`READ_WHOLE_BYTES_MAX`](crate::READ_WHOLE_BYTES_MAX), `Corrupt`
     /// when stored content is damaged.
     pub async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
-        if length as u64 > crate::READ_WHOLE_BYTES_MAX {
-            return Err(Error::limit("at most 64 MiB can be read at once").with("length", length));
-        }
+        check_length(length)?;
         let end = offset.saturating_add(length as u64);
         self.file
             .read(&self.session.zone, Range { start: offset, end })
@@ -452,6 +445,22 @@ async fn remove_nameless(session: &Session, file: &OpenFile) -> Result<()> {
         session.remove_orphan(file.ino()).await?;
     }
     Ok(())
+}
+
+fn listed(directory: &str, child: Child) -> Result<DirEntry> {
+    Ok(DirEntry {
+        path: path::join(directory, &child.name),
+        ino: Ino(child.dentry.ino),
+        kind: kind_of(child.dentry.kind)?,
+        stat: None,
+    })
+}
+
+fn check_length(length: usize) -> Result<()> {
+    if length as u64 <= crate::READ_WHOLE_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::limit("at most 64 MiB can be read at once").with("length", length))
 }
 
 pub(crate) fn gone(ino: u64) -> Error {

@@ -3,10 +3,12 @@
 use nexus_kernel::{Durability, Entry, Error, Freshness, Kind, Result, Revision, Scan, Timestamp};
 use nexus_service_api::Action;
 
+use crate::cache::CachedInode;
 use crate::compute::compute;
 use crate::content::Stored;
 use crate::edit;
 use crate::etag::Etag;
+use crate::handles::gone;
 use crate::keys;
 use crate::read::existing;
 use crate::records::{self, Ended, InodeRecord, unreadable};
@@ -51,19 +53,38 @@ impl Session {
         limit: usize,
         before: Option<u64>,
     ) -> Result<Vec<Version>> {
-        let mut versions: Vec<Version> = Vec::new();
         let mut states = self.states(path).await?;
-        let current = states.newest;
         if let Some(before) = before {
             states.skip_to(before.saturating_sub(1)).await?;
         }
-        while versions.len() < limit {
-            let Some(state) = states.first_of_version().await? else {
-                break;
-            };
-            versions.push(version(&state, current)?);
+        states.versions(limit).await
+    }
+
+    /// The versions of a file by its inode, newest first; at most `limit` of them.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `WrongType` for a directory, `PermissionDenied`.
+    pub async fn versions_of(&self, ino: Ino, limit: usize) -> Result<Vec<Version>> {
+        let (path, chain) = self.place_of(ino).await?;
+        self.permit(Action::Read, &path, &chain).await?;
+        let view = self.zone.view(At::Latest).await?;
+        let inode = view.inode(ino.0).await?.ok_or_else(|| gone(ino.0))?;
+        self.versions_down_from(ino, &inode, &path, limit).await
+    }
+
+    /// The versions of an inode from a state of it on.
+    pub(crate) async fn versions_down_from(
+        &self,
+        ino: Ino,
+        inode: &CachedInode,
+        path: &str,
+        limit: usize,
+    ) -> Result<Vec<Version>> {
+        if inode.record.is_dir() {
+            return Err(is_a_directory(path));
         }
-        Ok(versions)
+        States::new(self, ino.0, inode).versions(limit).await
     }
 
     /// Opens a past version of a file.
@@ -120,6 +141,7 @@ impl Session {
             VersionAt::At(At::Time(time)) => {
                 format!("{path}@{}", crate::time::format_rfc3339(time))
             }
+            VersionAt::At(At::Ago(age)) => format!("{path}@{} s ago", age.as_secs()),
         };
         let (old_name, new_name) = (name(from), name(to));
         compute(move || edit::unified_diff(&old, &new, &old_name, &new_name)).await
@@ -194,18 +216,7 @@ impl Session {
             return Err(is_a_directory(&place.path));
         }
         let inode = existing(&view, ino, &place).await?;
-        let newest = State {
-            record: inode.record.clone(),
-            since: inode.revision,
-        };
-        Ok(States {
-            session: self,
-            ino,
-            newest: inode.record.version,
-            pending: Some(newest),
-            before: inode.revision.next(),
-            page: Vec::new(),
-        })
+        Ok(States::new(self, ino, &inode))
     }
 }
 
@@ -213,7 +224,7 @@ impl Session {
 struct States<'a> {
     session: &'a Session,
     ino: u64,
-    /// Its version today.
+    /// Its version in the state begun with.
     newest: u64,
     pending: Option<State>,
     /// History rows from here on have been read.
@@ -222,7 +233,34 @@ struct States<'a> {
     page: Vec<State>,
 }
 
-impl States<'_> {
+impl<'a> States<'a> {
+    /// From a state on: the newest, or one of the past.
+    fn new(session: &'a Session, ino: u64, newest: &CachedInode) -> Self {
+        let pending = State {
+            record: newest.record.clone(),
+            since: newest.revision,
+        };
+        Self {
+            session,
+            ino,
+            newest: newest.record.version,
+            pending: Some(pending),
+            before: newest.revision.next(),
+            page: Vec::new(),
+        }
+    }
+
+    async fn versions(&mut self, limit: usize) -> Result<Vec<Version>> {
+        let mut versions = Vec::new();
+        while versions.len() < limit {
+            let Some(state) = self.first_of_version().await? else {
+                break;
+            };
+            versions.push(version(&state, self.newest)?);
+        }
+        Ok(versions)
+    }
+
     /// Goes on with the newest state of at most this version. Versions never decrease along the
     /// history, so a binary search finds it however long that is.
     async fn skip_to(&mut self, version: u64) -> Result<()> {

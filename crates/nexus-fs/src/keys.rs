@@ -197,6 +197,12 @@ pub(crate) fn metadata_history(ino: u64, key: &str) -> Bytes {
         .done()
 }
 
+pub(crate) fn metadata_history_after(ino: u64, key: &str, after: Revision) -> KeyRange {
+    let mut range = KeyRange::prefix(metadata_history(ino, key));
+    range.start = just_after(&range.start, after);
+    range
+}
+
 pub(crate) fn all_metadata_history(ino: u64) -> KeyRange {
     KeyRange::prefix(Key::tag(b'z', 8).number(ino).done())
 }

@@ -92,7 +92,7 @@ pub use care::{Duplicates, GcReport, VerifyProgress};
 pub use content::{CONTENT_BYTES_MAX, WHOLE_BYTES_MAX};
 pub use edits::{EditOptions, Edited};
 pub use etag::{Etag, HashAlgorithm, Hasher};
-pub use handles::{Handle, OpenMode};
+pub use handles::{Handle, OpenMode, PastFile, Snapshot};
 pub use history::{DIFF_BYTES_MAX, VersionAt};
 pub use log::{Change, ChangeKind, LOG_LIMIT_MAX, LogPage, LogQuery, Record, WatchQuery};
 pub use path::{DEPTH_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX};

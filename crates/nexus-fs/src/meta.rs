@@ -226,20 +226,7 @@ impl Session {
         let view = self.zone.view(at).await?;
         let place = resolve(&view, path, true).await?;
         self.permit_at(Action::Read, &place).await?;
-        let ino = place.found()?.ino;
-        let mut all = BTreeMap::new();
-        let page = view
-            .scan(keys::all_metadata(ino), crate::steps::KEYS_MAX)
-            .await?;
-        for entry in page.entries {
-            if view.at.is_none_or(|at| entry.value.revision <= at) {
-                all.insert(text(&entry.key[9..])?.to_owned(), entry.value.bytes);
-            }
-        }
-        if let Some(at) = view.at {
-            add_ended(&view, ino, at, &mut all).await?;
-        }
-        Ok(all)
+        view.metadata_of(place.found()?.ino).await
     }
 }
 
@@ -294,6 +281,23 @@ fn parse_cursor(cursor: &str) -> Result<u64> {
 }
 
 impl View<'_> {
+    /// The custom metadata of an inode, tags included.
+    pub(crate) async fn metadata_of(&self, ino: u64) -> Result<BTreeMap<String, Bytes>> {
+        let mut all = BTreeMap::new();
+        let page = self
+            .scan(keys::all_metadata(ino), crate::steps::KEYS_MAX)
+            .await?;
+        for entry in page.entries {
+            if self.at.is_none_or(|at| entry.value.revision <= at) {
+                all.insert(text(&entry.key[9..])?.to_owned(), entry.value.bytes);
+            }
+        }
+        if let Some(at) = self.at {
+            add_ended(self, ino, at, &mut all).await?;
+        }
+        Ok(all)
+    }
+
     /// A path of an inode and the inodes on it: by its first name, or the first other one that
     /// leads to it. None if it is not in the tree.
     pub(crate) async fn path_of(&self, ino: u64) -> Result<Option<(String, Vec<u64>)>> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use nexus_kernel::{ByteStream, Durability, Error, Result, Revision, Timestamp};
@@ -60,6 +61,8 @@ pub enum At {
     Revision(Revision),
     /// Exactly as of the last revision at or before this time.
     Time(Timestamp),
+    /// Exactly as of so long ago.
+    Ago(Duration),
 }
 
 /// The attributes of an inode.
@@ -374,19 +377,38 @@ pub struct Version {
 impl FromStr for At {
     type Err = Error;
 
-    /// `latest`, a revision (`42`, `r42`), `>=42`, or an RFC 3339 time in UTC
-    /// (`2026-01-31T12:00:00Z`, with or without fractions).
+    /// `latest`, a revision (`42`, `r42`), `>=42`, an RFC 3339 time
+    /// (`2026-01-31T12:00:00Z`, with or without fractions), or how long ago (`30s`, `90m`, `2h`,
+    /// `3d`, `1w`).
     fn from_str(text: &str) -> Result<Self> {
         let revision = |digits: &str| digits.parse().ok().map(Revision);
         let parsed = match text {
             "latest" => Some(Self::Latest),
             _ if text.starts_with(">=") => revision(&text[2..]).map(Self::AtLeast),
             _ if text.contains('T') => crate::time::parse_rfc3339(text).map(Self::Time),
-            _ => revision(text.strip_prefix('r').unwrap_or(text)).map(Self::Revision),
+            _ => match parse_age(text) {
+                Some(age) => Some(Self::Ago(age)),
+                None => revision(text.strip_prefix('r').unwrap_or(text)).map(Self::Revision),
+            },
         };
         parsed.ok_or_else(|| {
-            Error::invalid("name a point as latest, a revision number, >=revision, or a UTC time like 2026-01-31T12:00:00Z")
+            Error::invalid("name a point as latest, a revision number, >=revision, a time like 2026-01-31T12:00:00Z, or how long ago, like 90m, 2h or 3d")
                 .with("at", text.escape_debug())
         })
     }
+}
+
+fn parse_age(text: &str) -> Option<Duration> {
+    let unit_at = text.len().checked_sub(1)?;
+    let (count, unit) = text.split_at_checked(unit_at)?;
+    let seconds: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        "w" => 7 * 24 * 60 * 60,
+        _ => return None,
+    };
+    let count: u64 = count.parse().ok()?;
+    count.checked_mul(seconds).map(Duration::from_secs)
 }

@@ -53,6 +53,11 @@ impl Shared {
                 Some(revision)
             }
             At::Time(time) => Some(self.revision_at(time).await?),
+            At::Ago(age) => {
+                let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
+                let then = self.config.clock.now().0.saturating_sub(age);
+                Some(self.revision_at(Timestamp(then)).await?)
+            }
         };
         Ok(View {
             zone: self,

@@ -14,6 +14,7 @@ mod handles;
 mod history;
 mod interleaved;
 mod namespace;
+mod past;
 mod races;
 mod rights;
 mod support;

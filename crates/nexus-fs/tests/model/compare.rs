@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use nexus_fs::{At, DirEntry, FileKind, ListOptions, LogQuery, Session, Stat};
+use nexus_fs::{At, DirEntry, FileKind, Ino, ListOptions, LogQuery, Session, Stat};
 use nexus_kernel::{Result, Revision};
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -53,6 +53,14 @@ impl Comparison<'_> {
             if file.bytes != node.content() {
                 return Err(format!("{path}: another content as of {:?}", self.at));
             }
+            let by_inode = self.by_inode(path, &file.stat).await;
+            let by_inode = by_inode.map_err(|error| format!("{path}: {error:?}"))?;
+            if by_inode != file.bytes {
+                return Err(format!(
+                    "{path}: another content by inode as of {:?}",
+                    self.at
+                ));
+            }
         }
         let dirs: Vec<_> = paths
             .iter()
@@ -69,6 +77,24 @@ impl Comparison<'_> {
             return Ok(());
         }
         Err(format!("{path} holds {have:?}, should hold {want:?}"))
+    }
+
+    /// The content of a file, found from directory to directory in the state as of then.
+    async fn by_inode(&self, path: &str, stat: &Stat) -> Result<Bytes> {
+        let state = self.session.as_of(self.at).await?;
+        let mut here = Ino::ROOT;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            here = state.lookup(here, name).await?.ino;
+        }
+        assert_eq!(here, stat.ino);
+        if stat.links > 1 {
+            // Which of its names is the first may be beyond knowing.
+            return Ok(self.session.read(path, self.at).await?.bytes);
+        }
+        assert_eq!(&state.getattr(here).await?, stat);
+        assert_eq!(state.path_of(here).await?, path);
+        let file = state.open(here).await?;
+        file.read(0, usize::try_from(stat.size).unwrap()).await
     }
 
     /// The versions of every file.
