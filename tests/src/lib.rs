@@ -6,14 +6,18 @@
 
 mod cli;
 pub mod http;
+mod mounted;
 mod node;
 mod process;
 mod random;
+mod shell;
 mod tools;
 
 pub use cli::Cli;
 pub use http::Http;
+pub use mounted::Mounted;
 pub use node::{Home, Node};
 pub use process::{Process, WAIT_MAX};
 pub use random::Random;
-pub use tools::{binary, python_with_client, ripgrep};
+pub use shell::{WORK_MAX, run, sh};
+pub use tools::{binary, python_with_client, ripgrep, suite};

@@ -9,8 +9,9 @@ use tempfile::TempDir;
 
 use crate::cli::Cli;
 use crate::http::Http;
+use crate::mounted::take_away;
 use crate::process::{Process, WAIT_MAX};
-use crate::tools::binary;
+use crate::tools::{SYSTEM_PATH, binary};
 
 /// A folder that a node keeps its data in. It outlives the node, so that a test can start another
 /// one in it.
@@ -62,8 +63,7 @@ impl Home {
         let (program, arguments) = wrapper.split_first().expect("a wrapper is a program");
         let mut command = bare(Path::new(program), self.folder());
         command.args(arguments).arg(binary("nexus-node"));
-        // What a wrapper calls has to be found.
-        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command.env("PATH", SYSTEM_PATH);
         self.wait_for(Process::start(self.arguments(&mut command, ANY_PORT)))
     }
 
@@ -100,6 +100,12 @@ impl Home {
             .admin_key
             .get_or_init(|| process.wait_for_line("the admin key", WAIT_MAX, admin_key));
         Node { process, url, key }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        take_away(&self.mount_point());
     }
 }
 

@@ -45,10 +45,21 @@ impl Process {
         wait: Duration,
         found: impl Fn(&str) -> Option<T>,
     ) -> T {
+        self.wait_for_log(what, wait, |said| said.iter().find_map(|line| found(line)))
+    }
+
+    /// Waits until `found` finds something in all that was said so far.
+    #[track_caller]
+    pub fn wait_for_log<T>(
+        &self,
+        what: &str,
+        wait: Duration,
+        found: impl Fn(&[String]) -> Option<T>,
+    ) -> T {
         let lines = self.output.wait_until(wait, |lines| {
-            lines.is_over() || lines.said.iter().any(|line| found(line).is_some())
+            lines.is_over() || found(&lines.said).is_some()
         });
-        match lines.said.iter().find_map(|line| found(line)) {
+        match found(&lines.said) {
             Some(value) => value,
             None if lines.is_over() => panic!("{} ended without {what}; {lines}", self.name),
             None => panic!("{} has not said {what} in {wait:?}; {lines}", self.name),
@@ -94,6 +105,20 @@ impl Process {
     /// Waits until it has ended by itself.
     #[track_caller]
     pub fn wait_for_end(mut self, wait: Duration) -> ExitStatus {
+        self.end_in(wait)
+    }
+
+    /// Waits until it has ended by itself, and well; answers all that it said.
+    #[track_caller]
+    pub fn wait_for_success(mut self, wait: Duration) -> String {
+        let status = self.end_in(wait);
+        let said = self.log();
+        assert!(status.success(), "{}: {status}\n{said}", self.name);
+        said
+    }
+
+    #[track_caller]
+    fn end_in(&mut self, wait: Duration) -> ExitStatus {
         let lines = self.output.wait_until(wait, Lines::is_over);
         assert!(
             lines.is_over(),

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// Where programs find what they call, that are started without our environment.
+pub(crate) const SYSTEM_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A binary of this workspace, built in the profile that the tests were built in.
 #[track_caller]
 #[must_use]
@@ -42,6 +45,18 @@ pub fn ripgrep() -> PathBuf {
         .into_iter()
         .find(|program| starts(program))
         .expect("ripgrep is missing: run `cargo xtask setup` first")
+}
+
+/// A program that `cargo xtask setup` installs with cargo.
+#[track_caller]
+#[must_use]
+pub fn suite(name: &str) -> PathBuf {
+    let program = installed_tools().join("bin").join(name);
+    assert!(
+        program.exists(),
+        "{name} is missing: run `cargo xtask setup` first"
+    );
+    program
 }
 
 fn installed_tools() -> PathBuf {

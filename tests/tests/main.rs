@@ -5,6 +5,7 @@ mod doors;
 mod every_door;
 mod faults;
 mod harness;
+mod mount;
 mod python;
 mod real_tree;
 mod refusals;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::ci::can_mount;
 use crate::shell::{output, root, run, succeeds};
 
 /// The client that the JSON-RPC door has to satisfy as it is.
@@ -12,13 +13,23 @@ const PYTHON_CLIENT: &str = "nexus-fs-python==0.1.4";
 const PYTHON_CLIENT_IS_THERE: &str = "import importlib.metadata as m, nexus_client, sys; \
      sys.exit('nexus-fs-python==' + m.version('nexus-fs-python') != sys.argv[1])";
 
+/// Suites for filesystems, which the tests of the mount run.
+const SUITES: [(&str, &str); 2] = [("pjdfstest", "0.2.2"), ("fsx", "0.3.2")];
+
+/// Programs that the tests of the mount put to work, called as their Debian packages are.
+const PROGRAMS: [&str; 4] = ["make", "npm", "rsync", "strace"];
+
 /// Installs what is missing; what is there already costs one call each.
 pub(crate) fn install() -> Result<()> {
     let tools = root().join(".tools");
     std::fs::create_dir_all(&tools).context("could not create .tools")?;
     python_client(&tools.join("python"))
         .with_context(|| format!("{PYTHON_CLIENT} is missing: the JSON-RPC test drives it"))?;
-    ripgrep(&tools).context("ripgrep is missing: the tests of grep compare with it")
+    ripgrep(&tools).context("ripgrep is missing: the tests of grep compare with it")?;
+    if can_mount() {
+        mount_tools(&tools).context("the tests of the mount need it")?;
+    }
+    Ok(())
 }
 
 fn python_client(venv: &Path) -> Result<()> {
@@ -73,11 +84,47 @@ fn ripgrep(tools: &Path) -> Result<()> {
     }
     println!("ripgrep: installing");
     apt_install("ripgrep")
-        .or_else(|_| cargo_install(tools, "ripgrep@15.2.0"))
+        .or_else(|_| cargo_install(tools, &["ripgrep@15.2.0"]))
         .context(
             "neither apt-get nor cargo could install it; put `rg` on the PATH and run \
          `cargo xtask setup` again",
         )
+}
+
+fn mount_tools(tools: &Path) -> Result<()> {
+    for (name, version) in SUITES {
+        suite(tools, name, version).with_context(|| {
+            format!("cargo could not install {name} {version}; is the registry reachable?")
+        })?;
+    }
+    for program in PROGRAMS {
+        installed_program(program).with_context(|| {
+            format!("apt-get could not install it; put `{program}` on the PATH and run `cargo xtask setup` again")
+        })?;
+    }
+    Ok(())
+}
+
+fn suite(tools: &Path, name: &str, version: &str) -> Result<()> {
+    let program = tools.join("bin").join(name);
+    let is_there = succeeds(&program, ["--version"])
+        && output(&program, ["--version"])?.trim() == format!("{name} {version}");
+    if is_there {
+        println!("{name} {version}: there");
+        return Ok(());
+    }
+    println!("{name} {version}: installing into .tools");
+    // It runs for seconds; compiling it to run fast would take minutes.
+    cargo_install(tools, &["--debug", &format!("{name}@{version}")])
+}
+
+fn installed_program(name: &str) -> Result<()> {
+    if succeeds(name, ["--version"]) {
+        println!("{name}: there");
+        return Ok(());
+    }
+    println!("{name}: installing");
+    apt_install(name)
 }
 
 fn apt_install(package: &str) -> Result<()> {
@@ -102,7 +149,8 @@ fn apt(arguments: &[&str]) -> Result<()> {
     run(line[0], &line[1..])
 }
 
-fn cargo_install(tools: &Path, package: &str) -> Result<()> {
-    let arguments = ["install", "--quiet", "--locked", package, "--root"].map(Path::new);
-    run("cargo", arguments.into_iter().chain([tools]))
+fn cargo_install(tools: &Path, what: &[&str]) -> Result<()> {
+    let arguments = ["install", "--quiet", "--locked"].iter().chain(what);
+    let into = [Path::new("--root"), tools];
+    run("cargo", arguments.map(Path::new).chain(into))
 }
