@@ -7,9 +7,10 @@ use std::path::Path;
 use prost::Message;
 
 const ROOT: &str = "../../proto";
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     "nexus/v1/types.proto",
     "nexus/v1/files.proto",
+    "nexus/v1/inodes.proto",
     "nexus/v1/admin.proto",
 ];
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use nexus_kernel::{Error, Result};
 use nexus_proto::v1::admin_client::AdminClient;
 use nexus_proto::v1::files_client::FilesClient;
+use nexus_proto::v1::inodes_client::InodesClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -94,6 +95,21 @@ impl Client {
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
+    /// The same connection, with calls on record as those of another run, where one is named,
+    /// and of a program. A name that no header can carry is left out.
+    #[must_use]
+    pub fn acting_for(&self, session: Option<&str>, program: Option<&str>) -> Self {
+        let mut client = self.clone();
+        client.credentials.name("x-nexus-session", session);
+        client.credentials.name("x-nexus-program", program);
+        client
+    }
+
+    pub(crate) fn wire_inodes(&self) -> InodesClient<Authenticated> {
+        InodesClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
     pub(crate) fn admin(&self) -> AdminClient<Authenticated> {
         AdminClient::with_interceptor(self.channel.clone(), self.credentials.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
@@ -127,6 +143,15 @@ impl Credentials {
             headers.push((name, parsed));
         }
         Ok(Self(headers))
+    }
+
+    /// Names something else by this header from now on.
+    fn name(&mut self, header: &'static str, value: Option<&str>) {
+        let Some(value) = value.and_then(|value| value.parse().ok()) else {
+            return;
+        };
+        self.0.retain(|(name, _)| *name != header);
+        self.0.push((header, value));
     }
 }
 

@@ -38,6 +38,7 @@ pub(crate) fn stat(wire: v1::Stat) -> Result<Stat> {
         created: Timestamp(wire.created_ns),
         modified: Timestamp(wire.modified_ns),
         changed: Timestamp(wire.changed_ns),
+        accessed: Timestamp(wire.accessed_ns),
         target: wire.target,
     })
 }
@@ -108,14 +109,17 @@ pub(crate) fn mkdir_options(options: MkdirOptions) -> v1::MkdirOptions {
 }
 
 pub(crate) fn move_options(options: MoveOptions) -> v1::MoveOptions {
-    let replace = match options.replace {
+    v1::MoveOptions {
+        replace: replace(options.replace).into(),
+        parents: options.parents,
+    }
+}
+
+pub(crate) fn replace(replace: Replace) -> v1::Replace {
+    match replace {
         Replace::Allow => v1::Replace::Allow,
         Replace::Refuse => v1::Replace::Refuse,
         Replace::Exchange => v1::Replace::Exchange,
-    };
-    v1::MoveOptions {
-        replace: replace.into(),
-        parents: options.parents,
     }
 }
 
@@ -237,6 +241,8 @@ fn change(wire: v1::Change) -> Result<Change> {
         version: wire.version,
         etag: wire.etag,
         size: wire.size,
+        parent: wire.parent,
+        old_parent: wire.old_parent,
     })
 }
 

@@ -110,7 +110,7 @@ const KINDS: [Kind; 12] = [
 
 /// An error names its facts statically; these are the names a program may look for.
 fn known_fact(name: &str) -> Option<&'static str> {
-    const FACTS: [&str; 50] = [
+    const FACTS: [&str; 54] = [
         "action",
         "at",
         "attempts",
@@ -131,16 +131,20 @@ fn known_fact(name: &str) -> Option<&'static str> {
         "file",
         "format",
         "from",
+        "handle",
         "header",
         "hint",
         "id",
+        "ino",
         "key",
         "key_id",
         "levels",
         "limit",
         "line",
+        "loop",
         "matches_max",
         "name",
+        "names_max",
         "needed",
         "newest",
         "operation",

@@ -37,11 +37,13 @@ mod connection;
 mod convert;
 mod error;
 mod history;
+mod inodes;
 mod reads;
 mod search;
 mod types;
 
 pub use connection::{Client, Options};
+pub use inodes::{DIRECTORY_PAGE_MAX, Inodes, READ_AT_BYTES_MAX};
 pub use nexus_kernel::{ByteStream, Durability, Error, Kind, Outcome, Result, Revision, Timestamp};
 pub use types::admin::{
     GcReport, Identity, Key, KeyUpdate, NewKey, NewKeyOptions, PrincipalKind, Rights,
@@ -56,4 +58,7 @@ pub use types::files::{
     Usage,
 };
 pub use types::history::{Change, ChangeKind, LogQuery, Record, Version, VersionAt, WatchQuery};
+pub use types::inodes::{
+    DirectoryEntry, Finish, InodeAttributes, KeyPresence, NewInode, Opened, Piece,
+};
 pub use types::search::{GlobQuery, GrepMatch, GrepQuery};

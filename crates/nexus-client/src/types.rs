@@ -4,4 +4,5 @@ pub(crate) mod admin;
 pub(crate) mod changes;
 pub(crate) mod files;
 pub(crate) mod history;
+pub(crate) mod inodes;
 pub(crate) mod search;

@@ -10,6 +10,7 @@ use nexus_service_api::{Clock, Context, Entropy, KeyService};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::grpc::Handles;
 use crate::metrics::{Gauges, Metrics};
 
 /// What the doors open onto, supplied by the node.
@@ -74,16 +75,22 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     /// One permit for each byte of a body that may be held.
     pub(crate) buffers: Arc<Semaphore>,
+    /// What clients have open.
+    pub(crate) handles: Arc<Handles>,
 }
 
 impl Shared {
     pub(crate) fn new(app: App) -> Self {
-        let metrics = Metrics::new(app.zone.clone(), Arc::clone(&app.gauges));
+        let handles = Handles::new(Arc::clone(&app.clock), Arc::clone(&app.entropy));
+        let handles = Arc::new(handles);
+        let gauges = Arc::clone(&app.gauges);
+        let metrics = Metrics::new(app.zone.clone(), gauges, Arc::clone(&handles));
         let buffers = Arc::new(Semaphore::new(app.limits.buffered_bytes_max));
         Self(Arc::new(Inner {
             app,
             metrics,
             buffers,
+            handles,
         }))
     }
 

@@ -42,6 +42,7 @@ async fn context(shared: &Shared, parts: &Parts) -> Result<Context> {
     check_agent(&principal, headers)?;
     let mut context = Context::new(Arc::new(principal));
     context.session = named(headers, "x-nexus-session")?.map(Arc::from);
+    context.program = named(headers, "x-nexus-program")?.map(Arc::from);
     context.request_id = parts
         .extensions
         .get::<RequestId>()

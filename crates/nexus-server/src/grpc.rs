@@ -9,6 +9,7 @@ use futures::stream::BoxStream;
 use nexus_kernel::{Error, Outcome, Result};
 use nexus_proto::v1::admin_server::AdminServer;
 use nexus_proto::v1::files_server::FilesServer;
+use nexus_proto::v1::inodes_server::InodesServer;
 use nexus_proto::v1::{ErrorDetail, Fact};
 use nexus_service_api::Context;
 use prost::Message;
@@ -24,6 +25,9 @@ mod admin;
 mod convert;
 mod files;
 mod incoming;
+mod inodes;
+
+pub(crate) use inodes::{Handles, SWEEP_EVERY};
 
 /// Carries an encoded [`ErrorDetail`].
 const ERROR_DETAIL: &str = "nexus-error-bin";
@@ -35,6 +39,9 @@ const MESSAGE_BYTES_MAX: usize = 512;
 const FACT_BYTES_MAX: usize = 512;
 const FACTS_MAX: usize = 6;
 
+/// Largest message of a mount, which writes in pieces.
+const INODES_BYTES_MAX: usize = 4 << 20;
+
 /// What a streaming call answers.
 type Answers<T> = BoxStream<'static, Result<T, Status>>;
 
@@ -42,9 +49,12 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
     let limit = shared.app.limits.message_bytes_max;
     let files = FilesServer::new(files::FilesDoor(shared.clone())).max_decoding_message_size(limit);
     let admin = AdminServer::new(admin::AdminDoor(shared.clone())).max_decoding_message_size(limit);
+    let inodes = InodesServer::new(inodes::InodesDoor(shared.clone()));
+    let inodes = inodes.max_decoding_message_size(INODES_BYTES_MAX);
     Router::new()
         .route_service("/nexus.v1.Files/{*method}", files)
         .route_service("/nexus.v1.Admin/{*method}", admin)
+        .route_service("/nexus.v1.Inodes/{*method}", inodes)
 }
 
 /// The method a path names, as `Service/Method`; `unknown` if there is none.

@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::door::Door;
+use crate::grpc::Handles;
 
 /// Figures that only the node knows, such as the sizes of its stores. Asked for at each scrape.
 pub trait Gauges: Send + Sync + 'static {
@@ -63,7 +64,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new(zone: Zone, gauges: Arc<dyn Gauges>) -> Self {
+    pub(crate) fn new(zone: Zone, gauges: Arc<dyn Gauges>, handles: Arc<Handles>) -> Self {
         let mut registry = Registry::with_prefix("nexus");
         let requests = Family::default();
         let latencies = Family::new_with_constructor(latency_histogram as fn() -> Histogram);
@@ -74,7 +75,11 @@ impl Metrics {
             Unit::Seconds,
             latencies.clone(),
         );
-        registry.register_collector(Box::new(Stores { zone, gauges }));
+        registry.register_collector(Box::new(Stores {
+            zone,
+            gauges,
+            handles,
+        }));
         Self {
             registry,
             requests,
@@ -124,6 +129,7 @@ fn latency_histogram() -> Histogram {
 struct Stores {
     zone: Zone,
     gauges: Arc<dyn Gauges>,
+    handles: Arc<Handles>,
 }
 
 impl fmt::Debug for Stores {
@@ -134,8 +140,9 @@ impl fmt::Debug for Stores {
 
 impl Collector for Stores {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let zone = zone_samples(&self.zone);
-        for Sample { name, help, figure } in zone.into_iter().chain(self.gauges.sample()) {
+        let own = zone_samples(&self.zone).into_iter();
+        let own = own.chain([handles_sample(&self.handles)]);
+        for Sample { name, help, figure } in own.chain(self.gauges.sample()) {
             match figure {
                 Figure::Counter(value) => {
                     encode(&mut encoder, name, help, &ConstCounter::new(value))
@@ -154,6 +161,14 @@ fn encode(
     metric: &impl EncodeMetric,
 ) -> fmt::Result {
     metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+fn handles_sample(handles: &Handles) -> Sample {
+    Sample {
+        name: "open_handles",
+        help: "Files that clients have open",
+        figure: Figure::Gauge(handles.count() as f64),
+    }
 }
 
 fn zone_samples(zone: &Zone) -> [Sample; 5] {

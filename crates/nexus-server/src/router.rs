@@ -20,7 +20,10 @@ use crate::{grpc, health, rest, rpc};
 /// It is a service of HTTP/1.1 and HTTP/2 requests; [`serve`](crate::serve) runs it on a
 /// listener with limits on connections.
 pub fn router(app: App) -> Router {
-    let shared = Shared::new(app);
+    routes(Shared::new(app))
+}
+
+pub(crate) fn routes(shared: Shared) -> Router {
     let (rest, described) = rest::router();
     let keyed = Router::new()
         .merge(rest)

@@ -14,9 +14,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
+use crate::app::{App, Shared};
+use crate::grpc::SWEEP_EVERY;
 use crate::prompt::Prompt;
-use crate::router::router;
+use crate::router::routes;
 
 /// A connection on which nothing passes is asked this often whether its peer still lives.
 const PROBE_EVERY: Duration = Duration::from_secs(30);
@@ -38,11 +39,13 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
     let closing = app.closing.clone();
     let silence_max = app.limits.silence_max;
     let permits = Arc::new(Semaphore::new(app.limits.connections_max));
-    let service = TowerToHyperService::new(router(app));
+    let shared = Shared::new(app);
+    let service = TowerToHyperService::new(routes(shared.clone()));
     let builder = builder(silence_max);
     let connections = GracefulShutdown::new();
     let cut_off = CancellationToken::new();
     let _when_dropped = cut_off.clone().drop_guard();
+    tokio::spawn(sweep(shared.clone(), cut_off.clone()));
     tokio::pin!(shutdown);
     loop {
         let accepted = async {
@@ -75,6 +78,18 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
     drop(listener);
     closing.cancel();
     connections.shutdown().await;
+    shared.handles.close_all().await;
+}
+
+/// Closes what clients have left open.
+async fn sweep(shared: Shared, cut_off: CancellationToken) {
+    while cut_off
+        .run_until_cancelled(tokio::time::sleep(SWEEP_EVERY))
+        .await
+        .is_some()
+    {
+        shared.handles.sweep().await;
+    }
 }
 
 fn builder(silence_max: Duration) -> Builder<TokioExecutor> {

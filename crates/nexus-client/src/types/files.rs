@@ -102,6 +102,8 @@ pub struct Stat {
     pub modified: Timestamp,
     /// When its attributes last changed.
     pub changed: Timestamp,
+    /// The access time that was last set; reading does not change it.
+    pub accessed: Timestamp,
     /// Where a symbolic link points.
     pub target: Option<String>,
 }

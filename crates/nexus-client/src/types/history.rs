@@ -108,6 +108,10 @@ pub struct Change {
     pub etag: Option<String>,
     /// The size after it.
     pub size: u64,
+    /// The inode of the directory that `path` is in.
+    pub parent: u64,
+    /// Of a move: the inode of the directory it comes from.
+    pub old_parent: Option<u64>,
 }
 
 macro_rules! change_kinds {

@@ -14,6 +14,16 @@ pub(super) fn at(text: &str) -> Result<At> {
     }
 }
 
+/// Refuses past states.
+pub(super) fn latest(text: &str) -> Result<()> {
+    match at(text)? {
+        At::Latest => Ok(()),
+        _ => Err(Error::unsupported(
+            "past states cannot be read by inode; leave `at` out",
+        )),
+    }
+}
+
 /// The cursor of a page, or none for the first.
 pub(super) fn cursor(text: String) -> Option<String> {
     if text.is_empty() { None } else { Some(text) }
@@ -79,17 +89,20 @@ pub(super) fn move_options(
     durability: Durability,
 ) -> Result<nexus_fs::MoveOptions> {
     let options = options.unwrap_or_default();
-    let replace = match proto::Replace::try_from(options.replace) {
-        Ok(proto::Replace::Unspecified | proto::Replace::Allow) => Replace::Allow,
-        Ok(proto::Replace::Refuse) => Replace::Refuse,
-        Ok(proto::Replace::Exchange) => Replace::Exchange,
-        Err(_) => return Err(unknown("replace", options.replace)),
-    };
     Ok(nexus_fs::MoveOptions {
-        replace,
+        replace: replace(options.replace)?,
         parents: options.parents,
         durability,
     })
+}
+
+pub(super) fn replace(value: i32) -> Result<Replace> {
+    match proto::Replace::try_from(value) {
+        Ok(proto::Replace::Unspecified | proto::Replace::Allow) => Ok(Replace::Allow),
+        Ok(proto::Replace::Refuse) => Ok(Replace::Refuse),
+        Ok(proto::Replace::Exchange) => Ok(Replace::Exchange),
+        Err(_) => Err(unknown("replace", value)),
+    }
 }
 
 pub(super) fn batch_step(
@@ -164,7 +177,7 @@ pub(super) fn log_query(request: proto::LogRequest) -> Result<nexus_fs::LogQuery
     })
 }
 
-fn file_kind(kind: FileKind) -> i32 {
+pub(super) fn file_kind(kind: FileKind) -> i32 {
     match kind {
         FileKind::File => proto::FileKind::File,
         FileKind::Directory => proto::FileKind::Directory,
@@ -229,6 +242,7 @@ pub(super) fn stat(stat: nexus_fs::Stat) -> proto::Stat {
         modified_ns: stat.modified.0,
         changed_ns: stat.changed.0,
         target: stat.target,
+        accessed_ns: stat.accessed.0,
     }
 }
 
@@ -352,6 +366,8 @@ fn change(change: nexus_fs::Change) -> proto::Change {
         version: change.version,
         etag: change.etag.map(|etag| etag.to_string()),
         size: change.size,
+        parent: change.parent.0,
+        old_parent: change.old_parent.map(|parent| parent.0),
     }
 }
 

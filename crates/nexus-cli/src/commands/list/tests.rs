@@ -27,6 +27,7 @@ fn link(path: &str, target: &str) -> DirEntry {
         created: Timestamp(0),
         modified: Timestamp(0),
         changed: Timestamp(0),
+        accessed: Timestamp(0),
         target: Some(target.into()),
     };
     DirEntry {

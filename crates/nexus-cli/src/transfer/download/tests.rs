@@ -44,6 +44,7 @@ fn stat(kind: FileKind) -> Stat {
         created: Timestamp(0),
         modified: Timestamp(0),
         changed: Timestamp(0),
+        accessed: Timestamp(0),
         target: None,
     }
 }

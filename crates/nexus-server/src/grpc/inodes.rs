@@ -1,0 +1,273 @@
+//! The service `Inodes`.
+
+use std::sync::Arc;
+
+use nexus_fs::{Ino, NewKind, OpenMode, Session};
+use nexus_kernel::{Durability, Error, Result};
+use nexus_proto::v1::inodes_server::Inodes;
+use nexus_proto::v1::*;
+use tonic::{Request, Response, Status};
+
+use super::convert::{self, changed, latest};
+use super::{caller, status};
+use crate::app::Shared;
+
+use written::written;
+
+pub(crate) use handles::{Handles, SWEEP_EVERY};
+
+mod handles;
+mod messages;
+mod written;
+
+const RELAXED: Durability = Durability::Relaxed;
+/// With details, a page of so many entries fits into a message.
+const PAGE_ENTRIES_MAX: usize = 512;
+const READ_BYTES_MAX: u32 = 2 << 20;
+/// Most handles named in one call.
+const NAMED_MAX: usize = 16_384;
+
+pub(super) struct InodesDoor(pub(super) Shared);
+
+type Reply<T> = Result<Response<T>, Status>;
+
+impl InodesDoor {
+    /// Does what one message asks for.
+    async fn answer<Q, A, F>(
+        &self,
+        request: Request<Q>,
+        operation: impl FnOnce(Session, Q) -> F,
+    ) -> Reply<A>
+    where
+        F: Future<Output = Result<A>>,
+    {
+        let (context, ask) = caller(request)?;
+        operation(self.0.files(context), ask)
+            .await
+            .map(Response::new)
+            .map_err(status)
+    }
+
+    async fn open_handle(&self, files: &Session, ino: Ino, mode: OpenMode) -> Result<Opened> {
+        let mut context = files.context().clone();
+        // A handle outlives the call that opened it.
+        context.deadline = None;
+        let session = self.0.files(context);
+        let handle = Arc::new(session.open_handle(ino, mode).await?);
+        let stat = handle.stat().await?;
+        let number = self.0.handles.insert(files, handle)?;
+        Ok(Opened {
+            stat: Some(convert::stat(stat)),
+            handle: Some(number),
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl Inodes for InodesDoor {
+    async fn lookup(&self, request: Request<LookupRequest>) -> Reply<Stat> {
+        let lookup = |files: Session, ask: LookupRequest| async move {
+            latest(&ask.at)?;
+            let found = files.lookup(Ino(ask.parent), &ask.name).await;
+            found.map(convert::stat)
+        };
+        self.answer(request, lookup).await
+    }
+
+    async fn get_attributes(&self, request: Request<GetAttributesRequest>) -> Reply<Stat> {
+        let get = |files: Session, ask: GetAttributesRequest| async move {
+            latest(&ask.at)?;
+            files.getattr(Ino(ask.ino)).await.map(convert::stat)
+        };
+        self.answer(request, get).await
+    }
+
+    async fn set_attributes(&self, request: Request<SetInodeAttributesRequest>) -> Reply<Stat> {
+        let set = |files: Session, ask: SetInodeAttributesRequest| async move {
+            let set = files.setattr(Ino(ask.ino), messages::attributes(&ask), RELAXED);
+            set.await.map(convert::stat)
+        };
+        self.answer(request, set).await
+    }
+
+    async fn make(&self, request: Request<MakeRequest>) -> Reply<Opened> {
+        let make = |files: Session, ask: MakeRequest| async move {
+            let (parent, open) = (Ino(ask.parent), ask.open);
+            let (name, new) = messages::new_inode(ask)?;
+            if open && new.kind != NewKind::File {
+                return Err(Error::invalid("only a file can be opened"));
+            }
+            let stat = files.make_at(parent, &name, new, RELAXED).await?;
+            if open {
+                return self
+                    .open_handle(&files, stat.ino, OpenMode::ReadWrite)
+                    .await;
+            }
+            Ok(Opened {
+                stat: Some(convert::stat(stat)),
+                handle: None,
+            })
+        };
+        self.answer(request, make).await
+    }
+
+    async fn remove(&self, request: Request<RemoveNameRequest>) -> Reply<Changed> {
+        let remove = |files: Session, ask: RemoveNameRequest| async move {
+            let parent = Ino(ask.parent);
+            let removed = match ask.directory {
+                true => files.rmdir_at(parent, &ask.name, RELAXED).await,
+                false => files.unlink_at(parent, &ask.name, RELAXED).await,
+            };
+            removed.map(changed)
+        };
+        self.answer(request, remove).await
+    }
+
+    async fn rename(&self, request: Request<RenameNameRequest>) -> Reply<Changed> {
+        let rename = |files: Session, ask: RenameNameRequest| async move {
+            let from = (Ino(ask.from_parent), ask.from_name.as_str());
+            let to = (Ino(ask.to_parent), ask.to_name.as_str());
+            let replace = convert::replace(ask.replace)?;
+            files
+                .rename_at(from, to, replace, RELAXED)
+                .await
+                .map(changed)
+        };
+        self.answer(request, rename).await
+    }
+
+    async fn link(&self, request: Request<LinkNameRequest>) -> Reply<Stat> {
+        let link = |files: Session, ask: LinkNameRequest| async move {
+            let linked = files.link_at(Ino(ask.ino), Ino(ask.parent), &ask.name, RELAXED);
+            linked.await.map(convert::stat)
+        };
+        self.answer(request, link).await
+    }
+
+    async fn read_directory(&self, request: Request<ReadDirectoryRequest>) -> Reply<DirectoryPage> {
+        let read = |files: Session, ask: ReadDirectoryRequest| async move {
+            latest(&ask.at)?;
+            let after = (!ask.after.is_empty()).then_some(ask.after.as_str());
+            let limit = (ask.limit as usize).min(PAGE_ENTRIES_MAX);
+            let entries = match ask.details {
+                true => files.readdir_plus(Ino(ask.ino), after, limit).await?,
+                false => files.readdir(Ino(ask.ino), after, limit).await?,
+            };
+            let entries = entries.into_iter().map(messages::entry).collect();
+            Ok(DirectoryPage { entries })
+        };
+        self.answer(request, read).await
+    }
+
+    async fn parent_of(&self, request: Request<ParentOfRequest>) -> Reply<ParentOfResponse> {
+        let parent = |files: Session, ask: ParentOfRequest| async move {
+            latest(&ask.at)?;
+            let parent = files.parent_of(Ino(ask.ino)).await?;
+            Ok(ParentOfResponse { ino: parent.0 })
+        };
+        self.answer(request, parent).await
+    }
+
+    async fn get_metadata_value(
+        &self,
+        request: Request<GetMetadataValueRequest>,
+    ) -> Reply<MetadataValue> {
+        let get = |files: Session, ask: GetMetadataValueRequest| async move {
+            latest(&ask.at)?;
+            let value = files.metadata_value(Ino(ask.ino), &ask.key).await?;
+            Ok(MetadataValue { value })
+        };
+        self.answer(request, get).await
+    }
+
+    async fn list_metadata_keys(
+        &self,
+        request: Request<ListMetadataKeysRequest>,
+    ) -> Reply<MetadataKeys> {
+        let list = |files: Session, ask: ListMetadataKeysRequest| async move {
+            latest(&ask.at)?;
+            let keys = files.metadata_keys(Ino(ask.ino)).await?;
+            Ok(MetadataKeys { keys })
+        };
+        self.answer(request, list).await
+    }
+
+    async fn set_metadata_value(
+        &self,
+        request: Request<SetMetadataValueRequest>,
+    ) -> Reply<Changed> {
+        let set = |files: Session, ask: SetMetadataValueRequest| async move {
+            let must = messages::presence(ask.must)?;
+            let set = files.set_metadata_value(Ino(ask.ino), &ask.key, ask.value, must, RELAXED);
+            set.await.map(changed)
+        };
+        self.answer(request, set).await
+    }
+
+    async fn open(&self, request: Request<OpenRequest>) -> Reply<Opened> {
+        let open = |files: Session, ask: OpenRequest| async move {
+            latest(&ask.at)?;
+            let mode = match ask.write {
+                true => OpenMode::ReadWrite,
+                false => OpenMode::Read,
+            };
+            self.open_handle(&files, Ino(ask.ino), mode).await
+        };
+        self.answer(request, open).await
+    }
+
+    async fn read(&self, request: Request<ReadHandleRequest>) -> Reply<ReadHandleResponse> {
+        let read = |files: Session, ask: ReadHandleRequest| async move {
+            if ask.length > READ_BYTES_MAX {
+                return Err(Error::limit("at most 2 MiB can be read in one call"));
+            }
+            let open = self.0.handles.get(&files, ask.handle)?;
+            let data = open.handle.read(ask.offset, ask.length as usize).await?;
+            Ok(ReadHandleResponse { data })
+        };
+        self.answer(request, read).await
+    }
+
+    async fn write(&self, request: Request<WriteHandleRequest>) -> Reply<WriteHandleResponse> {
+        let write = |files: Session, ask: WriteHandleRequest| async move {
+            let open = self.0.handles.get(&files, ask.handle)?;
+            let finish = messages::finish(ask.finish)?;
+            let ends = written(&open, ask.sequence, ask.pieces).await?;
+            match finish {
+                Finish::Unspecified => {}
+                Finish::Flush => open.handle.flush().await?,
+                Finish::Fsync => open.handle.fsync().await?,
+            }
+            Ok(WriteHandleResponse { ends })
+        };
+        self.answer(request, write).await
+    }
+
+    async fn close(&self, request: Request<CloseRequest>) -> Reply<CloseResponse> {
+        let close = |files: Session, ask: CloseRequest| async move {
+            check_named(&ask.handles)?;
+            for number in ask.handles {
+                self.0.handles.close(&files, number).await?;
+            }
+            Ok(CloseResponse {})
+        };
+        self.answer(request, close).await
+    }
+
+    async fn keep_alive(&self, request: Request<KeepAliveRequest>) -> Reply<KeepAliveResponse> {
+        let keep = |files: Session, ask: KeepAliveRequest| async move {
+            check_named(&ask.handles)?;
+            let known = |number: &u64| self.0.handles.get(&files, *number).is_err();
+            let unknown = ask.handles.into_iter().filter(known).collect();
+            Ok(KeepAliveResponse { unknown })
+        };
+        self.answer(request, keep).await
+    }
+}
+
+fn check_named(handles: &[u64]) -> Result<()> {
+    if handles.len() <= NAMED_MAX {
+        return Ok(());
+    }
+    Err(Error::limit("name at most 16,384 handles in one call").with("limit", NAMED_MAX))
+}
