@@ -58,6 +58,8 @@ pub struct Handle {
     session: Session,
     file: Arc<OpenFile>,
     mode: OpenMode,
+    /// The file's when it was opened.
+    version: u64,
     closed: bool,
 }
 
@@ -76,14 +78,16 @@ impl Session {
     }
 
     async fn open_for(&self, ino: Ino, mode: OpenMode, actions: &[Action]) -> Result<Handle> {
-        let handle = Handle {
+        let mut handle = Handle {
             session: self.clone(),
             file: self.open_inode(ino, actions).await?,
             mode,
+            version: 0,
             closed: false,
         };
         // Registered first and looked at second, so that an unlink in between leaves it.
-        handle.file.refresh(&self.zone).await?;
+        let inode = handle.file.refresh(&self.zone).await?;
+        handle.version = inode.record.version;
         Ok(handle)
     }
 
@@ -273,6 +277,12 @@ impl Handle {
     #[must_use]
     pub fn ino(&self) -> Ino {
         Ino(self.file.ino())
+    }
+
+    /// The version that the file had when this handle was opened.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// The attributes, with what is not written back yet.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fuser::{INodeNo, Notifier};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use nexus_fs::{Change, ChangeKind};
 use nexus_kernel::{Result, Revision};
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -16,6 +16,9 @@ use crate::volume::Volume;
 
 /// What the kernel has yet to be told.
 const UNTOLD_MAX: usize = 1024;
+/// How long it looks away after a change of the mount's own, of which there are many in a row
+/// as a rule: waking for each costs more than the change.
+const PAUSE: Duration = Duration::from_millis(2);
 /// How long a watch that failed rests.
 const REST: Duration = Duration::from_secs(1);
 
@@ -62,10 +65,24 @@ async fn watch(volume: Arc<dyn Volume>, told: Sender<Stale>, mut after: Revision
 /// Ends when nobody is told any more.
 async fn follow(volume: &dyn Volume, told: &Sender<Stale>, after: &mut Revision) -> Result<()> {
     let mut records = volume.changes(*after);
-    while let Some(record) = records.next().await {
-        let record = record?;
+    let mut own = false;
+    loop {
+        let ready = records.next().now_or_never();
+        let record = match ready {
+            Some(record) => record,
+            None => {
+                if own {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                records.next().await
+            }
+        };
+        let Some(record) = record.transpose()? else {
+            return Ok(());
+        };
         *after = record.revision;
-        if volume.is_own(&record) {
+        own = volume.is_own(&record);
+        if own {
             continue;
         }
         for stale in record.changes.iter().flat_map(stale) {
@@ -74,7 +91,6 @@ async fn follow(volume: &dyn Volume, told: &Sender<Stale>, after: &mut Revision)
             }
         }
     }
-    Ok(())
 }
 
 /// What a change makes stale.

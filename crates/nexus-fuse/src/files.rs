@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use fuser::{Errno, FileHandle, INodeNo, OpenAccMode, OpenFlags, WriteFlags};
+use fuser::{Errno, FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenFlags, WriteFlags};
 use nexus_fs::{Ino, NewKind, OpenMode, Stat};
 use nexus_kernel::Kind;
 use parking_lot::Mutex;
@@ -22,6 +22,26 @@ use crate::volume::VolumeFile;
 pub(crate) struct Files {
     open: Mutex<HashMap<u64, Arc<dyn VolumeFile>>>,
     next: AtomicU64,
+    pages: Pages,
+}
+
+/// Which version of a file the kernel has pages of.
+#[derive(Default)]
+struct Pages(Mutex<HashMap<Ino, u64>>);
+
+/// Files whose pages are kept track of. Beyond, the kernel reads them again.
+const PAGES_FILES_MAX: usize = 1 << 16;
+
+impl Pages {
+    /// Notes that the kernel reads this version from now on; says whether what it has is of that
+    /// version already.
+    fn read(&self, file: &dyn VolumeFile) -> bool {
+        let mut versions = self.0.lock();
+        if versions.len() >= PAGES_FILES_MAX {
+            versions.clear();
+        }
+        versions.insert(file.ino(), file.version()) == Some(file.version())
+    }
 }
 
 impl Files {
@@ -38,7 +58,11 @@ impl Files {
 }
 
 impl Core {
-    pub(crate) async fn open(&self, ino: INodeNo, flags: OpenFlags) -> Answer<FileHandle> {
+    pub(crate) async fn open(
+        &self,
+        ino: INodeNo,
+        flags: OpenFlags,
+    ) -> Answer<(FileHandle, FopenFlags)> {
         let truncate = has(flags, OFlags::TRUNC);
         let writable = flags.acc_mode() != OpenAccMode::O_RDONLY || truncate;
         if writable {
@@ -50,7 +74,10 @@ impl Core {
             OpenMode::Read
         };
         let file = self.volume.open(Ino(ino.0), mode, truncate).await?;
-        Ok(self.files.insert(file))
+        let mut hints = FopenFlags::empty();
+        hints.set(FopenFlags::FOPEN_KEEP_CACHE, self.files.pages.read(&*file));
+        hints.set(FopenFlags::FOPEN_NOFLUSH, !writable);
+        Ok((self.files.insert(file), hints))
     }
 
     /// Opens what another has made meanwhile, unless asked not to.
@@ -60,7 +87,7 @@ impl Core {
         name: &OsStr,
         flags: OpenFlags,
         by: Maker,
-    ) -> Answer<(Stat, FileHandle)> {
+    ) -> Answer<(Stat, (FileHandle, FopenFlags))> {
         let made = self.make(parent, name, NewKind::File, by).await;
         let stat = match made {
             Err(Refusal::Error(error))

@@ -90,8 +90,8 @@ fn done(reply: ReplyEmpty, (): ()) {
     reply.ok();
 }
 
-fn opened(reply: ReplyOpen, file: FileHandle) {
-    reply.opened(file, FopenFlags::empty());
+fn opened(reply: ReplyOpen, (file, hints): (FileHandle, FopenFlags)) {
+    reply.opened(file, hints);
 }
 
 fn maker(request: &Request, mode: u32) -> Maker {
@@ -278,17 +278,15 @@ impl Filesystem for ZoneFilesystem {
         let (core, name, by) = (self.core(), name.to_owned(), maker(request, mode));
         let cache_for = self.cache_for();
         let work = async move { core.create(parent, &name, OpenFlags(flags), by).await };
-        self.bridge
-            .serve("create", reply, work, move |reply, (stat, file)| {
+        self.bridge.serve(
+            "create",
+            reply,
+            work,
+            move |reply, (stat, (file, hints))| {
                 let attributes = attributes(&stat);
-                reply.created(
-                    &cache_for,
-                    &attributes,
-                    GENERATION,
-                    file,
-                    FopenFlags::empty(),
-                );
-            });
+                reply.created(&cache_for, &attributes, GENERATION, file, hints);
+            },
+        );
     }
 
     fn read(

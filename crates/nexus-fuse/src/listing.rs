@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fuser::{Errno, FileHandle, INodeNo};
+use fuser::{Errno, FileHandle, FopenFlags, INodeNo};
 use nexus_fs::{DirEntry, FileKind, Ino, Stat};
 use nexus_kernel::Kind;
 use parking_lot::Mutex;
@@ -19,7 +19,7 @@ mod positions;
 /// Names read at a time; a reply of the usual size takes about as many.
 const PAGE: usize = 128;
 /// With attributes, which take more room.
-const PAGE_PLUS: usize = 32;
+const PAGE_PLUS: usize = 96;
 
 /// What the kernel reads, by the number it was given.
 #[derive(Default)]
@@ -43,14 +43,18 @@ pub(crate) trait Sink: Send {
 }
 
 impl Core {
-    pub(crate) async fn opendir(&self, ino: INodeNo) -> Answer<FileHandle> {
+    pub(crate) async fn opendir(&self, ino: INodeNo) -> Answer<(FileHandle, FopenFlags)> {
         if !self.volume.getattr(Ino(ino.0)).await?.is_dir() {
             return Err(Errno::ENOTDIR.into());
         }
         let number = self.directories.next.fetch_add(1, Ordering::Relaxed);
         let mut open = self.directories.open.lock();
         open.insert(number, Arc::default());
-        Ok(FileHandle(number))
+        // The kernel reads a directory anew when its time has changed.
+        Ok((
+            FileHandle(number),
+            FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE,
+        ))
     }
 
     pub(crate) fn releasedir(&self, directory: FileHandle) {

@@ -28,6 +28,12 @@ pub struct Options {
     pub space_of: Option<PathBuf>,
 }
 
+/// The kernel hands each request to the thread that has been idle longest: every thread more
+/// costs switches between processors, and what has to wait goes on elsewhere anyway.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| (count.get() / 2).clamp(1, 4))
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -36,7 +42,7 @@ impl Default for Options {
             cache_for: Duration::from_secs(10),
             request_deadline: Duration::from_secs(60),
             unmount_deadline: Duration::from_secs(10),
-            threads: 4,
+            threads: threads(),
             requests_max: 256,
             space_of: None,
         }

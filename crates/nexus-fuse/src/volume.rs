@@ -113,6 +113,9 @@ pub trait VolumeFile: Send + Sync {
     /// The inode.
     fn ino(&self) -> Ino;
 
+    /// The version that the file had when it was opened.
+    fn version(&self) -> u64;
+
     /// Up to `length` bytes from `offset`; fewer at the end of the file, none beyond it.
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes>;
 

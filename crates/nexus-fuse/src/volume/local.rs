@@ -180,6 +180,10 @@ impl VolumeFile for LocalFile {
         self.handle.ino()
     }
 
+    fn version(&self) -> u64 {
+        self.handle.version()
+    }
+
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
         self.handle.read(offset, length).await
     }
