@@ -10,6 +10,7 @@ mod baseline;
 mod create;
 mod grep;
 mod http;
+mod mount;
 mod read;
 mod report;
 mod sample;
@@ -18,29 +19,42 @@ mod start;
 mod stream;
 mod zone;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Parser;
 
+use mount::MountOptions;
 use report::Report;
 
 /// Measure Nexus beside its baselines.
 #[derive(Parser)]
 struct Args {
-    /// Only these groups: create, read, stream, grep, http, scale, start.
+    /// Only these groups: create, read, stream, grep, http, scale, start, mount.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Files in the groups `scale` and `start`.
     #[arg(long, default_value_t = 1_000_000)]
     files: usize,
-    /// MiB in the group `stream`.
+    /// MiB in the group `stream`, and in that row of the group `mount`.
     #[arg(long, default_value_t = 1024)]
     stream_mib: usize,
-    /// The release build of the node, for the groups `http` and `start`.
+    /// Only these rows of the group `mount`: create, fsync, stat, read, medium, list, git, copy,
+    /// stream, build.
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<String>,
+    /// How often each row of the group `mount` is measured; the long ones half as often.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// The release build of the node, for the groups `http`, `start` and `mount`.
     #[arg(long, default_value = "target/release/nexus-node")]
-    node: std::path::PathBuf,
+    node: PathBuf,
     /// Serve the baseline of the group `http`.
     #[arg(long, hide = true)]
     echo: bool,
+    /// Serve a baseline of the group `mount` on this directory.
+    #[arg(long, hide = true)]
+    serve_memory: Option<PathBuf>,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -52,29 +66,11 @@ async fn main() -> Result<()> {
     if args.echo {
         return http::serve_echo().await;
     }
-    let wanted = |group: &str| args.only.is_empty() || args.only.iter().any(|only| only == group);
+    if let Some(directory) = &args.serve_memory {
+        return mount::serve_memory(directory);
+    }
     let mut report = Report::default();
-    if wanted("create") {
-        create::run(&mut report).await?;
-    }
-    if wanted("read") {
-        read::run(&mut report).await?;
-    }
-    if wanted("stream") {
-        stream::run(&mut report, args.stream_mib).await?;
-    }
-    if wanted("grep") {
-        grep::run(&mut report).await?;
-    }
-    if wanted("http") {
-        http::run(&mut report, &args.node).await?;
-    }
-    if wanted("scale") {
-        scale::run(&mut report, args.files).await?;
-    }
-    if wanted("start") {
-        start::run(&mut report, &args.node, args.files).await?;
-    }
+    let measured = measure(&args, &mut report).await;
     println!(
         "{}",
         if args.json {
@@ -83,5 +79,52 @@ async fn main() -> Result<()> {
             report.table()
         }
     );
+    measured
+}
+
+/// What was measured until something failed stays in the report.
+async fn measure(args: &Args, report: &mut Report) -> Result<()> {
+    let wanted = |group: &str| args.only.is_empty() || args.only.iter().any(|only| only == group);
+    if wanted("create") {
+        create::run(report).await?;
+    }
+    if wanted("read") {
+        read::run(report).await?;
+    }
+    if wanted("stream") {
+        stream::run(report, args.stream_mib).await?;
+    }
+    if wanted("grep") {
+        grep::run(report).await?;
+    }
+    if wanted("http") {
+        http::run(report, &args.node).await?;
+    }
+    if wanted("scale") {
+        scale::run(report, args.files).await?;
+    }
+    if wanted("start") {
+        start::run(report, &args.node, args.files).await?;
+    }
+    if wanted("mount") {
+        mount(args, report)?;
+    }
     Ok(())
+}
+
+/// Where all is measured, a machine that cannot mount leaves this out.
+fn mount(args: &Args, report: &mut Report) -> Result<()> {
+    if args.only.is_empty()
+        && let Err(reason) = mount::check_machine()
+    {
+        eprintln!("mount: left out: {reason:#}");
+        return Ok(());
+    }
+    let options = MountOptions {
+        node: &args.node,
+        rows: &args.rows,
+        rounds: args.rounds,
+        stream_mib: args.stream_mib,
+    };
+    mount::run(report, &options)
 }

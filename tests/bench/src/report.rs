@@ -12,7 +12,7 @@ struct Row {
     baseline: String,
     ratio: Option<f64>,
     target: String,
-    met: bool,
+    met: Option<bool>,
 }
 
 impl Report {
@@ -25,6 +25,19 @@ impl Report {
         ratio: Option<f64>,
         target: &str,
         met: bool,
+    ) {
+        self.judged(what, figure, baseline, ratio, target, Some(met));
+    }
+
+    /// As [`row`](Self::row); `met` is none for a figure that only explains another.
+    pub(crate) fn judged(
+        &mut self,
+        what: impl Into<String>,
+        figure: String,
+        baseline: String,
+        ratio: Option<f64>,
+        target: &str,
+        met: Option<bool>,
     ) {
         let row = Row {
             what: what.into(),
@@ -47,7 +60,7 @@ impl Report {
             let ratio = row
                 .ratio
                 .map_or(String::new(), |ratio| format!("{ratio:.2}"));
-            let met = if row.met { "yes" } else { "no" };
+            let met = row.met.map_or("", |met| if met { "yes" } else { "no" });
             let Row {
                 what,
                 figure,
@@ -69,12 +82,12 @@ impl Report {
             let ratio = row
                 .ratio
                 .map_or("null".into(), |ratio| format!("{ratio:.4}"));
+            let met = row.met.map_or("null".into(), |met| met.to_string());
             let Row {
                 what,
                 figure,
                 baseline,
                 target,
-                met,
                 ..
             } = row;
             format!(
