@@ -21,6 +21,7 @@ pub(crate) fn errno(error: &Error) -> Errno {
         Kind::LimitExceeded if has("size") || has("bytes_max") => Errno::EFBIG,
         Kind::LimitExceeded if has("bytes") || has("levels") => Errno::ENAMETOOLONG,
         Kind::LimitExceeded => Errno::ENOSPC,
+        Kind::Unsupported if has("read_only") => Errno::EROFS,
         Kind::Unsupported => Errno::EOPNOTSUPP,
         Kind::Unavailable | Kind::Corrupt => Errno::EIO,
     }

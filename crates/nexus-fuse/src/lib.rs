@@ -33,4 +33,4 @@ mod xattrs;
 
 pub use mount::Mount;
 pub use options::Options;
-pub use volume::{Caller, LocalVolume, Name, Volume, VolumeFile};
+pub use volume::{Caller, LocalVolume, Name, Volume, VolumeFile, read_only};

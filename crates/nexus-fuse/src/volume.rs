@@ -12,10 +12,12 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use nexus_fs::{
     At, DirEntry, Ino, KeyPresence, NewInode, OpenMode, Record, Replace, SetAttributes, Stat,
+    Version,
 };
-use nexus_kernel::{Result, Revision, Timestamp};
+use nexus_kernel::{Error, Result, Revision, Timestamp};
 
 mod local;
+mod past;
 
 pub use local::LocalVolume;
 
@@ -32,8 +34,12 @@ pub trait Volume: Send + Sync + 'static {
     /// The same, with changes on record as those of `caller`.
     fn acting_for(&self, caller: &Caller) -> Arc<dyn Volume>;
 
-    /// The zone as it was at a point; it never changes, and refuses to be changed.
+    /// The zone as it was at a point; it never changes, and refuses to be changed with
+    /// [`read_only`].
     async fn as_of(&self, at: At) -> Result<Arc<dyn Volume>>;
+
+    /// Whether it is a past state, which never changes.
+    fn is_past(&self) -> bool;
 
     /// The newest revision of the zone; of a past state, that of the state.
     async fn revision(&self) -> Result<Revision>;
@@ -93,6 +99,9 @@ pub trait Volume: Send + Sync + 'static {
         must: KeyPresence,
     ) -> Result<()>;
 
+    /// The versions of a file, of a past state those up to then, newest first; at most `limit`.
+    async fn versions(&self, ino: Ino, limit: usize) -> Result<Vec<Version>>;
+
     /// Opens a file; for writing cut to nothing if `truncate`, in one version with what is
     /// then written.
     async fn open(&self, ino: Ino, mode: OpenMode, truncate: bool) -> Result<Arc<dyn VolumeFile>>;
@@ -105,6 +114,13 @@ pub trait Volume: Send + Sync + 'static {
 
     /// Whether a commit was this mount's own, so that its kernel knows of it.
     fn is_own(&self, record: &Record) -> bool;
+}
+
+/// What whoever would change a past state is told.
+#[must_use]
+pub fn read_only() -> Error {
+    Error::unsupported("a past state cannot be changed; copy what you need out of it")
+        .with("read_only", true)
 }
 
 /// An open file. Those of one inode see each other's writes.

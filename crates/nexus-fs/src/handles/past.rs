@@ -254,6 +254,12 @@ impl PastFile {
         self.ino
     }
 
+    /// The version that it is.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.inode.record.version
+    }
+
     /// Up to `length` bytes from `offset`; fewer at the end of the file, none beyond it.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ fn facts_tell_errors_of_one_kind_apart() {
         (limit().with("names_max", 65_000), Errno::EMLINK),
         (limit().with("size", 1), Errno::EFBIG),
         (limit().with("bytes", 256), Errno::ENAMETOOLONG),
+        (crate::volume::read_only(), Errno::EROFS),
         (limit().with("bytes kept free", 1), Errno::ENOSPC),
     ];
     for (error, expected) in table {

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use nexus_fs::{
     At, DirEntry, Handle, Ino, KeyPresence, NewInode, OpenMode, Record, Replace, Session,
-    SetAttributes, Stat, WatchQuery,
+    SetAttributes, Stat, Version, WatchQuery,
 };
-use nexus_kernel::{Durability, Error, Result, Revision, Timestamp};
+use nexus_kernel::{Durability, Result, Revision, Timestamp};
 
+use super::past::PastVolume;
 use super::{Caller, Name, Volume, VolumeFile};
 
 const RELAXED: Durability = Durability::Relaxed;
@@ -38,8 +39,12 @@ impl Volume for LocalVolume {
         Arc::new(Self::new(self.session.acting_for(session, program)))
     }
 
-    async fn as_of(&self, _at: At) -> Result<Arc<dyn Volume>> {
-        Err(Error::unsupported("past states are not shown in a mount"))
+    async fn as_of(&self, at: At) -> Result<Arc<dyn Volume>> {
+        Ok(Arc::new(PastVolume::new(&self.session, at).await?))
+    }
+
+    fn is_past(&self) -> bool {
+        false
     }
 
     async fn revision(&self) -> Result<Revision> {
@@ -122,6 +127,10 @@ impl Volume for LocalVolume {
             .session
             .set_metadata_value(ino, key, value, must, RELAXED);
         set.await.map(drop)
+    }
+
+    async fn versions(&self, ino: Ino, limit: usize) -> Result<Vec<Version>> {
+        self.session.versions_of(ino, limit).await
     }
 
     async fn open(&self, ino: Ino, mode: OpenMode, truncate: bool) -> Result<Arc<dyn VolumeFile>> {
