@@ -104,7 +104,9 @@ fn maker(request: &Request, mode: u32) -> Maker {
 
 impl Filesystem for ZoneFilesystem {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        for wanted in WANTED {
+        let write_cache = self.core.options.write_cache;
+        let write_cache = write_cache.then_some(InitFlags::FUSE_WRITEBACK_CACHE);
+        for wanted in WANTED.into_iter().chain(write_cache) {
             if let Err(missing) = config.add_capabilities(wanted) {
                 tracing::debug!(?missing, "this kernel's FUSE does without");
             }

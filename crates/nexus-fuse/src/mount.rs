@@ -21,6 +21,7 @@ use crate::options::Options;
 use crate::volume::Volume;
 
 const DEVICE: &str = "/dev/fuse";
+const READ_AHEAD_KIB: &str = "1024";
 /// As the kernel lists what is mounted.
 const NAME: &str = "nexus";
 
@@ -193,7 +194,17 @@ fn attach(
     let refused = |error: io::Error| refused(directory, error);
     let kernel = fuser::spawn_mount(filesystem, directory, config).map_err(refused)?;
     let root = fs::metadata(directory).map_err(refused)?;
-    Ok((kernel, u64::from(rustix::fs::minor(root.dev()))))
+    let connection = u64::from(rustix::fs::minor(root.dev()));
+    read_far_ahead(connection);
+    Ok((kernel, connection))
+}
+
+/// Lets the kernel ask for more at once than the 128 KiB it begins with, where this user may.
+fn read_far_ahead(connection: u64) {
+    let control = format!("/sys/class/bdi/0:{connection}/read_ahead_kb");
+    if let Err(error) = fs::write(&control, READ_AHEAD_KIB) {
+        tracing::debug!(%error, control, "sequential reads are done in smaller pieces");
+    }
 }
 
 /// Takes the mount out of the namespace. What still uses it goes on until it is done.

@@ -9,6 +9,10 @@ use std::time::Duration;
 pub struct Options {
     /// Refuse every change with `EROFS`.
     pub read_only: bool,
+    /// Let the kernel gather writes and send them in large pieces, at the latest at `close`. It
+    /// then goes by its own idea of a file's size and end: only for a zone that nobody changes
+    /// past this mount while it is mounted.
+    pub write_cache: bool,
     /// Let other users in than the one who mounts; the modes of files decide what they may do.
     /// Without root this needs `user_allow_other` in `/etc/fuse.conf`.
     pub allow_other: bool,
@@ -38,6 +42,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             read_only: false,
+            write_cache: false,
             allow_other: rustix::process::geteuid().is_root(),
             cache_for: Duration::from_secs(10),
             request_deadline: Duration::from_secs(60),

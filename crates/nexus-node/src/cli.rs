@@ -64,6 +64,10 @@ pub(crate) enum Command {
         /// Refuse every change.
         #[arg(long)]
         read_only: bool,
+        /// Let the kernel gather writes: faster for many small ones, and only for a zone that
+        /// nobody changes past the mount meanwhile.
+        #[arg(long)]
+        write_cache: bool,
     },
 }
 

@@ -83,6 +83,8 @@ pub struct MountConfig {
     pub directory: PathBuf,
     /// Whether changes are refused.
     pub read_only: bool,
+    /// Whether the kernel gathers writes.
+    pub write_cache: bool,
 }
 
 /// What is logged, and how.
@@ -166,9 +168,11 @@ impl Config {
 fn mount(raw: &RawConfig) -> Result<Option<MountConfig>> {
     let directory = raw.read(&set::MOUNT_DIRECTORY, values::maybe_path)?;
     let read_only = raw.read(&set::MOUNT_READ_ONLY, values::boolean)?;
+    let write_cache = raw.read(&set::MOUNT_WRITE_CACHE, values::boolean)?;
     Ok(directory.map(|directory| MountConfig {
         directory,
         read_only,
+        write_cache,
     }))
 }
 

@@ -44,11 +44,13 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Mount {
             directory,
             read_only,
+            write_cache,
         }) => mount(
             &raw,
             &MountConfig {
                 directory,
                 read_only,
+                write_cache,
             },
         ),
         Some(Command::Config {

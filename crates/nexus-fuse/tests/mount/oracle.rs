@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
+use nexus_fuse::Options;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -121,8 +122,9 @@ fn seen(root: &Path) -> Vec<String> {
     seen
 }
 
-fn compare(seed: u64) {
-    let (mounted, oracle) = (Mounted::new(&memory_stores()), tempfile::tempdir().unwrap());
+fn compare(seed: u64, options: Options) {
+    let mounted = Mounted::with(&memory_stores(), options);
+    let oracle = tempfile::tempdir().unwrap();
     let mut random = StdRng::seed_from_u64(seed);
     for step in 0..STEPS {
         let op = op(&mut random);
@@ -141,6 +143,15 @@ fn compare(seed: u64) {
 #[test]
 fn a_mount_does_what_a_disk_does() {
     for seed in 0..4 {
-        compare(seed);
+        compare(seed, Options::default());
+    }
+}
+
+#[test]
+fn a_mount_whose_kernel_gathers_writes_does_what_a_disk_does() {
+    for seed in 10..12 {
+        let mut options = Options::default();
+        options.write_cache = true;
+        compare(seed, options);
     }
 }

@@ -60,6 +60,9 @@ settings! {
     MOUNT_DIRECTORY: "mount.directory" = "";
     /// Whether the mount refuses changes.
     MOUNT_READ_ONLY: "mount.read_only" = "false";
+    /// Whether the kernel gathers writes to the mount: faster for many small ones, and only for
+    /// a zone that nobody changes past the mount meanwhile.
+    MOUNT_WRITE_CACHE: "mount.write_cache" = "false";
     /// Least severity that is logged: off, error, warn, info, debug or trace; also by part,
     /// as in info,nexus_fs=debug.
     LOG_LEVEL: "log.level" = "info";

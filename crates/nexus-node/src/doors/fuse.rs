@@ -20,6 +20,7 @@ impl Mount {
         let volume = Arc::new(LocalVolume::new(session));
         let mut options = Options::default();
         options.read_only = config.read_only;
+        options.write_cache = config.write_cache;
         options.space_of = data.map(Path::to_owned);
         let mount = nexus_fuse::Mount::start(volume, &config.directory, options).await?;
         Ok(Self(mount))
