@@ -5,10 +5,13 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_kernel::{
-    Commit, Freshness, Limits, Metastore, Page, Result, Revision, Scan, Txn, Value,
+    Commit, Durability, Error, FlushBarrier, Freshness, Limits, Metastore, Page, Result, Revision,
+    Scan, Txn, Value,
 };
 use parking_lot::RwLock;
 use tokio::sync::watch;
@@ -17,10 +20,13 @@ use self::state::State;
 
 /// The reference [`Metastore`]: everything in one ordered map behind one lock.
 ///
-/// Nothing survives the process, so both durabilities are the same.
+/// Nothing survives the process, so both durabilities are the same, but that `Sync` commits and
+/// [`sync`](Metastore::sync) wait for the [`FlushBarrier`] and fail with it, as they do where
+/// there is a disk. `Relaxed` commits never meet it.
 pub struct MemoryMetastore {
     state: RwLock<State>,
     newest: watch::Sender<Revision>,
+    barrier: RwLock<Option<Arc<dyn FlushBarrier>>>,
 }
 
 impl MemoryMetastore {
@@ -30,6 +36,7 @@ impl MemoryMetastore {
         Self {
             state: RwLock::new(State::default()),
             newest: watch::Sender::new(Revision::ZERO),
+            barrier: RwLock::default(),
         }
     }
 
@@ -42,6 +49,21 @@ impl MemoryMetastore {
     async fn wait_for(&self, freshness: Freshness) {
         if let Freshness::AtLeast(revision) = freshness {
             self.wait_until(|newest| newest >= revision).await;
+        }
+    }
+}
+
+impl MemoryMetastore {
+    async fn pass_barrier(&self) -> Result<()> {
+        let barrier = self.barrier.read().clone();
+        match barrier.filter(|barrier| !barrier.is_clean()) {
+            Some(barrier) => barrier.flush().await.map_err(|cause| {
+                Error::unavailable(
+                    "what the change refers to cannot be made durable; try again later",
+                )
+                .because(cause)
+            }),
+            None => Ok(()),
         }
     }
 }
@@ -79,6 +101,9 @@ impl Metastore for MemoryMetastore {
 
     async fn commit(&self, txn: Txn) -> Result<Commit> {
         self.limits().check_txn(&txn)?;
+        if txn.durability == Durability::Sync {
+            self.pass_barrier().await?;
+        }
         let mut state = self.state.write();
         let commit = state.commit(&txn)?;
         self.newest.send_replace(state.revision());
@@ -90,6 +115,11 @@ impl Metastore for MemoryMetastore {
     }
 
     async fn sync(&self) -> Result<Revision> {
+        self.pass_barrier().await?;
         Ok(self.state.read().revision())
+    }
+
+    fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>) {
+        *self.barrier.write() = Some(barrier);
     }
 }

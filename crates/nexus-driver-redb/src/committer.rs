@@ -1,31 +1,49 @@
-//! Commits groups, one after another.
+//! Decides what each transaction comes to, and what becomes durable when.
+
+mod group;
+mod in_memory;
 
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nexus_kernel::{Commit, Durability, Error, Revision, Txn};
-use parking_lot::RwLock;
-use redb::{Database, WriteTransaction};
+use nexus_kernel::Revision;
+use parking_lot::{
+    MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLockReadGuard, RwLockWriteGuard,
+};
 use tokio::sync::watch;
 
-use crate::apply::{Rows, Verdict};
+use crate::barrier::Barrier;
+use crate::batch::{Failure, Reserved};
 use crate::config::RedbConfig;
-use crate::error;
-use crate::layout::{FACTS, RECENT, RESERVED_FACT, REVISION_FACT, ROWS};
-use crate::open::{Opened, Progress};
-use crate::queue::{Closed, Queue, Request};
+use crate::flush::{Flush, Flushed};
+use crate::layers::{Below, Shared, View};
+use crate::memtable::Memtable;
+use crate::open::Progress;
+use crate::queue::{Closed, Queue};
 use crate::recent::Recent;
 use crate::space::Space;
 use crate::stats::Counters;
 
-/// The database while it is open, shared by readers and the committer.
-pub(crate) type Shared = Arc<RwLock<Option<Opened>>>;
+/// How much a caller's thread may have to write besides its own transaction.
+const LIGHT_BYTES_MAX: usize = 256 << 10;
 
-/// The only writer of the database.
+/// When a flush is tried again whose barrier failed.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// Whose thread it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// One that others need: it waits for one flush at most, and never for the barrier.
+    Caller,
+    Thread,
+}
+
+/// The only one that changes the store.
 pub(crate) struct Committer {
-    opened: Shared,
+    view: Shared,
     queue: Arc<Queue>,
+    barrier: Arc<Barrier>,
     counters: Arc<Counters>,
     newest: watch::Sender<Revision>,
     recent: Recent,
@@ -39,48 +57,46 @@ pub(crate) struct Committer {
     reserved: Revision,
     relaxed_delay_max: Duration,
     relaxed_commits_max: u64,
-    /// When what is visible must become durable.
+    memtable_bytes_max: usize,
+    /// When what is in memory must become durable.
     flush_at: Option<Instant>,
+    /// Whether a [`Flush`] is under way.
+    flushing: bool,
 }
 
-/// A group that could not be committed.
-struct Failure {
-    error: redb::Error,
-    /// Whether redb had begun to commit.
-    committing: bool,
-}
-
-/// What a group came to before it is committed.
-struct Evaluated {
-    /// One for each transaction, in order.
-    verdicts: Vec<Verdict>,
-    newest: Revision,
-    reserved: Revision,
-    must_sync: bool,
+/// What the committer shares with the store around it.
+pub(crate) struct Parts {
+    pub(crate) view: Shared,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) barrier: Arc<Barrier>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 impl Committer {
+    /// Goes on where `progress` says.
     pub(crate) fn new(
-        opened: Shared,
-        queue: Arc<Queue>,
-        counters: Arc<Counters>,
+        parts: Parts,
         progress: Progress,
         space: Option<Space>,
         config: &RedbConfig,
     ) -> Self {
+        let began_at = progress.revision;
         Self {
-            opened,
-            queue,
-            counters,
-            newest: watch::Sender::new(progress.revision),
+            view: parts.view,
+            queue: parts.queue,
+            barrier: parts.barrier,
+            counters: parts.counters,
+            newest: watch::Sender::new(began_at),
             recent: progress.recent,
             space,
-            visible: progress.revision,
-            durable: progress.revision,
-            reserved: progress.revision,
+            visible: began_at,
+            durable: began_at,
+            reserved: began_at,
             relaxed_delay_max: config.relaxed_delay_max,
             relaxed_commits_max: config.relaxed_commits_max,
+            memtable_bytes_max: config.memtable_bytes_max,
             flush_at: None,
+            flushing: false,
         }
     }
 
@@ -89,20 +105,62 @@ impl Committer {
         self.newest.subscribe()
     }
 
-    /// Commits and answers those who wait, as far as they fit in one group.
-    pub(crate) fn serve_waiting(&mut self) {
+    /// Commits and answers those who wait, as far as they fit in one group, and relaxed ones
+    /// at the head of the queue before it.
+    pub(crate) fn serve_waiting(&mut self, place: Place) {
+        self.serve_in_memory();
+        if self.flushing || (place == Place::Caller && !self.is_light()) {
+            return;
+        }
         let group = self.queue.take_group();
-        if !group.is_empty() {
-            self.serve(group, false);
+        if place == Place::Caller && !self.barrier.is_clean() {
+            self.queue.put_back(group);
+        } else if !group.is_empty() {
+            self.serve(group);
         }
     }
 
-    /// As [`serve_waiting`](Self::serve_waiting), and makes durable what is due.
-    pub(crate) fn serve_waiting_and_due(&mut self) {
-        let due = self.flush_at.is_some_and(|at| at <= Instant::now());
-        let group = self.queue.take_group();
-        if due || !group.is_empty() {
-            self.serve(group, due);
+    /// Seals what is due to become durable.
+    pub(crate) fn begin_flush(&mut self) -> Option<Flush> {
+        let now = Instant::now();
+        if self.flushing || self.flush_at.is_none_or(|at| at > now) {
+            return None;
+        }
+        if self.view().sealed().is_none() && !self.view().active.is_empty() {
+            self.seal(now);
+        }
+        let has_more = !self.view().active.is_empty();
+        self.flush_at = has_more.then(|| now + self.relaxed_delay_max);
+        self.queue.set_flush_at(self.flush_at);
+        let view = self.view();
+        view.sealed()?;
+        let flush = Flush {
+            opened: view.opened.clone(),
+            below: view.below.clone(),
+            barrier: self.barrier.clone(),
+            relaxed_commits_max: self.relaxed_commits_max,
+            started: now,
+        };
+        drop(view);
+        self.flushing = true;
+        Some(flush)
+    }
+
+    /// Takes note of what became of a flush. A failure of the file closes the queue.
+    pub(crate) fn end_flush(&mut self, flushed: Flushed) {
+        self.flushing = false;
+        match flushed.base {
+            Ok(base) => {
+                self.view_mut().below = Arc::new(Below::from(base));
+                self.durable = flushed.newest;
+                self.reserved = flushed.reserved;
+                self.counters.synced(flushed.started.elapsed());
+            }
+            Err(failure) if failure.may_be_tried_again() => {
+                self.flush_at = Some(Instant::now() + RETRY_DELAY);
+                self.queue.set_flush_at(self.flush_at);
+            }
+            Err(_) => self.queue.close(Closed::AfterFailure),
         }
     }
 
@@ -112,209 +170,42 @@ impl Committer {
             if self.settle().is_err() {
                 self.queue.close(Closed::AfterFailure);
             }
-            self.opened.write().take();
+            self.view.write().take();
         }
     }
 
     /// Makes everything durable, and lets the next start go on with the very next revision.
-    fn settle(&mut self) -> Result<(), redb::Error> {
+    fn settle(&mut self) -> Result<(), Failure> {
         if self.durable == self.visible && self.reserved <= self.visible {
             return Ok(());
         }
-        let opened = self.opened.read();
-        let txn = database(&opened).begin_write()?;
-        txn.open_table(FACTS)?.remove(RESERVED_FACT)?;
-        Ok(txn.commit()?)
-    }
-
-    /// Commits and answers a group. A failure closes the queue.
-    fn serve(&mut self, group: Vec<Request>, flush: bool) {
-        let _panics = ClosesTheQueueInAPanic(self.queue.clone());
-        match self.commit(&group, flush) {
-            Ok(verdicts) => {
-                self.queue.set_flush_at(self.flush_at);
-                self.answer(group, verdicts);
-            }
-            Err(failure) => {
-                self.queue.close(Closed::AfterFailure);
-                for request in group {
-                    request.refuse(failure.answer());
-                }
-            }
-        }
-    }
-
-    fn answer(&self, group: Vec<Request>, verdicts: Vec<Verdict>) {
-        let mut verdicts = verdicts.into_iter();
-        for request in group {
-            // Who no longer waits for the answer does not mind.
-            match request {
-                Request::Commit(_, answer) => {
-                    let verdict = verdicts.next().expect("each transaction has a verdict");
-                    drop(answer.send(verdict));
-                }
-                Request::Sync(answer) => drop(answer.send(Ok(self.durable))),
-            }
-        }
-    }
-
-    /// Commits a group with at most one flush.
-    fn commit(&mut self, group: &[Request], flush: bool) -> Result<Vec<Verdict>, Failure> {
-        let nothing_to_apply = !group
-            .iter()
-            .any(|request| matches!(request, Request::Commit(..)));
-        if nothing_to_apply && self.durable == self.visible {
-            self.flush_at = None;
-            return Ok(Vec::new());
-        }
-        let started = Instant::now();
-        if let Some(space) = &mut self.space {
-            space.refresh(started);
-        }
-        let opened = self.opened.clone();
-        let opened = opened.read();
-        let mut txn = database(&opened).begin_write().map_err(Failure::before)?;
-        let evaluated = self.evaluate(&txn, group).map_err(Failure::before)?;
-        let sync = (evaluated.must_sync || flush) && self.durable < evaluated.newest;
-        if evaluated.newest == self.visible && !sync {
-            txn.abort().map_err(Failure::before)?;
-            return Ok(evaluated.verdicts);
-        }
-        set_durability(&mut txn, sync);
-        txn.commit().map_err(Failure::during)?;
-        self.reserved = evaluated.reserved;
-        self.committed(evaluated.newest, sync, started);
-        Ok(evaluated.verdicts)
-    }
-
-    fn committed(&mut self, newest: Revision, sync: bool, started: Instant) {
-        self.visible = newest;
-        self.counters.committed();
-        if sync {
-            self.durable = newest;
-            self.flush_at = None;
-            self.counters.synced(started.elapsed());
-        } else {
-            self.flush_at
-                .get_or_insert(started + self.relaxed_delay_max);
-        }
-        self.newest.send_replace(newest);
-    }
-
-    fn evaluate(
-        &mut self,
-        txn: &WriteTransaction,
-        group: &[Request],
-    ) -> Result<Evaluated, redb::Error> {
-        let mut evaluated = Evaluated {
-            verdicts: Vec::with_capacity(group.len()),
-            newest: self.visible,
-            reserved: self.reserved,
-            must_sync: false,
-        };
-        let mut rows = Rows::new(txn.open_table(ROWS)?);
-        for request in group {
-            match request {
-                Request::Sync(_) => evaluated.must_sync = true,
-                Request::Commit(asked, _) => self.judge(&mut rows, asked, &mut evaluated)?,
-            }
-        }
-        if evaluated.newest > self.visible {
-            let mut facts = txn.open_table(FACTS)?;
-            facts.insert(REVISION_FACT, evaluated.newest.0)?;
-            if !evaluated.must_sync && evaluated.newest > self.reserved {
-                evaluated.must_sync = true;
-                evaluated.reserved = Revision(evaluated.newest.0 + self.relaxed_commits_max);
-                facts.insert(RESERVED_FACT, evaluated.reserved.0)?;
-            }
-        }
-        if self.recent.has_fresh() {
-            self.recent.store(&mut txn.open_table(RECENT)?)?;
-        }
-        let applied = (evaluated.newest.0 - self.visible.0) as usize;
-        self.counters.evaluated(applied, evaluated.rejected());
-        Ok(evaluated)
-    }
-
-    fn judge(
-        &mut self,
-        rows: &mut Rows<'_>,
-        txn: &Txn,
-        group: &mut Evaluated,
-    ) -> Result<(), redb::Error> {
-        let verdict = match txn.id.and_then(|id| self.recent.revision_of(id)) {
-            Some(first) => Ok(Commit::Applied(first)),
-            None => match self.admit(txn) {
-                Ok(()) => rows.commit(txn, group.newest.next())?,
-                Err(refused) => Err(refused),
-            },
-        };
-        if let Ok(Commit::Applied(revision)) = verdict {
-            group.must_sync |= txn.durability == Durability::Sync;
-            if revision > group.newest {
-                group.newest = revision;
-                if let Some(id) = txn.id {
-                    self.recent.remember(id, revision);
-                }
-            }
-        }
-        group.verdicts.push(verdict);
+        self.barrier.flush().map_err(Failure::Barrier)?;
+        self.write(&Memtable::default(), self.visible, Reserved::Nothing)?;
         Ok(())
     }
 
-    fn admit(&self, txn: &Txn) -> nexus_kernel::Result<()> {
-        self.space.as_ref().map_or(Ok(()), |space| space.admit(txn))
-    }
-}
-
-impl Evaluated {
-    fn rejected(&self) -> usize {
-        let rejected = |verdict: &&Verdict| !matches!(verdict, Ok(Commit::Applied(_)));
-        self.verdicts.iter().filter(rejected).count()
-    }
-}
-
-impl Failure {
-    fn before(error: impl Into<redb::Error>) -> Self {
-        Self {
-            error: error.into(),
-            committing: false,
-        }
+    /// Whether a flush of what is in memory takes hardly longer than one of nothing.
+    fn is_light(&self) -> bool {
+        let view = self.view();
+        let bytes = view.memtables().map(Memtable::bytes);
+        bytes.sum::<usize>() <= LIGHT_BYTES_MAX
     }
 
-    fn during(error: impl Into<redb::Error>) -> Self {
-        Self {
-            error: error.into(),
-            committing: true,
-        }
+    fn view(&self) -> MappedRwLockReadGuard<'_, View> {
+        RwLockReadGuard::map(self.view.read(), |view| {
+            view.as_ref().expect("only the committer closes the store")
+        })
     }
 
-    fn answer(&self) -> Error {
-        let answer = error::translate(&self.error);
-        if self.committing {
-            return answer.outcome_unknown();
-        }
-        answer
+    fn view_mut(&self) -> MappedRwLockWriteGuard<'_, View> {
+        RwLockWriteGuard::map(self.view.write(), |view| {
+            view.as_mut().expect("only the committer closes the store")
+        })
     }
-}
-
-fn database(opened: &Option<Opened>) -> &Database {
-    let opened = opened.as_ref();
-    &opened.expect("only the committer closes the database").db
-}
-
-fn set_durability(txn: &mut WriteTransaction, sync: bool) {
-    let durability = if sync {
-        redb::Durability::Immediate
-    } else {
-        redb::Durability::None
-    };
-    txn.set_durability(durability)
-        .expect("there are no savepoints and no other processes");
 }
 
 /// So that nobody waits for ever for a committer that is no more.
-struct ClosesTheQueueInAPanic(Arc<Queue>);
+pub(crate) struct ClosesTheQueueInAPanic(pub(crate) Arc<Queue>);
 
 impl Drop for ClosesTheQueueInAPanic {
     fn drop(&mut self) {

@@ -17,6 +17,9 @@ pub struct RedbConfig {
     /// Disk space to keep free: below it only transactions that delete something are
     /// taken, so that the disk does not run full in the middle of a commit.
     pub free_bytes_min: u64,
+    /// Most bytes of relaxed commits that are gathered in memory before they are written to the
+    /// file. As many again may gather while those are written.
+    pub memtable_bytes_max: usize,
     /// How long a relaxed commit may stay without being durable.
     pub relaxed_delay_max: Duration,
     /// How many commits there may be between two flushes. The first start after a crash leaves
@@ -35,6 +38,7 @@ impl RedbConfig {
             group_bytes_max: 16 << 20,
             queue_bytes_max: 128 << 20,
             free_bytes_min: 64 << 20,
+            memtable_bytes_max: 8 << 20,
             relaxed_delay_max: Duration::from_secs(1),
             relaxed_commits_max: 1 << 16,
         }

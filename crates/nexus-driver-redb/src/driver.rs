@@ -5,21 +5,19 @@ use std::thread::{self, JoinHandle};
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_kernel::{
-    Commit, Durability, Entry, Error, Freshness, Limits, Metastore, Page, Result, Revision, Scan,
-    ScanDirection, Txn, Value,
+    Commit, Durability, FlushBarrier, Freshness, Limits, Metastore, Page, Result, Revision, Scan,
+    Txn, Value,
 };
 use parking_lot::{Mutex, RwLock};
-use redb::{
-    AccessGuard, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
-    StorageError,
-};
+use redb::StorageBackend;
 use tokio::sync::{oneshot, watch};
 
-use crate::apply::bounds;
-use crate::committer::{Committer, Shared};
+use crate::barrier::Barrier;
+use crate::committer::{Committer, Parts};
 use crate::config::RedbConfig;
 use crate::error;
-use crate::layout::{self, FACTS, REVISION_FACT, ROWS};
+use crate::layers::{Shared, View};
+use crate::memtable::Memtable;
 use crate::open::{self, Opened};
 use crate::queue::{Closed, Queue, Request};
 use crate::seat::Seat;
@@ -33,9 +31,8 @@ const ITEM_BYTES: usize = 64;
 ///
 /// Dropping the store closes it as [`close`](Self::close) does, and waits for that.
 pub struct RedbMetastore {
-    opened: Shared,
-    /// Where this process goes on. What the file says may be before it until the next commit.
-    began_at: Revision,
+    view: Shared,
+    barrier: Arc<Barrier>,
     queue: Arc<Queue>,
     counters: Arc<Counters>,
     newest: watch::Receiver<Revision>,
@@ -70,7 +67,10 @@ impl RedbMetastore {
     pub fn stats(&self) -> RedbStats {
         let length = |path: &PathBuf| path.metadata().ok().map(|meta| meta.len());
         let file_bytes = self.path.as_ref().and_then(length).unwrap_or(0);
-        self.counters.read(self.queue.len(), file_bytes)
+        let bytes = |view: &View| view.memtables().map(Memtable::bytes).sum();
+        let memtable_bytes = self.view.read().as_ref().map_or(0, bytes);
+        self.counters
+            .read(self.queue.len(), memtable_bytes, file_bytes)
     }
 
     /// Refuses new commits, serves those that wait, makes everything durable and closes
@@ -88,18 +88,18 @@ impl RedbMetastore {
 
     fn start(config: &RedbConfig, opened: Opened, path: Option<PathBuf>) -> Result<Arc<Self>> {
         let progress = open::progress(&opened)?;
-        let began_at = progress.revision;
-        let opened = Arc::new(RwLock::new(Some(opened)));
+        let view = View::new(opened, progress.revision).map_err(error::storage)?;
+        let view = Arc::new(RwLock::new(Some(view)));
         let queue = Arc::new(Queue::new(config));
-        let counters = Arc::new(Counters::default());
-        let committer = Committer::new(
-            opened.clone(),
-            queue.clone(),
-            counters.clone(),
-            progress,
-            path.is_some().then(|| Space::new(config)),
-            config,
-        );
+        let (barrier, counters) = (Arc::<Barrier>::default(), Arc::<Counters>::default());
+        let parts = Parts {
+            view: view.clone(),
+            queue: queue.clone(),
+            barrier: barrier.clone(),
+            counters: counters.clone(),
+        };
+        let space = path.is_some().then(|| Space::new(config));
+        let committer = Committer::new(parts, progress, space, config);
         let newest = committer.newest();
         let seat = Arc::new(Seat::new(committer, queue.clone()));
         let thread = thread::Builder::new().name("redb-committer".into());
@@ -108,8 +108,8 @@ impl RedbMetastore {
             move || seat.serve()
         });
         Ok(Arc::new(Self {
-            opened,
-            began_at,
+            view,
+            barrier,
             queue,
             counters,
             newest,
@@ -125,13 +125,20 @@ impl RedbMetastore {
         Ok(*seen.map_err(|_| self.queue.why_closed())?)
     }
 
-    async fn snapshot(&self, freshness: Freshness) -> Result<Snapshot> {
-        if let Freshness::AtLeast(revision) = freshness {
+    async fn wait_for(&self, freshness: Freshness) -> Result<()> {
+        if let Freshness::AtLeast(revision) = freshness
+            && *self.newest.borrow() < revision
+        {
             self.wait_until(|newest| newest >= revision).await?;
         }
-        let opened = self.opened.read();
-        let opened = opened.as_ref().ok_or_else(|| self.queue.why_closed())?;
-        Snapshot::of(opened, self.began_at).map_err(error::storage)
+        Ok(())
+    }
+
+    /// Looks at one state of the store.
+    fn look<T>(&self, see: impl FnOnce(&View) -> T) -> Result<T> {
+        let view = self.view.read();
+        let view = view.as_ref().ok_or_else(|| self.queue.why_closed())?;
+        Ok(see(view))
     }
 
     async fn ask<T>(
@@ -143,7 +150,7 @@ impl RedbMetastore {
         let (answer, answered) = oneshot::channel();
         self.queue.push(request(answer), bytes).await?;
         let wakes_the_thread = WakesTheThread(&self.queue);
-        if self.queue.is_quiet() && may_commit_here(durability) {
+        if self.queue.is_quiet() && may_flush_here() {
             if durability == Durability::Sync {
                 // Whoever else is about to ask does so first, and shares the flush.
                 tokio::task::yield_now().await;
@@ -156,15 +163,11 @@ impl RedbMetastore {
     }
 }
 
-/// Whether a commit may take place in the caller's task. One without a flush takes
-/// microseconds; one with a flush holds up a worker of the runtime, so there must be
-/// others.
-fn may_commit_here(durability: Durability) -> bool {
-    let has_other_workers = || {
-        let runtime = tokio::runtime::Handle::try_current();
-        runtime.is_ok_and(|runtime| runtime.metrics().num_workers() > 1)
-    };
-    durability == Durability::Relaxed || has_other_workers()
+/// Whether a flush may take place in the caller's task: it holds up a worker of the runtime,
+/// so there must be others.
+fn may_flush_here() -> bool {
+    let runtime = tokio::runtime::Handle::try_current();
+    runtime.is_ok_and(|runtime| runtime.metrics().num_workers() > 1)
 }
 
 /// Leaves to the thread what still waits, also when the caller gives up.
@@ -194,24 +197,36 @@ impl Metastore for RedbMetastore {
 
     async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Value>> {
         self.limits().check_key(key)?;
-        self.snapshot(freshness).await?.get(key)
+        self.wait_for(freshness).await?;
+        let found = self.look(|view| view.find(key))?;
+        found.resolve(key).map_err(error::storage)
     }
 
     async fn get_many(&self, keys: &[Bytes], freshness: Freshness) -> Result<Vec<Option<Value>>> {
         self.limits().check_keys(keys)?;
-        let snapshot = self.snapshot(freshness).await?;
-        keys.iter().map(|key| snapshot.get(key)).collect()
+        self.wait_for(freshness).await?;
+        let found: Vec<_> = self.look(|view| keys.iter().map(|key| view.find(key)).collect())?;
+        let found = keys.iter().zip(found);
+        let values = found.map(|(key, found)| found.resolve(key).map_err(error::storage));
+        values.collect()
     }
 
     async fn scan(&self, scan: Scan, freshness: Freshness) -> Result<Page> {
         self.limits().check_scan(&scan)?;
-        self.snapshot(freshness).await?.scan(&scan)
+        self.wait_for(freshness).await?;
+        let part = self.look(|view| view.part(&scan))?;
+        part.page(&scan).map_err(error::storage)
     }
 
     async fn commit(&self, txn: Txn) -> Result<Commit> {
         let bytes = self.limits().check_txn(&txn)?;
         let items = txn.guards.len() + txn.ops.len();
         let (bytes, durability) = (bytes + items * ITEM_BYTES, txn.durability);
+        if durability == Durability::Relaxed
+            && let Some(verdict) = self.seat.commit_in_memory(&txn, bytes)
+        {
+            return verdict;
+        }
         self.ask(|answer| Request::Commit(txn, answer), bytes, durability)
             .await
     }
@@ -223,70 +238,8 @@ impl Metastore for RedbMetastore {
     async fn sync(&self) -> Result<Revision> {
         self.ask(Request::Sync, 0, Durability::Sync).await
     }
-}
 
-/// One state of the store.
-struct Snapshot {
-    txn: ReadTransaction,
-    rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
-    began_at: Revision,
-}
-
-impl Snapshot {
-    fn of(opened: &Opened, began_at: Revision) -> Result<Self, redb::Error> {
-        let txn = opened.db.begin_read()?;
-        let rows = txn.open_table(ROWS)?;
-        Ok(Self {
-            txn,
-            rows,
-            began_at,
-        })
+    fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>) {
+        self.barrier.set(barrier);
     }
-
-    fn get(&self, key: &[u8]) -> Result<Option<Value>> {
-        let row = ReadableTable::get(&self.rows, key).map_err(error::storage)?;
-        row.map(|row| value(&row)).transpose()
-    }
-
-    fn scan(&self, scan: &Scan) -> Result<Page> {
-        let rows = ReadableTable::range(&self.rows, bounds(&scan.range)).map_err(error::storage)?;
-        let (entries, more) = match scan.direction {
-            ScanDirection::Forward => take(rows, scan.limit)?,
-            ScanDirection::Backward => take(rows.rev(), scan.limit)?,
-        };
-        Ok(Page {
-            entries,
-            more,
-            revision: self.revision().map_err(error::storage)?,
-        })
-    }
-
-    fn revision(&self) -> Result<Revision, redb::Error> {
-        let facts = self.txn.open_table(FACTS)?;
-        let newest = ReadableTable::get(&facts, REVISION_FACT)?;
-        let newest = Revision(newest.map_or(0, |newest| newest.value()));
-        Ok(newest.max(self.began_at))
-    }
-}
-
-type Bytestring<'a> = AccessGuard<'a, &'static [u8]>;
-
-fn take<'a>(
-    mut rows: impl Iterator<Item = Result<(Bytestring<'a>, Bytestring<'a>), StorageError>>,
-    limit: usize,
-) -> Result<(Vec<Entry>, bool)> {
-    let mut entries = Vec::new();
-    for row in rows.by_ref().take(limit) {
-        let (key, row) = row.map_err(error::storage)?;
-        entries.push(Entry {
-            key: Bytes::copy_from_slice(key.value()),
-            value: value(&row)?,
-        });
-    }
-    let more = rows.next().transpose().map_err(error::storage)?;
-    Ok((entries, more.is_some()))
-}
-
-fn value(row: &Bytestring<'_>) -> Result<Value, Error> {
-    layout::decode(row.value()).ok_or_else(error::corrupt)
 }

@@ -69,6 +69,14 @@ pub(crate) fn corrupt() -> Error {
     Error::corrupt("the metastore file is damaged; restore it from a backup")
 }
 
+/// A flush whose barrier failed.
+pub(crate) fn barrier(cause: &Error) -> Error {
+    Error::unavailable(
+        "what the change refers to cannot be made durable; check the object store, then try again",
+    )
+    .because(format!("{cause:?}"))
+}
+
 fn failed() -> Error {
     Error::unavailable(
         "the metastore file cannot be read or written; check the disk, then restart the node",

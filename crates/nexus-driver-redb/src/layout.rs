@@ -1,8 +1,8 @@
 //! Tables, and how a row is written.
 
 use bytes::Bytes;
-use nexus_kernel::{Revision, Value};
-use redb::TableDefinition;
+use nexus_kernel::{KeyRange, Revision, Value};
+use redb::{StorageError, TableDefinition};
 
 /// The key space: a value is the revision that wrote it (8 bytes, big-endian), then its
 /// bytes.
@@ -11,7 +11,7 @@ pub(crate) const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(
 /// [`FORMAT_FACT`], [`REVISION_FACT`] and [`RESERVED_FACT`].
 pub(crate) const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
 
-/// Transaction ids by the first revision of the group that applied them; see `recent`.
+/// Transaction ids, by a revision that grows with every row; see `recent`.
 pub(crate) const RECENT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("recent");
 
 /// Which layout the file has.
@@ -34,17 +34,32 @@ pub(crate) fn encode(row: &mut Vec<u8>, revision: Revision, bytes: &[u8]) {
     row.extend_from_slice(bytes);
 }
 
-/// The revision and the bytes of a row, or `None` when it is too short to be one.
-pub(crate) fn split(row: &[u8]) -> Option<(Revision, &[u8])> {
-    let (revision, bytes) = row.split_first_chunk::<REVISION_LEN>()?;
-    Some((Revision(u64::from_be_bytes(*revision)), bytes))
+/// The revision and the bytes of a row.
+///
+/// # Errors
+///
+/// When it is too short to be one.
+pub(crate) fn split(row: &[u8]) -> Result<(Revision, &[u8]), StorageError> {
+    let (revision, bytes) = row
+        .split_first_chunk::<REVISION_LEN>()
+        .ok_or_else(|| StorageError::Corrupted("a row without a revision".into()))?;
+    Ok((Revision(u64::from_be_bytes(*revision)), bytes))
 }
 
 /// A row as the kernel's value.
-pub(crate) fn decode(row: &[u8]) -> Option<Value> {
+///
+/// # Errors
+///
+/// As [`split`].
+pub(crate) fn decode(row: &[u8]) -> Result<Value, StorageError> {
     let (revision, bytes) = split(row)?;
-    Some(Value {
+    Ok(Value {
         bytes: Bytes::copy_from_slice(bytes),
         revision,
     })
+}
+
+/// The bounds of a range of rows.
+pub(crate) fn bounds(range: &KeyRange) -> std::ops::Range<&[u8]> {
+    &range.start[..]..&range.end[..]
 }

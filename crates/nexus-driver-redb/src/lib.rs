@@ -17,14 +17,22 @@
 //! | `driver` | the [`Metastore`](nexus_kernel::Metastore) itself |
 #![deny(missing_docs)]
 
-mod apply;
+mod barrier;
+mod batch;
 mod committer;
 mod config;
 mod driver;
 mod error;
+mod evaluate;
+mod flush;
+mod layers;
 mod layout;
+mod memtable;
+mod merge;
 mod open;
 mod queue;
+mod ranges;
+mod reading;
 mod recent;
 mod seat;
 mod space;

@@ -1,12 +1,13 @@
 //! Who waits to be committed.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use nexus_kernel::{Commit, Error, Result, Revision, Txn};
+use nexus_kernel::{Commit, Durability, Error, Result, Revision, Txn};
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::config::RedbConfig;
 use crate::error;
@@ -27,7 +28,7 @@ pub(crate) struct Queue {
     work: Condvar,
     /// Whether the last group was one request only.
     quiet: AtomicBool,
-    room: Semaphore,
+    room: Arc<Semaphore>,
     permits_max: usize,
     group_txns_max: usize,
     group_bytes_max: usize,
@@ -41,9 +42,11 @@ struct State {
     closed: Option<Closed>,
 }
 
-struct Waiting {
-    request: Request,
-    bytes: usize,
+/// A request with its room in the queue.
+pub(crate) struct Waiting {
+    pub(crate) request: Request,
+    pub(crate) bytes: usize,
+    _room: OwnedSemaphorePermit,
 }
 
 /// Why nothing more is taken.
@@ -73,7 +76,7 @@ impl Queue {
             state: Mutex::default(),
             work: Condvar::new(),
             quiet: AtomicBool::new(true),
-            room: Semaphore::new(permits_max),
+            room: Arc::new(Semaphore::new(permits_max)),
             permits_max,
             group_txns_max: config.group_txns_max.max(1),
             group_bytes_max: config.group_bytes_max,
@@ -83,16 +86,19 @@ impl Queue {
     /// Adds a request of `bytes`, once there is room for it. Somebody has to
     /// [`wake`](Self::wake) the committer or to be it.
     pub(crate) async fn push(&self, request: Request, bytes: usize) -> Result<()> {
-        let room = self.room.acquire_many(self.permits(bytes)).await;
-        let Ok(room) = room else {
+        let room = self.room.clone();
+        let Ok(room) = room.acquire_many_owned(self.permits(bytes)).await else {
             return Err(self.why_closed());
         };
         let mut state = self.state.lock();
         if let Some(closed) = state.closed {
             return Err(closed.error());
         }
-        room.forget();
-        state.waiting.push_back(Waiting { request, bytes });
+        state.waiting.push_back(Waiting {
+            request,
+            bytes,
+            _room: room,
+        });
         Ok(())
     }
 
@@ -106,7 +112,7 @@ impl Queue {
     /// Sets when there is work even if nobody waits.
     pub(crate) fn set_flush_at(&self, flush_at: Option<Instant>) {
         let before = std::mem::replace(&mut self.state.lock().flush_at, flush_at);
-        if before.is_none() && flush_at.is_some() {
+        if flush_at.is_some_and(|at| before.is_none_or(|before| at < before)) {
             self.work.notify_one();
         }
     }
@@ -128,11 +134,16 @@ impl Queue {
         }
     }
 
+    /// Takes the first request if it is a relaxed commit.
+    pub(crate) fn take_relaxed(&self) -> Option<Waiting> {
+        let mut state = self.state.lock();
+        state.waiting.pop_front_if(|next| next.request.is_relaxed())
+    }
+
     /// Takes as many of the requests that wait as make a group.
-    pub(crate) fn take_group(&self) -> Vec<Request> {
+    pub(crate) fn take_group(&self) -> Vec<Waiting> {
         let mut state = self.state.lock();
         let mut group = Vec::with_capacity(state.waiting.len().min(self.group_txns_max));
-        let mut permits = 0;
         let mut bytes = 0;
         while group.len() < self.group_txns_max {
             let fits =
@@ -141,12 +152,24 @@ impl Queue {
                 break;
             };
             bytes += next.bytes;
-            permits += self.permits(next.bytes) as usize;
-            group.push(next.request);
+            group.push(next);
         }
-        self.room.add_permits(permits);
         self.quiet.store(group.len() <= 1, Ordering::Relaxed);
         group
+    }
+
+    /// Makes what was taken last the first again.
+    pub(crate) fn put_back(&self, group: Vec<Waiting>) {
+        let mut state = self.state.lock();
+        for waiting in group.into_iter().rev() {
+            state.waiting.push_front(waiting);
+        }
+    }
+
+    /// Whether nobody waits and the queue is open.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.state.lock();
+        state.waiting.is_empty() && state.closed.is_none()
     }
 
     /// Whether callers come one at a time.
@@ -200,6 +223,25 @@ impl Queue {
 }
 
 impl Request {
+    pub(crate) fn txn(&self) -> Option<&Txn> {
+        match self {
+            Self::Commit(txn, _) => Some(txn),
+            Self::Sync(_) => None,
+        }
+    }
+
+    /// Answers a commit. Who no longer waits does not mind.
+    pub(crate) fn answer(self, verdict: Result<Commit>) {
+        if let Self::Commit(_, answer) = self {
+            drop(answer.send(verdict));
+        }
+    }
+
+    fn is_relaxed(&self) -> bool {
+        let durability = self.txn().map(|txn| txn.durability);
+        durability == Some(Durability::Relaxed)
+    }
+
     /// Answers with an error. Who no longer waits does not mind.
     pub(crate) fn refuse(self, error: Error) {
         match self {

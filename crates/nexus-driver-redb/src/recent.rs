@@ -1,8 +1,8 @@
 //! The transaction ids that make a retry recognisable.
 //!
-//! In memory a map; on disk one row per group, its ids and revisions one after another,
-//! so that a group pays for one small row however many ids it carries. Whole groups are
-//! forgotten once enough younger ids are there.
+//! In memory a map; on disk one row per flush, its ids and revisions one after another,
+//! so that a flush pays for one small row however many ids it carries. The ids of whole
+//! flushes are forgotten once enough younger ones are there.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -15,15 +15,21 @@ const REMEMBERED_MIN: usize = 4096;
 const ID_LEN: usize = 16;
 const RECORD_LEN: usize = ID_LEN + 8;
 
-type RecentTable<'txn> = Table<'txn, u64, &'static [u8]>;
-
 /// Ids of applied transactions and their revisions.
 #[derive(Default)]
 pub(crate) struct Recent {
     revisions: HashMap<TxnId, Revision>,
-    groups: VecDeque<Vec<TxnId>>,
-    /// Those of the group that is being committed.
+    flushes: VecDeque<Vec<TxnId>>,
+    /// Those that no flush has taken yet.
     fresh: Vec<TxnId>,
+}
+
+/// What one flush changes in the table of ids.
+pub(crate) struct Ids {
+    row: u64,
+    records: Vec<u8>,
+    /// How many rows of the oldest go.
+    forgotten: usize,
 }
 
 impl Recent {
@@ -37,7 +43,7 @@ impl Recent {
                 let (id, revision) = decode(record);
                 recent.remember(id, revision);
             }
-            recent.end_group();
+            recent.end_flush();
         }
         Ok(recent)
     }
@@ -51,35 +57,52 @@ impl Recent {
         self.fresh.push(id);
     }
 
-    pub(crate) fn has_fresh(&self) -> bool {
-        !self.fresh.is_empty()
-    }
-
-    /// Stores the ids of this group, and forgets groups that are old enough.
-    pub(crate) fn store(&mut self, table: &mut RecentTable<'_>) -> Result<(), StorageError> {
+    /// What the flush of everything up to `newest` has to store; forgets ids that are old
+    /// enough.
+    pub(crate) fn take_fresh(&mut self, newest: Revision) -> Option<Ids> {
+        if self.fresh.is_empty() {
+            return None;
+        }
         let mut records = Vec::with_capacity(self.fresh.len() * RECORD_LEN);
         for id in &self.fresh {
             records.extend_from_slice(&id.0.to_be_bytes());
             records.extend_from_slice(&self.revisions[id].0.to_be_bytes());
         }
-        table.insert(self.revisions[&self.fresh[0]].0, &records[..])?;
-        self.end_group();
+        self.end_flush();
+        let mut forgotten = 0;
         while self.oldest_is_dispensable() {
-            table.pop_first()?;
-            for id in self.groups.pop_front().into_iter().flatten() {
+            forgotten += 1;
+            for id in self.flushes.pop_front().into_iter().flatten() {
                 self.revisions.remove(&id);
             }
         }
-        Ok(())
+        Some(Ids {
+            row: newest.0,
+            records,
+            forgotten,
+        })
     }
 
-    fn end_group(&mut self) {
-        self.groups.push_back(std::mem::take(&mut self.fresh));
+    fn end_flush(&mut self) {
+        self.flushes.push_back(std::mem::take(&mut self.fresh));
     }
 
     fn oldest_is_dispensable(&self) -> bool {
-        let oldest = self.groups.front().map_or(0, Vec::len);
+        let oldest = self.flushes.front().map_or(0, Vec::len);
         oldest > 0 && self.revisions.len() - oldest >= REMEMBERED_MIN
+    }
+}
+
+impl Ids {
+    pub(crate) fn store(
+        &self,
+        table: &mut Table<'_, u64, &'static [u8]>,
+    ) -> Result<(), StorageError> {
+        table.insert(self.row, &self.records[..])?;
+        for _ in 0..self.forgotten {
+            table.pop_first()?;
+        }
+        Ok(())
     }
 }
 

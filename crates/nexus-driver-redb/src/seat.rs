@@ -1,18 +1,26 @@
 //! Who drives the committer: its own thread, or for a moment a caller.
 //!
 //! Handing a request to a thread and getting the answer back costs two thread switches,
-//! about as much as a flush. So while callers come one at a time, a caller takes the seat
-//! and commits for itself, and for those who came meanwhile. Under load the thread does
-//! it, and callers are free to go on.
+//! about as much as a flush. So a caller commits in memory for itself, and while callers
+//! come one at a time it takes the seat for a flush too, also for those who came meanwhile.
+//! Under load the thread does it, and callers are free to go on. What gathered in memory
+//! the thread flushes, without the seat.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use nexus_kernel::Txn;
+use parking_lot::{Mutex, MutexGuard};
 
-use crate::committer::Committer;
+use crate::committer::{ClosesTheQueueInAPanic, Committer, Place};
+use crate::evaluate::Verdict;
 use crate::queue::Queue;
 
-/// The one place from which groups are committed.
+/// How long a caller waits for the seat: longer than a commit in memory takes, and shorter
+/// than handing it to the thread.
+const PATIENCE: Duration = Duration::from_micros(20);
+
+/// The one place from which anything is committed.
 pub(crate) struct Seat {
     committer: Mutex<Option<Committer>>,
     queue: Arc<Queue>,
@@ -29,9 +37,15 @@ impl Seat {
     /// The body of the committer's thread: ends once the queue is closed and drained, or
     /// a write has failed.
     pub(crate) fn serve(&self) {
+        let _panics = ClosesTheQueueInAPanic(self.queue.clone());
         while self.queue.wait_for_work() {
-            if let Some(committer) = self.committer.lock().as_mut() {
-                committer.serve_waiting_and_due();
+            let flush = self.with_committer(|committer| {
+                committer.serve_waiting(Place::Thread);
+                committer.begin_flush()
+            });
+            if let Some(flush) = flush.flatten() {
+                let flushed = flush.run();
+                self.with_committer(|committer| committer.end_flush(flushed));
             }
         }
         if let Some(committer) = self.committer.lock().take() {
@@ -39,13 +53,41 @@ impl Seat {
         }
     }
 
-    /// Commits one group in the caller's thread, unless somebody else is at it. Timed
-    /// flushes are left to the committer's own thread.
+    /// Commits in the caller's thread what needs no flush. `None` when it does, when others
+    /// wait already, or when somebody else is at it for long.
+    pub(crate) fn commit_in_memory(&self, txn: &Txn, bytes: usize) -> Option<Verdict> {
+        let mut committer = self.committer.try_lock_for(PATIENCE)?;
+        if !self.queue.is_idle() {
+            return None;
+        }
+        let verdict = committer.as_mut()?.commit_in_memory(txn, bytes);
+        self.leave(committer);
+        verdict
+    }
+
+    /// Commits one group in the caller's thread, unless somebody else is at it or it takes
+    /// long. Timed flushes are left to the committer's own thread.
     pub(crate) fn serve_once_if_free(&self) {
         if let Some(mut committer) = self.committer.try_lock()
             && let Some(committer) = committer.as_mut()
         {
-            committer.serve_waiting();
+            committer.serve_waiting(Place::Caller);
         }
+    }
+
+    /// Leaves the seat. Whoever found it taken meanwhile waits in the queue, and the thread may
+    /// be in a flush.
+    fn leave(&self, committer: MutexGuard<'_, Option<Committer>>) {
+        drop(committer);
+        if self.queue.len() > 0
+            && let Some(mut committer) = self.committer.try_lock()
+            && let Some(committer) = committer.as_mut()
+        {
+            committer.serve_in_memory();
+        }
+    }
+
+    fn with_committer<T>(&self, act: impl FnOnce(&mut Committer) -> T) -> Option<T> {
+        self.committer.lock().as_mut().map(act)
     }
 }

@@ -1,4 +1,4 @@
-//! Keeps the disk from running full in the middle of a commit, after which the store would
+//! Keeps the disk from running full in the middle of a flush, after which the store would
 //! have to be opened again.
 
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ const RECHECK: Duration = Duration::from_millis(100);
 pub(crate) struct Space {
     folder: PathBuf,
     reserve: u64,
-    short: bool,
+    free: u64,
     checked: Option<Instant>,
 }
 
@@ -25,7 +25,7 @@ impl Space {
         Self {
             folder: config.folder(),
             reserve: config.free_bytes_min,
-            short: false,
+            free: u64::MAX,
             checked: None,
         }
     }
@@ -34,22 +34,30 @@ impl Space {
     /// so that whoever makes some is not refused once more.
     pub(crate) fn refresh(&mut self, now: Instant) {
         let is_recent = self.checked.is_some_and(|then| now < then + RECHECK);
-        if is_recent && !self.short {
+        if is_recent && !self.is_short() {
             return;
         }
         self.checked = Some(now);
         // Where the space cannot be told, the disk itself says when it is full.
         let disk = rustix::fs::statvfs(&self.folder);
-        self.short =
-            disk.is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < self.reserve);
+        self.free = disk.map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    }
+
+    /// How much may be written beyond what is kept free.
+    pub(crate) fn spare(&self) -> u64 {
+        self.free.saturating_sub(self.reserve)
     }
 
     /// Refuses a transaction that only adds while there is little room.
     pub(crate) fn admit(&self, txn: &Txn) -> Result<()> {
         let deletes = |op: &Op| matches!(op, Op::Delete(_) | Op::DeleteRange(_));
-        if self.short && !txn.ops.iter().any(deletes) {
+        if self.is_short() && !txn.ops.iter().any(deletes) {
             return Err(error::nearly_full(self.reserve));
         }
         Ok(())
+    }
+
+    fn is_short(&self) -> bool {
+        self.free < self.reserve
     }
 }

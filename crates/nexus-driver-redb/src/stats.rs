@@ -9,16 +9,18 @@ pub struct RedbStats {
     pub commits: u64,
     /// Transactions that met a conflict or were refused while being applied.
     pub rejections: u64,
-    /// Groups committed to redb, each holding one or more transactions.
+    /// Groups committed, in memory or to the file, each of one or more transactions.
     pub groups: u64,
-    /// Groups that were flushed to the disk.
+    /// Flushes to the disk.
     pub syncs: u64,
     /// Transactions in the largest group.
     pub group_max: u64,
-    /// How long the last flushed group took to commit, in microseconds.
+    /// How long the last flush took, in microseconds.
     pub last_sync_micros: u64,
     /// Transactions waiting now.
     pub waiting: u64,
+    /// Memory that commits take which are not in the file yet.
+    pub memtable_bytes: u64,
     /// Size of the database file; 0 when the store does not stand on a file.
     pub file_bytes: u64,
 }
@@ -38,11 +40,8 @@ impl Counters {
     pub(crate) fn evaluated(&self, applied: usize, rejected: usize) {
         self.commits.fetch_add(applied as u64, Relaxed);
         self.rejections.fetch_add(rejected as u64, Relaxed);
+        self.groups.fetch_add(u64::from(applied > 0), Relaxed);
         self.group_max.fetch_max(applied as u64, Relaxed);
-    }
-
-    pub(crate) fn committed(&self) {
-        self.groups.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn synced(&self, took: Duration) {
@@ -51,7 +50,7 @@ impl Counters {
         self.last_sync_micros.store(micros, Relaxed);
     }
 
-    pub(crate) fn read(&self, waiting: usize, file_bytes: u64) -> RedbStats {
+    pub(crate) fn read(&self, waiting: usize, memtable_bytes: usize, file_bytes: u64) -> RedbStats {
         RedbStats {
             commits: self.commits.load(Relaxed),
             rejections: self.rejections.load(Relaxed),
@@ -60,6 +59,7 @@ impl Counters {
             group_max: self.group_max.load(Relaxed),
             last_sync_micros: self.last_sync_micros.load(Relaxed),
             waiting: waiting as u64,
+            memtable_bytes: memtable_bytes as u64,
             file_bytes,
         }
     }

@@ -21,8 +21,8 @@ mod types;
 
 pub use error::{Error, Kind, Outcome, Result};
 pub use metastore::{
-    Commit, Durability, Entry, Freshness, Guard, KeyRange, Limits, Metastore, Op, Page, STAMP_LEN,
-    Scan, ScanDirection, Txn, TxnId, Value,
+    Commit, Durability, Entry, FlushBarrier, Freshness, Guard, KeyRange, Limits, Metastore, Op,
+    Page, STAMP_LEN, Scan, ScanDirection, Txn, TxnId, Value,
 };
 pub use object_store::{
     Blob, ByteStream, Capabilities, ObjectKey, ObjectMeta, ObjectPage, ObjectStore, PutMode,

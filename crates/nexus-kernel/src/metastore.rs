@@ -5,6 +5,8 @@
 //! batches, waiting past a revision). It is small so that an embedded database, a Raft
 //! group and a SQL server can all implement it, and so that filesystem code exists once.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -63,6 +65,35 @@ pub trait Metastore: Send + Sync + 'static {
     /// Waits until everything visible at the time of the call is durable; returns the
     /// newest revision that is.
     async fn sync(&self) -> Result<Revision>;
+
+    /// Sets what the store has to wait for before it makes anything durable from now on,
+    /// in place of what was set before. See [`FlushBarrier`].
+    fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>);
+}
+
+/// Makes durable what commits refer to and the store does not hold, as a filesystem with
+/// ordered data writes the blocks of a file before the journal that names them.
+///
+/// # Contract
+///
+/// * **Before.** The store decides what becomes durable, then waits for [`flush`](Self::flush),
+///   and only then makes it durable. So a caller that has put a content in such a way that the
+///   next `flush` covers it, and submits the commit that names it after that, never finds
+///   the commit without the content after a crash. That holds for both durabilities.
+/// * **Only then.** Nothing becomes durable without it, whatever the reason: a `Sync` commit,
+///   [`Metastore::sync`], the store's own time or limit for `Relaxed` ones, its end.
+/// * **Failure.** When `flush` fails, nothing of what waited for it becomes durable. `Sync`
+///   commits and `sync` answer `Unavailable` and are not applied; `Relaxed` commits that were
+///   acknowledged stay visible and are tried again, and the store goes on.
+/// * **Where.** The store may call `flush` from a thread of its own, and block that thread.
+#[async_trait]
+pub trait FlushBarrier: Send + Sync + 'static {
+    /// Whether everything that was put before this call is durable: then the store need not
+    /// call [`flush`](Self::flush). Asked often; must neither block nor cost much.
+    fn is_clean(&self) -> bool;
+
+    /// Makes durable everything that was put before this call.
+    async fn flush(&self) -> Result<()>;
 }
 
 /// What a metastore accepts in one call.

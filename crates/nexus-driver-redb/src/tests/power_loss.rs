@@ -3,35 +3,37 @@
 //! restart the store must hold exactly the first R transactions, and at least every
 //! acknowledged `Sync` one.
 //!
-//! The committer is driven here without its thread, so that a seed replays exactly.
+//! While it runs, every read must answer what the model does, whatever is in memory, on its way
+//! into the file, or there. The committer is driven without its thread, so that a seed replays
+//! exactly.
 
-use std::sync::Arc;
+mod running;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use nexus_driver_memory::MemoryMetastore;
 use nexus_kernel::{
-    Commit, Durability, Entry, Freshness, Guard, KeyRange, Metastore, Op, Revision, Scan, Txn,
-    TxnId,
+    Commit, Durability, Entry, Freshness, Guard, KeyRange, Metastore, Op, Revision, Scan,
+    ScanDirection, Txn, TxnId,
 };
 use nexus_testkit::power_loss::SimulatedDisk;
-use parking_lot::RwLock;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use redb::{ReadableDatabase, ReadableTable};
-use tokio::sync::oneshot;
 
-use crate::committer::{Committer, Shared};
+use self::running::Running;
 use crate::config::RedbConfig;
-use crate::layout::{self, FACTS, REVISION_FACT, ROWS};
 use crate::open;
-use crate::queue::{Closed, Queue, Request};
 
 /// Crashes of one simulated machine.
 const CRASHES: u64 = 20;
 
 const RELAXED_COMMITS_MAX: u64 = 20;
+
+/// From memtables that hold nothing to one that is never full.
+const MEMTABLE_BYTES_MAX: [usize; 4] = [0, 1000, 20_000, 8 << 20];
 
 /// What went wrong; none of it may.
 type Violation = String;
@@ -70,17 +72,6 @@ struct Machine {
     next_id: u128,
 }
 
-/// The store while the machine runs.
-struct Running {
-    committer: Committer,
-    queue: Arc<Queue>,
-    opened: Shared,
-    /// What the file holds.
-    survived: Revision,
-    /// Where the store goes on.
-    revision: Revision,
-}
-
 impl Machine {
     fn new(seed: u64) -> Self {
         Self {
@@ -108,7 +99,7 @@ impl Machine {
     fn create(&mut self) {
         loop {
             self.disk.lose_power_after(self.random.random_range(0..120));
-            let created = open::backend(&config(), self.disk.clone());
+            let created = open::backend(&config(0), self.disk.clone());
             let whole = created.is_ok();
             drop(created);
             if whole && self.disk.has_power() {
@@ -125,6 +116,12 @@ impl Machine {
         self.disk.lose_power_after(self.random.random_range(0..150));
         for _ in 0..self.random.random_range(1..10) {
             self.commit_a_group(&mut running)?;
+            match self.random.random_range(0..4) {
+                0 | 1 => running.begin_flush(),
+                2 => running.end_flush(),
+                _ => {}
+            }
+            self.check_reads(&running)?;
         }
         self.stop(running);
         self.disk = self.disk.restart();
@@ -135,11 +132,44 @@ impl Machine {
     fn recover(&mut self) -> Result<Running, Violation> {
         for _ in 0..self.random.random_range(0..3) {
             self.disk.lose_power_after(self.random.random_range(0..12));
-            drop(Running::open(&self.disk));
+            drop(Running::open(&self.disk, &config(0)));
             self.disk = self.disk.restart();
         }
         self.disk.keep_power();
-        Running::open(&self.disk).map_err(|error| format!("does not open: {error:?}"))
+        let memtable_bytes_max = MEMTABLE_BYTES_MAX.choose(&mut self.random);
+        let config = config(*memtable_bytes_max.expect("there are some"));
+        Running::open(&self.disk, &config).map_err(|error| format!("does not open: {error:?}"))
+    }
+
+    /// Reads answer what the model does, as long as there is a disk to read.
+    fn check_reads(&mut self, running: &Running) -> Result<(), Violation> {
+        if !self.disk.has_power() {
+            return Ok(());
+        }
+        let key = self.random_key();
+        let (have, want) = (
+            running.get(&key),
+            now(self.model.get(&key, Freshness::Local)),
+        );
+        if have != want.unwrap() {
+            return Err(format!("{key:?} reads {have:?}"));
+        }
+        let range = self.random_range();
+        let direction = [ScanDirection::Forward, ScanDirection::Backward];
+        let scan = Scan {
+            range: [range, KeyRange::prefix("k/"), KeyRange::prefix("l/")]
+                .choose(&mut self.random)
+                .expect("there are some")
+                .clone(),
+            limit: self.random.random_range(1..12),
+            direction: *direction.choose(&mut self.random).expect("there are two"),
+        };
+        let have = running.scan(&scan);
+        let want = now(self.model.scan(scan.clone(), Freshness::Local)).unwrap();
+        if have != want {
+            return Err(format!("{scan:?} reads {have:?}, not {want:?}"));
+        }
+        Ok(())
     }
 
     /// The store holds the first R transactions and no trace of another.
@@ -179,7 +209,7 @@ impl Machine {
         let asks_for_sync = self.random.random_ratio(1, 4);
         let answers: Vec<_> = txns.iter().map(|txn| running.push(txn)).collect();
         let synced = asks_for_sync.then(|| running.push_sync());
-        running.committer.serve_waiting();
+        running.serve();
         for (txn, mut answer) in txns.into_iter().zip(answers) {
             let want = now(self.model.commit(txn.clone()));
             if let Ok(Commit::Applied(revision)) = want
@@ -215,9 +245,7 @@ impl Machine {
         if self.random.random_ratio(2, 3) {
             self.disk.lose_power();
         }
-        running.queue.close(Closed::Gracefully);
-        running.committer.finish();
-        drop(running.opened);
+        running.close();
         if self.disk.has_power() {
             self.promised = Revision(self.log.len() as u64);
         }
@@ -289,66 +317,6 @@ impl Machine {
     }
 }
 
-impl Running {
-    fn open(disk: &SimulatedDisk) -> nexus_kernel::Result<Self> {
-        let opened = open::backend(&config(), disk.clone())?;
-        let progress = open::progress(&opened)?;
-        let revision = progress.revision;
-        let survived = read_revision(&opened.db);
-        let opened = Arc::new(RwLock::new(Some(opened)));
-        let queue = Arc::new(Queue::new(&config()));
-        let committer = Committer::new(
-            opened.clone(),
-            queue.clone(),
-            Arc::default(),
-            progress,
-            None,
-            &config(),
-        );
-        Ok(Self {
-            committer,
-            queue,
-            opened,
-            survived,
-            revision,
-        })
-    }
-
-    fn push(&self, txn: &Txn) -> oneshot::Receiver<nexus_kernel::Result<Commit>> {
-        let (answer, answered) = oneshot::channel();
-        // A store that failed refuses it; then the answer is an error too.
-        let _ = now(self.queue.push(Request::Commit(txn.clone(), answer), 1));
-        answered
-    }
-
-    fn push_sync(&self) -> oneshot::Receiver<nexus_kernel::Result<Revision>> {
-        let (answer, answered) = oneshot::channel();
-        let _ = now(self.queue.push(Request::Sync(answer), 1));
-        answered
-    }
-
-    fn rows(&self) -> Vec<Entry> {
-        let opened = self.opened.read();
-        let snapshot = opened.as_ref().unwrap().db.begin_read().unwrap();
-        let table = snapshot.open_table(ROWS).unwrap();
-        let rows = ReadableTable::iter(&table).unwrap().map(|row| {
-            let (key, row) = row.unwrap();
-            Entry {
-                key: Bytes::copy_from_slice(key.value()),
-                value: layout::decode(row.value()).unwrap(),
-            }
-        });
-        rows.collect()
-    }
-}
-
-fn read_revision(db: &redb::Database) -> Revision {
-    let snapshot = db.begin_read().unwrap();
-    let facts = snapshot.open_table(FACTS).unwrap();
-    let revision = ReadableTable::get(&facts, REVISION_FACT).unwrap();
-    Revision(revision.map_or(0, |revision| revision.value()))
-}
-
 /// Stands for a revision that no commit has.
 fn left_out() -> Txn {
     Txn {
@@ -373,11 +341,12 @@ fn first_difference(have: &[Entry], want: &[Entry]) -> Option<Bytes> {
     next.map(|row| row.key.clone())
 }
 
-fn config() -> RedbConfig {
+fn config(memtable_bytes_max: usize) -> RedbConfig {
     RedbConfig {
         cache_bytes: 1 << 20,
         relaxed_delay_max: Duration::from_secs(3600),
         relaxed_commits_max: RELAXED_COMMITS_MAX,
+        memtable_bytes_max,
         ..RedbConfig::new("")
     }
 }

@@ -10,8 +10,8 @@ use nexus_fs::{
     At, BatchStep, KEYS_MAX, ListOptions, LogQuery, Session, Stores, WriteOptions, Zone,
 };
 use nexus_kernel::{
-    Commit, Durability, Freshness, Kind, Limits, Metastore, Page, Result, Revision, Scan, Txn,
-    Value,
+    Commit, Durability, FlushBarrier, Freshness, Kind, Limits, Metastore, Page, Result, Revision,
+    Scan, Txn, Value,
 };
 use nexus_service_api::Context;
 
@@ -55,6 +55,10 @@ impl Metastore for Counting {
 
     async fn sync(&self) -> Result<Revision> {
         self.inner.sync().await
+    }
+
+    fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>) {
+        self.inner.set_barrier(barrier);
     }
 }
 

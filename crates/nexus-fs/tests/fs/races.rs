@@ -11,8 +11,8 @@ use nexus_fs::{
     Zone,
 };
 use nexus_kernel::{
-    Commit, Durability, Error, Freshness, Kind, Limits, Metastore, Op, Outcome, Page, Result,
-    Revision, Scan, Txn, Value,
+    Commit, Durability, Error, FlushBarrier, Freshness, Kind, Limits, Metastore, Op, Outcome, Page,
+    Result, Revision, Scan, Txn, Value,
 };
 use nexus_service_api::Context;
 use nexus_testkit::metastore::{Faults, FaultyMetastore};
@@ -68,6 +68,10 @@ impl Metastore for SlowAnswers {
 
     async fn sync(&self) -> Result<Revision> {
         self.inner.sync().await
+    }
+
+    fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>) {
+        self.inner.set_barrier(barrier);
     }
 }
 

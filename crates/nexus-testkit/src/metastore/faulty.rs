@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_kernel::{
-    Commit, Error, Freshness, Limits, Metastore, Page, Result, Revision, Scan, Txn, Value,
+    Commit, Error, FlushBarrier, Freshness, Limits, Metastore, Page, Result, Revision, Scan, Txn,
+    Value,
 };
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
@@ -141,5 +142,9 @@ impl Metastore for FaultyMetastore {
     async fn sync(&self) -> Result<Revision> {
         self.before()?;
         self.inner.sync().await
+    }
+
+    fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>) {
+        self.inner.set_barrier(barrier);
     }
 }
