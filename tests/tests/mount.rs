@@ -4,3 +4,4 @@
 //! As root, with `/dev/fuse`. Where a machine has neither, `cargo xtask ci` leaves this out.
 
 mod suites;
+mod work;

@@ -10,5 +10,4 @@ mod names;
 mod oracle;
 mod support;
 mod trouble;
-mod work;
 mod xattrs;
