@@ -15,8 +15,16 @@ const STAT_BLOCK_BYTES: u64 = 512;
 /// What `df` shows where there is no disk to ask: contents in memory.
 const BLOCKS_UNKNOWN: u64 = 1 << 28;
 
+/// Whose writes leave the set-id bits.
+pub(crate) const ROOT: u32 = 0;
+const SET_USER_ID: u32 = 0o4000;
+const SET_GROUP_ID: u32 = 0o2000;
+const GROUP_EXECUTE: u32 = 0o010;
+
 /// As `setattr` brings them.
 pub(crate) struct Changes {
+    /// Who asks.
+    pub by: u32,
     pub mode: Option<u32>,
     pub uid: Option<u32>,
     pub gid: Option<u32>,
@@ -48,6 +56,9 @@ impl Core {
             self.resize(file, to).await?;
             size = None;
         }
+        if changes.takes_set_ids() {
+            self.drop_set_ids(ino).await?;
+        }
         let time = |time: TimeOrNow| match time {
             TimeOrNow::SpecificTime(time) => timestamp(time),
             TimeOrNow::Now => self.volume.now(),
@@ -61,6 +72,23 @@ impl Core {
             size,
         };
         Ok(self.volume.setattr(Ino(ino.0), set).await?)
+    }
+
+    /// Takes the set-id bits from a file, as Linux does when it gets another owner, or when
+    /// anybody but root changes its content. The kernel leaves that to us, and need not ask for
+    /// the attribute `security.capability` before each write.
+    pub(crate) async fn drop_set_ids(&self, ino: INodeNo) -> Answer<()> {
+        let ino = Ino(ino.0);
+        let stat = self.volume.getattr(ino).await?;
+        let mode = without_set_ids(stat.mode);
+        if stat.kind == FileKind::File && mode != stat.mode {
+            let set = SetAttributes {
+                mode: Some(mode),
+                ..SetAttributes::default()
+            };
+            self.volume.setattr(ino, set).await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn space(&self) -> Answer<Space> {
@@ -85,6 +113,24 @@ impl Core {
             name_bytes_max,
         })
     }
+}
+
+impl Changes {
+    fn takes_set_ids(&self) -> bool {
+        let changes_owner = self.uid.is_some() || self.gid.is_some();
+        let cuts = self.size.is_some() && self.by != ROOT;
+        self.mode.is_none() && (changes_owner || cuts)
+    }
+}
+
+/// Without group execution, the bit of the group means something else.
+fn without_set_ids(mode: u32) -> u32 {
+    let group = if mode & GROUP_EXECUTE == 0 {
+        0
+    } else {
+        SET_GROUP_ID
+    };
+    mode & !(SET_USER_ID | group)
 }
 
 /// As the kernel wants them.

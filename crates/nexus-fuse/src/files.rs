@@ -12,6 +12,7 @@ use nexus_kernel::Kind;
 use parking_lot::Mutex;
 use rustix::fs::OFlags;
 
+use crate::attributes::ROOT;
 use crate::bridge::{Answer, Refusal};
 use crate::filesystem::Core;
 use crate::names::{Maker, text};
@@ -62,6 +63,7 @@ impl Core {
         &self,
         ino: INodeNo,
         flags: OpenFlags,
+        by: u32,
     ) -> Answer<(FileHandle, FopenFlags)> {
         let truncate = has(flags, OFlags::TRUNC);
         let writable = flags.acc_mode() != OpenAccMode::O_RDONLY || truncate;
@@ -74,6 +76,9 @@ impl Core {
             OpenMode::Read
         };
         let file = self.volume.open(Ino(ino.0), mode, truncate).await?;
+        if truncate && by != ROOT {
+            self.drop_set_ids(ino).await?;
+        }
         let mut hints = FopenFlags::empty();
         hints.set(FopenFlags::FOPEN_KEEP_CACHE, self.files.pages.read(&*file));
         hints.set(FopenFlags::FOPEN_NOFLUSH, !writable);
@@ -97,7 +102,7 @@ impl Core {
             }
             made => made?,
         };
-        let handle = self.open(INodeNo(stat.ino.0), flags).await?;
+        let handle = self.open(INodeNo(stat.ino.0), flags, by.uid).await?;
         Ok((stat, handle))
     }
 
@@ -115,6 +120,9 @@ impl Core {
         from: WriteFlags,
     ) -> Answer<u32> {
         let file = self.files.get(file)?;
+        if from.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID) {
+            self.drop_set_ids(INodeNo(file.ino().0)).await?;
+        }
         let written = data.len() as u32;
         // Pages of a mapping go where they belong, whatever the file was opened for.
         let appends = has(flags, OFlags::APPEND) && !from.contains(WriteFlags::FUSE_WRITE_CACHE);

@@ -55,13 +55,14 @@ const READ_AHEAD_BYTES_MAX: u32 = 1 << 20;
 const BACKGROUND_REQUESTS_MAX: u16 = 64;
 
 /// What is asked of the kernel, where it can.
-const WANTED: [InitFlags; 7] = [
+const WANTED: [InitFlags; 8] = [
     InitFlags::FUSE_ASYNC_DIO,
     // One version for an overwritten file, and none without its content.
     InitFlags::FUSE_ATOMIC_O_TRUNC,
     InitFlags::FUSE_AUTO_INVAL_DATA,
     InitFlags::FUSE_CACHE_SYMLINKS,
     InitFlags::FUSE_DO_READDIRPLUS,
+    InitFlags::FUSE_HANDLE_KILLPRIV_V2,
     InitFlags::FUSE_READDIRPLUS_AUTO,
     InitFlags::FUSE_PARALLEL_DIROPS,
 ];
@@ -147,7 +148,7 @@ impl Filesystem for ZoneFilesystem {
 
     fn setattr(
         &self,
-        _: &Request,
+        request: &Request,
         ino: INodeNo,
         mode: Option<u32>,
         uid: Option<u32>,
@@ -165,6 +166,7 @@ impl Filesystem for ZoneFilesystem {
     ) {
         let core = self.core();
         let changes = Changes {
+            by: request.uid(),
             mode,
             uid,
             gid,
@@ -261,9 +263,9 @@ impl Filesystem for ZoneFilesystem {
         self.bridge.serve("link", reply, work, self.entry());
     }
 
-    fn open(&self, _: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let core = self.core();
-        let work = async move { core.open(ino, flags).await };
+    fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let (core, by) = (self.core(), request.uid());
+        let work = async move { core.open(ino, flags, by).await };
         self.bridge.serve("open", reply, work, opened);
     }
 

@@ -1,6 +1,8 @@
 use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::support::{Mounted, errno, memory_stores};
@@ -102,4 +104,30 @@ fn a_read_only_mount_refuses_every_change() {
     assert_eq!(errno(fs::write(mounted.path("b"), "b")), read_only);
     assert_eq!(errno(fs::create_dir(mounted.path("d"))), read_only);
     assert_eq!(errno(fs::remove_file(mounted.path("a"))), read_only);
+}
+
+#[test]
+fn set_id_bits_go_with_a_new_owner_and_when_another_user_writes() {
+    let mounted = Mounted::in_memory();
+    let file = mounted.path("program");
+    let mode = || fs::metadata(&file).unwrap().mode() & 0o7777;
+    let set = || fs::set_permissions(&file, Permissions::from_mode(0o6777)).unwrap();
+    fs::write(&file, "one").unwrap();
+    set();
+    fs::write(&file, "root may").unwrap();
+    assert_eq!(mode(), 0o6777);
+    for script in ["echo two >> program", "echo three > program"] {
+        set();
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", script])
+            .current_dir(mounted.root())
+            .uid(1000)
+            .gid(1000);
+        assert!(shell.status().unwrap().success(), "{script}");
+        assert_eq!(mode(), 0o777, "{script}");
+    }
+    set();
+    chown(&file, Some(1000), None).unwrap();
+    assert_eq!(mode(), 0o777);
 }
