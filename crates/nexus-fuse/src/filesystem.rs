@@ -13,12 +13,13 @@ use fuser::{
     ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
     ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
-use nexus_fs::Stat;
+use nexus_fs::{Ino, Stat};
 use tokio::sync::watch;
 
 use crate::attributes::{Changes, attributes};
 use crate::bridge::{Answer, Bridge};
 use crate::files::Files;
+use crate::history::{States, attributes_kept_for, name_kept_for};
 use crate::listing::Directories;
 use crate::names::Maker;
 use crate::options::Options;
@@ -28,6 +29,7 @@ use crate::volume::Volume;
 /// What the requests work on.
 pub(crate) struct Core {
     pub(crate) volume: Arc<dyn Volume>,
+    pub(crate) states: Arc<States>,
     pub(crate) options: Options,
     pub(crate) files: Files,
     pub(crate) directories: Directories,
@@ -79,7 +81,10 @@ impl ZoneFilesystem {
 
     fn attr(&self) -> impl FnOnce(ReplyAttr, Stat) + Send + use<> {
         let cache_for = self.cache_for();
-        move |reply, stat| reply.attr(&cache_for, &attributes(&stat))
+        move |reply, stat| {
+            let cache_for = attributes_kept_for(stat.ino).unwrap_or(cache_for);
+            reply.attr(&cache_for, &attributes(&stat));
+        }
     }
 
     fn core(&self) -> Arc<Core> {
@@ -133,11 +138,19 @@ impl Filesystem for ZoneFilesystem {
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let (core, name, cache_for) = (self.core(), name.to_owned(), self.cache_for());
         let work = async move { core.lookup(parent, &name).await };
+        let states = Arc::clone(&self.core.states);
         self.bridge
             .serve("lookup", reply, work, move |reply, found| {
+                let ino = found.as_ref().map(|stat| stat.ino);
+                let cache_for = name_kept_for(Ino(parent.0), ino).unwrap_or(cache_for);
+                ino.into_iter().for_each(|ino| states.told(ino));
                 let attributes = found.map_or(NO_ENTRY, |stat| attributes(&stat));
                 reply.entry(&cache_for, &attributes, GENERATION);
             });
+    }
+
+    fn forget(&self, _: &Request, ino: INodeNo, times: u64) {
+        self.core.states.forgotten(Ino(ino.0), times);
     }
 
     fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
@@ -386,8 +399,12 @@ impl Filesystem for ZoneFilesystem {
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
-        let cache_for = self.cache_for();
-        let (core, mut reply) = (self.core(), Plus { reply, cache_for });
+        let core = self.core();
+        let mut reply = Plus {
+            reply,
+            cache_for: attributes_kept_for(Ino(ino.0)).unwrap_or(self.cache_for()),
+            states: Arc::clone(&self.core.states),
+        };
         self.bridge.fill("readdirplus", async move {
             let listed = core.list(ino, directory, offset, true, &mut reply);
             let listed = listed.await;

@@ -13,6 +13,7 @@
 //! | `filesystem`, `replies` | the kernel's requests, one method each |
 //! | `bridge` | from a request to an answer: tasks, limits, deadlines |
 //! | `names`, `files`, `attributes`, `listing`, `xattrs` | what the requests do |
+//! | `history` | past states in the mount: `.nexus/at` |
 //! | `coherence` | what others change, told to the kernel |
 //! | `errno` | what an error is called: the one table |
 #![deny(missing_docs)]
@@ -23,6 +24,7 @@ mod coherence;
 mod errno;
 mod files;
 mod filesystem;
+mod history;
 mod listing;
 mod mount;
 mod names;

@@ -17,6 +17,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use crate::bridge::Bridge;
 use crate::coherence::Coherence;
 use crate::filesystem::{Core, ZoneFilesystem};
+use crate::history::{States, WithPast};
 use crate::options::Options;
 use crate::volume::Volume;
 
@@ -44,7 +45,8 @@ impl Mount {
     /// directory shows the zone. Requests are served by the runtime this is called in, which has
     /// to have several threads.
     ///
-    /// The kernel is told of every change that is not the mount's own.
+    /// The kernel is told of every change that is not the mount's own. A past state is mounted
+    /// read-only; any other volume shows past states of itself under `.nexus/at`.
     ///
     /// # Errors
     ///
@@ -53,7 +55,7 @@ impl Mount {
     pub async fn start(
         volume: Arc<dyn Volume>,
         directory: &Path,
-        options: Options,
+        mut options: Options,
     ) -> Result<Self> {
         let directory = blocking({
             let directory = directory.to_owned();
@@ -62,10 +64,18 @@ impl Mount {
         .await?;
         let runtime = Handle::current();
         let begin = volume.revision().await?;
+        let states = Arc::new(States::new(volume.now()));
+        let volume = if volume.is_past() {
+            options.read_only = true;
+            volume
+        } else {
+            Arc::new(WithPast::new(volume, Arc::clone(&states)))
+        };
         let bridge = Bridge::new(runtime, options.requests_max, options.request_deadline);
         let (bridge, config) = (Arc::new(bridge), config(&options));
         let core = Arc::new(Core {
             volume,
+            states,
             options,
             files: Default::default(),
             directories: Default::default(),

@@ -1,11 +1,13 @@
 //! Replies that take more than a value.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fuser::{Errno, FileAttr, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus, ReplyXattr};
 
 use crate::attributes::{attributes, file_type};
 use crate::bridge::{Fill, Refuse};
+use crate::history::States;
 use crate::listing::{Listed, Sink};
 
 /// Inode numbers are never used twice.
@@ -57,6 +59,7 @@ impl Fill for ReplyDirectory {
 pub(crate) struct Plus {
     pub(crate) reply: ReplyDirectoryPlus,
     pub(crate) cache_for: Duration,
+    pub(crate) states: Arc<States>,
 }
 
 impl Refuse for Plus {
@@ -76,13 +79,18 @@ impl Sink for Plus {
         // Without attributes the kernel asks for them itself.
         let attributes = entry.stat.as_ref().map_or(NO_ENTRY, attributes);
         let (ino, name) = (INodeNo(entry.ino.0), &entry.name);
-        self.reply.add(
+        let full = self.reply.add(
             ino,
             entry.offset,
             name,
             &self.cache_for,
             &attributes,
             GENERATION,
-        )
+        );
+        // The kernel does not count the directory itself and the one above as looked up.
+        if !full && entry.stat.is_some() && !matches!(name.as_str(), "." | "..") {
+            self.states.told(entry.ino);
+        }
+        full
     }
 }

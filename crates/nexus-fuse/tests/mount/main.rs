@@ -8,6 +8,7 @@ mod listing;
 mod mounting;
 mod names;
 mod oracle;
+mod past;
 mod support;
 mod trouble;
 mod xattrs;
