@@ -1,6 +1,7 @@
 //! The contract suite of [`Metastore`](nexus_kernel::Metastore) and stores that misbehave
 //! on purpose.
 
+mod barrier;
 #[expect(
     clippy::unwrap_used,
     reason = "a clause is the body of a test: a panic is its verdict"
@@ -9,6 +10,7 @@ pub mod clauses;
 mod faulty;
 pub mod support;
 
+pub use barrier::TestBarrier;
 pub use faulty::{Faults, FaultyMetastore};
 
 /// Expands to one `#[tokio::test]` per clause of the contract of
@@ -77,6 +79,13 @@ macro_rules! metastore_contract {
                 changed_wakes_every_waiter,
                 sync_answers_what_is_durable,
                 relaxed_commits_are_visible_at_once;
+            barrier:
+                a_sync_commit_waits_for_the_barrier,
+                a_sync_waits_for_the_barrier_of_relaxed_commits,
+                a_clean_barrier_is_not_flushed,
+                a_failing_barrier_fails_a_sync_and_loses_nothing,
+                an_id_that_met_a_failing_barrier_is_not_remembered,
+                many_writers_share_a_barrier;
             concurrency:
                 concurrent_additions_all_count,
                 one_of_many_creators_wins,

@@ -23,7 +23,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use self::running::Running;
+pub(super) use self::running::Running;
 use crate::config::RedbConfig;
 use crate::open;
 

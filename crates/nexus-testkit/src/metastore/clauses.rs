@@ -2,6 +2,7 @@
 //!
 //! [`metastore_contract!`](crate::metastore_contract) gives each its name as a test.
 
+pub mod barrier;
 pub mod concurrency;
 pub mod guards;
 pub mod limits;

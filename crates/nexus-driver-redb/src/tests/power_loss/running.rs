@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nexus_kernel::{Commit, Entry, KeyRange, Limits, Page, Revision, Scan, Txn};
+use nexus_testkit::metastore::TestBarrier;
 use nexus_testkit::power_loss::SimulatedDisk;
 use parking_lot::RwLock;
 use redb::{ReadableDatabase, ReadableTable};
 use tokio::sync::oneshot;
 
 use super::now;
+use crate::barrier::Barrier;
 use crate::committer::{Committer, Parts, Place};
 use crate::config::RedbConfig;
 use crate::flush::Flush;
@@ -18,20 +20,21 @@ use crate::layout::{FACTS, REVISION_FACT};
 use crate::open;
 use crate::queue::{Closed, Queue, Request};
 
-pub(super) struct Running {
-    pub(super) committer: Committer,
+pub(crate) struct Running {
+    committer: Committer,
     queue: Arc<Queue>,
     view: Shared,
+    barrier: Arc<Barrier>,
     /// Begun and not written yet.
     flush: Option<Flush>,
     /// What the file holds.
-    pub(super) survived: Revision,
+    pub(crate) survived: Revision,
     /// Where the store goes on.
-    pub(super) revision: Revision,
+    pub(crate) revision: Revision,
 }
 
 impl Running {
-    pub(super) fn open(disk: &SimulatedDisk, config: &RedbConfig) -> nexus_kernel::Result<Self> {
+    pub(crate) fn open(disk: &SimulatedDisk, config: &RedbConfig) -> nexus_kernel::Result<Self> {
         let opened = open::backend(config, disk.clone())?;
         let progress = open::progress(&opened)?;
         let revision = progress.revision;
@@ -39,24 +42,32 @@ impl Running {
         let view = View::new(opened, revision).map_err(crate::error::storage)?;
         let view = Arc::new(RwLock::new(Some(view)));
         let queue = Arc::new(Queue::new(config));
+        let barrier = Arc::<Barrier>::default();
         let parts = Parts {
             view: view.clone(),
             queue: queue.clone(),
-            barrier: Arc::default(),
+            barrier: barrier.clone(),
             counters: Arc::default(),
         };
         Ok(Self {
             committer: Committer::new(parts, progress, None, config),
             queue,
             view,
+            barrier,
             flush: None,
             survived,
             revision,
         })
     }
 
+    pub(crate) fn set_barrier(&self) -> Arc<TestBarrier> {
+        let barrier = Arc::<TestBarrier>::default();
+        self.barrier.set(barrier.clone());
+        barrier
+    }
+
     /// Commits and answers those who wait.
-    pub(super) fn serve(&mut self) {
+    pub(crate) fn serve(&mut self) {
         self.committer.serve_waiting(Place::Thread);
         if self.queue.len() > 0 {
             // What is left waits for the flush that is under way.
@@ -66,24 +77,24 @@ impl Running {
     }
 
     /// Begins what the thread would begin now.
-    pub(super) fn begin_flush(&mut self) {
+    pub(crate) fn begin_flush(&mut self) {
         self.flush = self.flush.take().or_else(|| self.committer.begin_flush());
     }
 
-    pub(super) fn end_flush(&mut self) {
+    pub(crate) fn end_flush(&mut self) {
         if let Some(flush) = self.flush.take() {
             self.committer.end_flush(flush.run());
         }
     }
 
     /// Closes the store in order, as far as the disk lets it.
-    pub(super) fn close(mut self) {
+    pub(crate) fn close(mut self) {
         self.queue.close(Closed::Gracefully);
         self.end_flush();
         self.committer.finish();
     }
 
-    pub(super) fn push(&self, txn: &Txn) -> oneshot::Receiver<nexus_kernel::Result<Commit>> {
+    pub(crate) fn push(&self, txn: &Txn) -> oneshot::Receiver<nexus_kernel::Result<Commit>> {
         let (answer, answered) = oneshot::channel();
         let bytes = Limits::STANDARD.check_txn(txn).unwrap();
         // A store that failed refuses it; then the answer is an error too.
@@ -91,23 +102,23 @@ impl Running {
         answered
     }
 
-    pub(super) fn push_sync(&self) -> oneshot::Receiver<nexus_kernel::Result<Revision>> {
+    pub(crate) fn push_sync(&self) -> oneshot::Receiver<nexus_kernel::Result<Revision>> {
         let (answer, answered) = oneshot::channel();
         let _ = now(self.queue.push(Request::Sync(answer), 1));
         answered
     }
 
-    pub(super) fn scan(&self, scan: &Scan) -> Page {
+    pub(crate) fn scan(&self, scan: &Scan) -> Page {
         let part = self.view.read().as_ref().unwrap().part(scan);
         part.page(scan).unwrap()
     }
 
-    pub(super) fn get(&self, key: &[u8]) -> Option<nexus_kernel::Value> {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<nexus_kernel::Value> {
         let found = self.view.read().as_ref().unwrap().find(key);
         found.resolve(key).unwrap()
     }
 
-    pub(super) fn rows(&self) -> Vec<Entry> {
+    pub(crate) fn rows(&self) -> Vec<Entry> {
         let all = KeyRange {
             start: Bytes::new(),
             end: "z".into(),
