@@ -36,7 +36,6 @@ const WANTED: [InitFlags; 7] = [
 ];
 const TRANSFER_BYTES_MAX: u32 = 1 << 20;
 const BACKGROUND_REQUESTS_MAX: u16 = 64;
-const THREADS: usize = 4;
 
 /// Serves until standard input ends, so that it does not outlive whoever started it. Each line
 /// on standard input mounts it anew, with what is in it.
@@ -65,10 +64,15 @@ fn mount(tree: Arc<Mutex<Tree>>, directory: &Path) -> Result<BackgroundSession> 
         MountOption::NoAtime,
     ];
     config.acl = SessionACL::Owner;
-    config.n_threads = Some(THREADS);
+    config.n_threads = Some(threads());
     config.clone_fd = true;
     fuser::spawn_mount(MemoryFilesystem(tree), directory, &config)
         .with_context(|| format!("mounting on {}", directory.display()))
+}
+
+/// As crates/nexus-fuse/src/options.rs has them.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |count| (count.get() / 2).clamp(1, 4))
 }
 
 struct MemoryFilesystem(Arc<Mutex<Tree>>);
@@ -308,7 +312,8 @@ impl Filesystem for MemoryFilesystem {
 
     fn opendir(&self, _: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
         let opened = self.tree().open_listing(ino);
-        answer!(reply, opened, number => reply.opened(FileHandle(number), FopenFlags::empty()));
+        let flags = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
+        answer!(reply, opened, number => reply.opened(FileHandle(number), flags));
     }
 
     fn readdir(
