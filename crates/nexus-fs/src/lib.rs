@@ -100,7 +100,7 @@ pub use pattern::PathPattern;
 pub use read::READ_WHOLE_BYTES_MAX;
 pub use search::{CONTEXT_LINES_MAX, GlobQuery, GrepMatch, GrepQuery, MATCH_TEXT_BYTES_MAX};
 pub use session::Session;
-pub use steps::{BATCH_STEPS_MAX, KEY_BYTES_MAX, KEYS_MAX, VALUE_BYTES_MAX};
+pub use steps::{BATCH_STEPS_MAX, FACT_KEYS, KEY_BYTES_MAX, KEYS_MAX, VALUE_BYTES_MAX};
 pub use types::{
     At, Changed, Content, DirEntry, FileBytes, FileKind, Ino, KeyPresence, ListOptions, ListPage,
     MkdirOptions, MoveOptions, NewInode, NewKind, Precondition, RemoveOptions, Replace,

@@ -26,7 +26,7 @@ mod remove;
 mod rename;
 mod write;
 
-pub use attributes::{KEY_BYTES_MAX, KEYS_MAX, VALUE_BYTES_MAX};
+pub use attributes::{FACT_KEYS, KEY_BYTES_MAX, KEYS_MAX, VALUE_BYTES_MAX};
 pub(crate) use by_inode::{ByInode, Child, no_such_key};
 pub(crate) use remove::{clear_metadata, unlink};
 pub(crate) use write::replace_content;

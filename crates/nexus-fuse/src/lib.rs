@@ -12,7 +12,7 @@
 //! | `volume` | what is mounted: a zone in this process, or elsewhere |
 //! | `filesystem`, `replies` | the kernel's requests, one method each |
 //! | `bridge` | from a request to an answer: tasks, limits, deadlines |
-//! | `names`, `files`, `attributes`, `listing`, `xattrs` | what the requests do |
+//! | `names`, `files`, `attributes`, `listing`, `xattrs`, `facts` | what the requests do |
 //! | `history` | past states in the mount: `.nexus/at` |
 //! | `coherence` | what others change, told to the kernel |
 //! | `errno` | what an error is called: the one table |
@@ -22,6 +22,7 @@ mod attributes;
 mod bridge;
 mod coherence;
 mod errno;
+mod facts;
 mod files;
 mod filesystem;
 mod history;

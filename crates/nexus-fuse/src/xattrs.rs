@@ -8,6 +8,7 @@ use nexus_fs::{Ino, KeyPresence};
 use rustix::fs::XattrFlags;
 
 use crate::bridge::Answer;
+use crate::facts;
 use crate::filesystem::Core;
 
 const NAMESPACE: &str = "user.";
@@ -17,8 +18,11 @@ const TAG: &str = "tag:";
 
 impl Core {
     pub(crate) async fn getxattr(&self, ino: INodeNo, name: &OsStr) -> Answer<Bytes> {
-        let key = key(name)?;
-        Ok(self.volume.metadata_value(Ino(ino.0), key).await?)
+        let (ino, key) = (Ino(ino.0), key(name)?);
+        if let Some(fact) = key.strip_prefix(facts::PREFIX) {
+            return self.fact(ino, fact).await;
+        }
+        Ok(self.volume.metadata_value(ino, key).await?)
     }
 
     /// The names, each with a NUL after it.
@@ -26,7 +30,7 @@ impl Core {
         let keys = self.volume.metadata_keys(Ino(ino.0)).await?;
         let names = keys
             .iter()
-            .filter(|key| !key.starts_with(TAG))
+            .filter(|key| !key.starts_with(TAG) && !key.starts_with(facts::PREFIX))
             .filter(|key| NAMESPACE.len() + key.len() <= NAME_BYTES_MAX);
         let list: String = names.map(|key| format!("{NAMESPACE}{key}\0")).collect();
         Ok(list.into())
@@ -64,6 +68,9 @@ impl Core {
     ) -> Answer<()> {
         self.check_writable()?;
         let (ino, key) = (Ino(ino.0), key(name)?);
+        if key.starts_with(facts::PREFIX) {
+            return Err(Errno::EPERM.into());
+        }
         let set = self.volume.set_metadata_value(ino, key, value, must);
         Ok(set.await?)
     }

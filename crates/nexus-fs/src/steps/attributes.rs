@@ -14,6 +14,9 @@ use crate::types::SetAttributes;
 pub const KEYS_MAX: usize = 1_000;
 /// Longest custom metadata key, in bytes.
 pub const KEY_BYTES_MAX: usize = 255;
+/// How metadata keys begin that nobody can set: a mount shows by them what the zone itself knows
+/// of a file.
+pub const FACT_KEYS: &str = "nexus.";
 /// Longest custom metadata value, in bytes.
 pub const VALUE_BYTES_MAX: usize = 64 << 10;
 
@@ -86,6 +89,12 @@ pub(crate) async fn put_metadata(
         return Err(
             Error::invalid("a metadata key is not empty and has no NUL").with("key", shown(key))
         );
+    }
+    if key.starts_with(FACT_KEYS) && value.is_some() {
+        return Err(Error::invalid(
+            "keys that begin with nexus. name what the zone itself knows of a file; choose another",
+        )
+        .with("key", shown(key)));
     }
     if key.len() > KEY_BYTES_MAX {
         return Err(Error::limit("a metadata key has at most 255 bytes").with("bytes", key.len()));
