@@ -65,8 +65,7 @@ impl Core {
         flags: OpenFlags,
         by: u32,
     ) -> Answer<(FileHandle, FopenFlags)> {
-        let truncate = has(flags, OFlags::TRUNC);
-        let writable = flags.acc_mode() != OpenAccMode::O_RDONLY || truncate;
+        let (truncate, writable) = (has(flags, OFlags::TRUNC), writes(flags));
         if writable {
             self.check_writable()?;
         }
@@ -163,6 +162,11 @@ impl Core {
             }
         }
     }
+}
+
+/// Whether a file is opened to be changed.
+pub(crate) fn writes(flags: OpenFlags) -> bool {
+    flags.acc_mode() != OpenAccMode::O_RDONLY || has(flags, OFlags::TRUNC)
 }
 
 fn has(flags: OpenFlags, flag: OFlags) -> bool {

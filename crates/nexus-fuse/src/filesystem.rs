@@ -18,24 +18,34 @@ use tokio::sync::watch;
 
 use crate::attributes::{Changes, attributes};
 use crate::bridge::{Answer, Bridge};
-use crate::files::Files;
+use crate::callers::Callers;
+use crate::files::{Files, writes};
 use crate::history::{States, attributes_kept_for, name_kept_for};
 use crate::listing::Directories;
 use crate::names::Maker;
 use crate::options::Options;
 use crate::replies::{GENERATION, NO_ENTRY, Plus, sized};
-use crate::volume::Volume;
+use crate::volume::{Caller, Volume};
 
-/// What the requests work on.
+/// What the requests work on. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct Core {
     pub(crate) volume: Arc<dyn Volume>,
     pub(crate) states: Arc<States>,
-    pub(crate) options: Options,
-    pub(crate) files: Files,
-    pub(crate) directories: Directories,
+    pub(crate) options: Arc<Options>,
+    pub(crate) files: Arc<Files>,
+    pub(crate) directories: Arc<Directories>,
 }
 
 impl Core {
+    /// The same, with changes on record as those of `caller`.
+    pub(crate) fn acting_for(&self, caller: &Caller) -> Self {
+        Self {
+            volume: self.volume.acting_for(caller),
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn check_writable(&self) -> Answer<()> {
         if self.options.read_only {
             return Err(Errno::EROFS.into());
@@ -48,6 +58,7 @@ impl Core {
 pub(crate) struct ZoneFilesystem {
     pub(crate) core: Arc<Core>,
     pub(crate) bridge: Arc<Bridge>,
+    pub(crate) callers: Arc<Callers>,
     /// Becomes true when the kernel has no more to ask.
     pub(crate) ended: watch::Sender<bool>,
 }
@@ -89,6 +100,12 @@ impl ZoneFilesystem {
 
     fn core(&self) -> Arc<Core> {
         Arc::clone(&self.core)
+    }
+
+    /// What makes a change, on record as that of the program which asks for it.
+    fn acting(&self, request: &Request) -> impl Future<Output = Arc<Core>> + Send + use<> {
+        let (core, callers, pid) = (self.core(), Arc::clone(&self.callers), request.pid());
+        async move { callers.acting(core, pid).await }
     }
 }
 
@@ -177,7 +194,7 @@ impl Filesystem for ZoneFilesystem {
         _: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let core = self.core();
+        let core = self.acting(request);
         let changes = Changes {
             by: request.uid(),
             mode,
@@ -188,7 +205,7 @@ impl Filesystem for ZoneFilesystem {
             accessed,
             modified,
         };
-        let work = async move { core.setattr(ino, changes).await };
+        let work = async move { core.await.setattr(ino, changes).await };
         self.bridge.serve("setattr", reply, work, self.attr());
     }
 
@@ -210,8 +227,8 @@ impl Filesystem for ZoneFilesystem {
         _: u32,
         reply: ReplyEntry,
     ) {
-        let (core, name, by) = (self.core(), name.to_owned(), maker(request, mode));
-        let work = async move { core.mknod(parent, &name, by).await };
+        let (core, name, by) = (self.acting(request), name.to_owned(), maker(request, mode));
+        let work = async move { core.await.mknod(parent, &name, by).await };
         self.bridge.serve("mknod", reply, work, self.entry());
     }
 
@@ -224,8 +241,8 @@ impl Filesystem for ZoneFilesystem {
         _: u32,
         reply: ReplyEntry,
     ) {
-        let (core, name, by) = (self.core(), name.to_owned(), maker(request, mode));
-        let work = async move { core.mkdir(parent, &name, by).await };
+        let (core, name, by) = (self.acting(request), name.to_owned(), maker(request, mode));
+        let work = async move { core.await.mkdir(parent, &name, by).await };
         self.bridge.serve("mkdir", reply, work, self.entry());
     }
 
@@ -237,27 +254,27 @@ impl Filesystem for ZoneFilesystem {
         target: &Path,
         reply: ReplyEntry,
     ) {
-        let (core, name, target) = (self.core(), name.to_owned(), target.to_owned());
+        let (core, name, target) = (self.acting(request), name.to_owned(), target.to_owned());
         let by = maker(request, 0o777);
-        let work = async move { core.symlink(parent, &name, &target, by).await };
+        let work = async move { core.await.symlink(parent, &name, &target, by).await };
         self.bridge.serve("symlink", reply, work, self.entry());
     }
 
-    fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let (core, name) = (self.core(), name.to_owned());
-        let work = async move { core.unlink(parent, &name).await };
+    fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let (core, name) = (self.acting(request), name.to_owned());
+        let work = async move { core.await.unlink(parent, &name).await };
         self.bridge.serve("unlink", reply, work, done);
     }
 
-    fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let (core, name) = (self.core(), name.to_owned());
-        let work = async move { core.rmdir(parent, &name).await };
+    fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let (core, name) = (self.acting(request), name.to_owned());
+        let work = async move { core.await.rmdir(parent, &name).await };
         self.bridge.serve("rmdir", reply, work, done);
     }
 
     fn rename(
         &self,
-        _: &Request,
+        request: &Request,
         parent: INodeNo,
         name: &OsStr,
         to: INodeNo,
@@ -265,20 +282,27 @@ impl Filesystem for ZoneFilesystem {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        let (core, name, new_name) = (self.core(), name.to_owned(), new_name.to_owned());
-        let work = async move { core.rename((parent, &name), (to, &new_name), flags).await };
+        let (core, name, new_name) = (self.acting(request), name.to_owned(), new_name.to_owned());
+        let work = async move {
+            core.await
+                .rename((parent, &name), (to, &new_name), flags)
+                .await
+        };
         self.bridge.serve("rename", reply, work, done);
     }
 
-    fn link(&self, _: &Request, ino: INodeNo, to: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let (core, name) = (self.core(), name.to_owned());
-        let work = async move { core.link(ino, to, &name).await };
+    fn link(&self, request: &Request, ino: INodeNo, to: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let (core, name) = (self.acting(request), name.to_owned());
+        let work = async move { core.await.link(ino, to, &name).await };
         self.bridge.serve("link", reply, work, self.entry());
     }
 
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let (core, by) = (self.core(), request.uid());
-        let work = async move { core.open(ino, flags, by).await };
+        let (core, acting, by) = (self.core(), self.acting(request), request.uid());
+        let work = async move {
+            let core = if writes(flags) { acting.await } else { core };
+            core.open(ino, flags, by).await
+        };
         self.bridge.serve("open", reply, work, opened);
     }
 
@@ -292,9 +316,9 @@ impl Filesystem for ZoneFilesystem {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        let (core, name, by) = (self.core(), name.to_owned(), maker(request, mode));
+        let (core, name, by) = (self.acting(request), name.to_owned(), maker(request, mode));
         let cache_for = self.cache_for();
-        let work = async move { core.create(parent, &name, OpenFlags(flags), by).await };
+        let work = async move { core.await.create(parent, &name, OpenFlags(flags), by).await };
         self.bridge.serve(
             "create",
             reply,
@@ -449,7 +473,7 @@ impl Filesystem for ZoneFilesystem {
 
     fn setxattr(
         &self,
-        _: &Request,
+        request: &Request,
         ino: INodeNo,
         name: &OsStr,
         value: &[u8],
@@ -457,9 +481,9 @@ impl Filesystem for ZoneFilesystem {
         _: u32,
         reply: ReplyEmpty,
     ) {
-        let (core, name) = (self.core(), name.to_owned());
+        let (core, name) = (self.acting(request), name.to_owned());
         let value = Bytes::copy_from_slice(value);
-        let work = async move { core.setxattr(ino, &name, value, flags).await };
+        let work = async move { core.await.setxattr(ino, &name, value, flags).await };
         self.bridge.serve("setxattr", reply, work, done);
     }
 
@@ -481,9 +505,9 @@ impl Filesystem for ZoneFilesystem {
             });
     }
 
-    fn removexattr(&self, _: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let (core, name) = (self.core(), name.to_owned());
-        let work = async move { core.removexattr(ino, &name).await };
+    fn removexattr(&self, request: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let (core, name) = (self.acting(request), name.to_owned());
+        let work = async move { core.await.removexattr(ino, &name).await };
         self.bridge.serve("removexattr", reply, work, done);
     }
 

@@ -14,12 +14,14 @@
 //! | `bridge` | from a request to an answer: tasks, limits, deadlines |
 //! | `names`, `files`, `attributes`, `listing`, `xattrs`, `facts` | what the requests do |
 //! | `history` | past states in the mount: `.nexus/at` |
+//! | `callers` | which program asks |
 //! | `coherence` | what others change, told to the kernel |
 //! | `errno` | what an error is called: the one table |
 #![deny(missing_docs)]
 
 mod attributes;
 mod bridge;
+mod callers;
 mod coherence;
 mod errno;
 mod facts;

@@ -76,7 +76,7 @@ impl Mount {
         let core = Arc::new(Core {
             volume,
             states,
-            options,
+            options: Arc::new(options),
             files: Default::default(),
             directories: Default::default(),
         });
@@ -84,6 +84,7 @@ impl Mount {
         let filesystem = ZoneFilesystem {
             core: Arc::clone(&core),
             bridge: Arc::clone(&bridge),
+            callers: Arc::default(),
             ended: ending,
         };
         let at = directory.clone();
