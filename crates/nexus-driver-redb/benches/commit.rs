@@ -68,12 +68,16 @@ impl Bench {
 }
 
 fn create(n: u64, durability: Durability) -> Txn {
+    create_with(n, 200, durability)
+}
+
+fn create_with(n: u64, inode_bytes: usize, durability: Durability) -> Txn {
     let name = format!("d/00000001/file-{n:08}");
     Txn {
         id: None,
         guards: vec![Guard::Absent(name.clone().into())],
         ops: vec![
-            Op::Put(format!("i/{n:016x}").into(), vec![7; 200].into()),
+            Op::Put(format!("i/{n:016x}").into(), vec![7; inode_bytes].into()),
             Op::Put(name.into(), vec![7; 12].into()),
             Op::Max("i/parent".into(), n.to_be_bytes().to_vec().into()),
             Op::PutStamped("l/".into(), vec![7; 100].into()),
@@ -127,6 +131,32 @@ fn relaxed_writers(bencher: Bencher<'_, '_>, writers: usize) {
     let bench = Bench::new();
     let bencher = bencher.counter(ItemsCount::new(writers * ROUND));
     bencher.bench(|| bench.commit_round(writers, Durability::Relaxed));
+}
+
+/// As fast as it goes, so that memtables fill while others are written.
+#[divan::bench(sample_count = 10)]
+fn relaxed_stream_of_4_kib(bencher: Bencher<'_, '_>) {
+    const COMMITS: usize = 10_000;
+    let bench = Bench::new();
+    bencher.counter(ItemsCount::new(COMMITS)).bench(|| {
+        bench.runtime.block_on(async {
+            for _ in 0..COMMITS {
+                let n = bench.next.fetch_add(1, Ordering::Relaxed);
+                let txn = create_with(n, 4096 + 200, Durability::Relaxed);
+                let _ = bench.store.commit(txn).await.expect("it commits");
+            }
+        });
+    });
+}
+
+#[divan::bench]
+fn get_from_the_file(bencher: Bencher<'_, '_>) {
+    let bench = Bench::new();
+    bench.commit_round(64, Durability::Sync);
+    bencher.bench(|| {
+        let value = bench.store.get(b"i/0000000000000042", Freshness::Local);
+        bench.runtime.block_on(value).expect("it reads")
+    });
 }
 
 #[divan::bench]

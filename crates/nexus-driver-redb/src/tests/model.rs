@@ -26,8 +26,8 @@ async fn every_read_answers_what_the_reference_does() {
             let store = RedbMetastore::open(&config).unwrap();
             for step in 0..200 {
                 let step = format!("seed {seed}, step {step}");
-                change_both(&*store, &model, &mut random, &step).await;
-                read_both(&*store, &model, &mut random, &step).await;
+                change_both(&store, &model, &mut random, &step).await;
+                read_both(&store, &model, &mut random, &step).await;
             }
         }
     }
