@@ -23,9 +23,11 @@ mod pins;
 mod reader;
 mod upload;
 
+pub(crate) use chunker::Chunk;
+pub use chunker::ChunkSizes;
 pub(crate) use pins::Pinned;
 pub(crate) use reader::collect;
-pub(crate) use upload::{Placement, Stored};
+pub(crate) use upload::{Placement, Stored, Upload};
 
 /// A content up to this many bytes is one blob.
 pub const WHOLE_BYTES_MAX: usize = 1 << 20;
@@ -50,6 +52,7 @@ pub(crate) struct ContentStore {
     pub(crate) pins: pins::Pins,
     algorithm: HashAlgorithm,
     inline_bytes_max: usize,
+    pub(crate) sizes: ChunkSizes,
 }
 
 impl ContentStore {
@@ -63,6 +66,7 @@ impl ContentStore {
             pins: pins::Pins::default(),
             algorithm: config.hash,
             inline_bytes_max: config.inline_bytes_max,
+            sizes: config.chunks,
         }
     }
 
@@ -100,7 +104,7 @@ impl ContentStore {
                 }
             })?;
         let size = usize::try_from(blob.meta.size).unwrap_or(usize::MAX);
-        if size > chunker::CHUNK_BYTES_MAX.max(WHOLE_BYTES_MAX) {
+        if size > ChunkSizes::DEFAULT.bytes_max.max(self.sizes.bytes_max) {
             return Err(lost(
                 "stored content has the wrong size; restore it from a backup",
             ));

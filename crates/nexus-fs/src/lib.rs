@@ -89,7 +89,7 @@ mod writes;
 mod zone;
 
 pub use care::{Duplicates, GcReport, VerifyProgress};
-pub use content::{CONTENT_BYTES_MAX, WHOLE_BYTES_MAX};
+pub use content::{CONTENT_BYTES_MAX, ChunkSizes, WHOLE_BYTES_MAX};
 pub use edits::{EditOptions, Edited};
 pub use etag::{Etag, HashAlgorithm, Hasher};
 pub use handles::{Handle, OpenMode, PastFile, Snapshot};

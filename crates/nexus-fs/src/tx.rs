@@ -429,9 +429,15 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
+    /// Whether the commit adds the list of chunks of a content that was placed; if not, the
+    /// store has one, in which the content may be cut otherwise.
+    pub(crate) fn adds_manifest(&self, etag: &Bytes) -> bool {
+        matches!(self.manifests.get(etag), Some(Manifest::New(_)))
+    }
+
     /// Keeps content from being collected until the commit is over.
-    pub(crate) fn pin(&mut self, pinned: &Arc<Pinned>) {
-        self.pinned.push(Arc::clone(pinned));
+    pub(crate) fn pin(&mut self, pinned: &[Arc<Pinned>]) {
+        self.pinned.extend_from_slice(pinned);
     }
 
     /// Keeps an inode that is to be removed from being opened until the commit is over; says

@@ -14,7 +14,7 @@ use nexus_service_api::{Authorizer, Clock, SystemClock};
 use tokio::sync::Notify;
 
 use crate::cache::MetaCache;
-use crate::content::ContentStore;
+use crate::content::{ChunkSizes, ContentStore};
 use crate::etag::HashAlgorithm;
 use crate::handles::OpenInodes;
 use crate::inos::InoAllocator;
@@ -41,6 +41,8 @@ pub struct ZoneConfig {
     pub hash: HashAlgorithm,
     /// Contents up to this many bytes lie in the inode itself.
     pub inline_bytes_max: usize,
+    /// Where larger contents are cut.
+    pub chunks: ChunkSizes,
     /// Memory for inodes and dentries, in bytes.
     pub metadata_cache_bytes: u64,
     /// Memory for file content, in bytes.
@@ -56,9 +58,10 @@ impl Default for ZoneConfig {
             clock: Arc::new(SystemClock),
             hash: HashAlgorithm::Blake3,
             inline_bytes_max: 8 << 10,
+            chunks: ChunkSizes::DEFAULT,
             metadata_cache_bytes: 48 << 20,
             content_cache_bytes: 64 << 20,
-            draft_bytes_max: 256 << 20,
+            draft_bytes_max: 64 << 20,
         }
     }
 }

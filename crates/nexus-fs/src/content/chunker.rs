@@ -1,95 +1,76 @@
-//! Cuts a stream into content-defined chunks and hashes them.
+//! Cuts a content into chunks at places that depend on it, and hashes them.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use fastcdc::v2020::FastCDC;
-use nexus_kernel::Result;
 
-use crate::compute::compute;
 use crate::etag::{Etag, HashAlgorithm, Hasher};
 
-/// Chunks are never smaller than this, the last one excepted.
-const CHUNK_BYTES_MIN: usize = 256 << 10;
-const CHUNK_BYTES_AVERAGE: usize = 1 << 20;
-/// Chunks are never larger than this.
-pub(crate) const CHUNK_BYTES_MAX: usize = 4 << 20;
-/// How much is gathered before it is cut: enough that most of it is whole chunks.
-const WINDOW_BYTES: usize = 8 << 20;
+/// Where contents are cut. Other sizes than the default are for tests: nothing that is stored
+/// depends on them, but contents that were cut otherwise share no chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkSizes {
+    /// A content up to this many bytes is one blob.
+    pub whole_bytes_max: usize,
+    /// Chunks are never smaller, the last one excepted.
+    pub bytes_min: usize,
+    /// What chunks of noise have on average.
+    pub bytes_average: usize,
+    /// Chunks are never larger.
+    pub bytes_max: usize,
+}
 
+impl ChunkSizes {
+    /// What a zone has unless it is told otherwise.
+    pub const DEFAULT: Self = Self {
+        whole_bytes_max: super::WHOLE_BYTES_MAX,
+        bytes_min: 256 << 10,
+        bytes_average: 1 << 20,
+        bytes_max: 4 << 20,
+    };
+
+    /// How much is gathered before it is cut: enough that most of it is whole chunks.
+    pub(crate) fn window(&self) -> usize {
+        2 * self.bytes_max
+    }
+}
+
+impl Default for ChunkSizes {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+#[derive(Clone)]
 pub(crate) struct Chunk {
     pub etag: Etag,
     pub bytes: Bytes,
 }
 
-/// The state of a cut between pieces of the stream.
-pub(crate) struct Chunker {
+/// Cuts chunks off the beginning of a window and adds them to the hash of the `whole`: those
+/// that later bytes cannot change, or at the `end` all there is.
+pub(crate) fn cut(
+    sizes: ChunkSizes,
     algorithm: HashAlgorithm,
-    whole: Hasher,
-    rest: BytesMut,
-}
-
-impl Chunker {
-    pub(crate) fn new(algorithm: HashAlgorithm) -> Self {
-        Self {
-            algorithm,
-            whole: Hasher::new(algorithm),
-            rest: BytesMut::new(),
-        }
+    whole: &mut Hasher,
+    mut window: Bytes,
+    end: bool,
+) -> Vec<Chunk> {
+    let cutter = FastCDC::new(
+        &window,
+        sizes.bytes_min,
+        sizes.bytes_average,
+        sizes.bytes_max,
+    );
+    let mut lengths: Vec<usize> = cutter.map(|chunk| chunk.length).collect();
+    if !end {
+        // The last cut may only be where the bytes ran out.
+        lengths.pop();
     }
-
-    /// Takes in the next piece.
-    pub(crate) fn push(&mut self, piece: &[u8]) {
-        self.rest.extend_from_slice(piece);
-    }
-
-    /// Whether enough has gathered for [`cut`](Self::cut).
-    pub(crate) fn is_full(&self) -> bool {
-        self.rest.len() >= WINDOW_BYTES
-    }
-
-    /// Everything pushed since the last cut.
-    pub(crate) fn pending(&self) -> &[u8] {
-        &self.rest
-    }
-
-    pub(crate) fn take_pending(&mut self) -> Bytes {
-        std::mem::take(&mut self.rest).freeze()
-    }
-
-    /// Cuts off the chunks that later bytes cannot change, or at the `end` all there is.
-    /// Runs on a thread where computing does no harm.
-    pub(crate) async fn cut(mut self, end: bool) -> Result<(Self, Vec<Chunk>)> {
-        compute(move || {
-            let chunks = self.cut_now(end);
-            (self, chunks)
-        })
-        .await
-    }
-
-    fn cut_now(&mut self, end: bool) -> Vec<Chunk> {
-        let sizes = (CHUNK_BYTES_MIN, CHUNK_BYTES_AVERAGE, CHUNK_BYTES_MAX);
-        let cutter = FastCDC::new(&self.rest, sizes.0, sizes.1, sizes.2);
-        let mut lengths: Vec<usize> = cutter.map(|chunk| chunk.length).collect();
-        if !end {
-            // The last cut may only be where the bytes ran out.
-            lengths.pop();
-        }
-        lengths
-            .into_iter()
-            .map(|length| self.split(length))
-            .collect()
-    }
-
-    fn split(&mut self, length: usize) -> Chunk {
-        let bytes = self.rest.split_to(length).freeze();
-        self.whole.update(&bytes);
-        Chunk {
-            etag: Etag::of(self.algorithm, &bytes),
-            bytes,
-        }
-    }
-
-    /// The etag of all that was cut off.
-    pub(crate) fn finish(self) -> Etag {
-        self.whole.finish()
-    }
+    let chunks = lengths.into_iter().map(|length| {
+        let bytes = window.split_to(length);
+        whole.update(&bytes);
+        let etag = Etag::of(algorithm, &bytes);
+        Chunk { etag, bytes }
+    });
+    chunks.collect()
 }

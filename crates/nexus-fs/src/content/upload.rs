@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 use nexus_kernel::{ByteStream, Durability, Error, Result};
 
-use super::chunker::{Chunk, Chunker};
+use super::chunker::{Chunk, cut};
 use super::pins::Pinned;
-use super::{CONTENT_BYTES_MAX, ContentStore, WHOLE_BYTES_MAX};
-use crate::etag::Etag;
+use super::{CONTENT_BYTES_MAX, ContentStore};
+use crate::compute::compute;
+use crate::etag::{Etag, Hasher};
 use crate::keys;
 use crate::records::{self, ChunkRecord, InodeRecord, ManifestPage, place};
 use crate::tx::Tx;
@@ -25,7 +26,7 @@ pub(crate) struct Stored {
     pub etag: Etag,
     pub size: u64,
     pub placement: Placement,
-    pinned: Arc<Pinned>,
+    pinned: Vec<Arc<Pinned>>,
 }
 
 pub(crate) enum Placement {
@@ -49,7 +50,7 @@ impl ContentStore {
             etag: Etag::of(self.algorithm, b""),
             size: 0,
             placement: Placement::Inline(Bytes::new()),
-            pinned: Arc::default(),
+            pinned: Vec::new(),
         }
     }
 
@@ -57,7 +58,7 @@ impl ContentStore {
     /// however relaxed that is, for a metastore makes commits durable when it likes:
     /// `Relaxed` is for those who [`sync`](Self::sync) before they commit.
     pub(crate) async fn store(&self, bytes: Bytes, durability: Durability) -> Result<Stored> {
-        if bytes.len() > WHOLE_BYTES_MAX {
+        if bytes.len() > self.sizes.whole_bytes_max {
             let body = futures::stream::once(async move { Ok(bytes) });
             return self.store_stream(Box::pin(body)).await;
         }
@@ -66,127 +67,180 @@ impl ContentStore {
 
     async fn store_small(&self, bytes: Bytes, durability: Durability) -> Result<Stored> {
         let (etag, size) = (Etag::of(self.algorithm, &bytes), bytes.len() as u64);
-        let mut pinned = Pinned::default();
         if self.is_inline(bytes.len()) {
             return Ok(Stored {
                 etag,
                 size,
                 // It stays in memory with its inode, and must not keep a larger buffer there.
                 placement: Placement::Inline(Bytes::copy_from_slice(&bytes)),
-                pinned: Arc::new(pinned),
+                pinned: Vec::new(),
             });
         }
+        let mut pinned = Pinned::default();
         self.pins.pin(&mut pinned, &etag).await;
         self.put_blob(&etag, bytes, durability).await?;
         Ok(Stored {
             etag,
             size,
             placement: Placement::Blob,
-            pinned: Arc::new(pinned),
+            pinned: vec![Arc::new(pinned)],
         })
     }
 
     /// Stores a content as it arrives, durably, holding a few chunks of it in memory at a
     /// time.
     pub(crate) async fn store_stream(&self, mut body: ByteStream) -> Result<Stored> {
+        let window_bytes = self.sizes.window();
         let mut upload = Upload::new(self);
+        let mut window = BytesMut::new();
         while let Some(piece) = body.try_next().await? {
-            upload.push(&piece).await?;
+            window.extend_from_slice(&piece);
+            if window.len() >= window_bytes {
+                let full = window.split().freeze();
+                let chunks = upload.push(self, full.clone()).await?;
+                let taken = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+                window.extend_from_slice(&full[taken..]);
+            }
         }
-        upload.finish().await
-    }
-}
-
-struct Upload<'a> {
-    store: &'a ContentStore,
-    chunker: Option<Chunker>,
-    size: u64,
-    manifest: Vec<ChunkRecord>,
-    pinned: Pinned,
-}
-
-impl<'a> Upload<'a> {
-    fn new(store: &'a ContentStore) -> Self {
-        let chunker = Some(Chunker::new(store.algorithm));
-        Self {
-            store,
-            chunker,
-            size: 0,
-            manifest: Vec::new(),
-            pinned: Pinned::default(),
-        }
+        upload.finish(self, window.freeze()).await
     }
 
-    fn chunker(&mut self) -> &mut Chunker {
-        self.chunker.as_mut().expect("put back after each cut")
-    }
-
-    async fn push(&mut self, piece: &[u8]) -> Result<()> {
-        self.size += piece.len() as u64;
-        if self.size > CONTENT_BYTES_MAX {
-            return Err(Error::limit("a file has at most 64 GiB; split it")
-                .with("bytes_max", CONTENT_BYTES_MAX));
-        }
-        self.chunker().push(piece);
-        if self.chunker().is_full() {
-            self.cut(false).await
-        } else {
-            Ok(())
-        }
-    }
-
-    async fn cut(&mut self, end: bool) -> Result<()> {
-        let chunker = self.chunker.take().expect("put back after each cut");
-        let (chunker, chunks) = chunker.cut(end).await?;
-        self.chunker = Some(chunker);
-        for chunk in &chunks {
-            let size = u32::try_from(chunk.bytes.len()).expect("a chunk has a few MiB");
-            let etag = Bytes::copy_from_slice(&chunk.etag.to_bytes());
-            self.manifest.push(ChunkRecord { etag, size });
-            self.store.pins.pin(&mut self.pinned, &chunk.etag).await;
-        }
-        self.put_all(chunks).await
-    }
-
-    async fn put_all(&self, chunks: Vec<Chunk>) -> Result<()> {
+    async fn put_all(&self, chunks: &[Chunk]) -> Result<()> {
         let mut puts = FuturesUnordered::new();
         for Chunk { etag, bytes } in chunks {
             if puts.len() >= UPLOADS_MAX {
                 puts.try_next().await?;
             }
             // One flush for all of them comes at the end.
-            puts.push(async move { self.store.put_blob(&etag, bytes, Durability::Relaxed).await });
+            puts.push(self.put_blob(etag, bytes.clone(), Durability::Relaxed));
         }
         while let Some(done) = puts.next().await {
             done?;
         }
         Ok(())
     }
+}
 
-    async fn finish(mut self) -> Result<Stored> {
-        if self.manifest.is_empty() && self.chunker().pending().len() <= WHOLE_BYTES_MAX {
-            let bytes = self.chunker().take_pending();
-            return self.store.store_small(bytes, Durability::Sync).await;
+/// The beginning of a large content, in the store chunk by chunk. It can be gone on with also
+/// after it was [finished](Self::finish): what is added then costs what it costs, not what is
+/// there already.
+pub(crate) struct Upload {
+    /// The hash of what is stored.
+    whole: Hasher,
+    chunks: Vec<ChunkRecord>,
+    size: u64,
+    pinned: Vec<Arc<Pinned>>,
+}
+
+impl Upload {
+    pub(crate) fn new(store: &ContentStore) -> Self {
+        Self {
+            whole: Hasher::new(store.algorithm),
+            chunks: Vec::new(),
+            size: 0,
+            pinned: Vec::new(),
         }
-        self.cut(true).await?;
-        self.store.sync().await?;
-        let etag = self
-            .chunker
-            .take()
-            .expect("put back after each cut")
-            .finish();
-        self.store.pins.pin(&mut self.pinned, &etag).await;
-        let placement = Placement::Chunks(pages(self.manifest));
+    }
+
+    /// How much of the content is stored.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Keeps from being collected what was taken in last.
+    pub(crate) fn pinned_last(&self) -> Option<&Arc<Pinned>> {
+        self.pinned.last()
+    }
+
+    /// Lets go of what was taken in, for a commit refers to it now.
+    pub(crate) fn committed(&mut self) {
+        self.pinned.clear();
+    }
+
+    /// Takes in what follows: stores the chunks at the beginning of a window, and answers
+    /// them. The rest belongs into the next window.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it has taken in nothing.
+    pub(crate) async fn push(&mut self, store: &ContentStore, window: Bytes) -> Result<Vec<Chunk>> {
+        let (whole, chunks, pinned) = self.put_chunks(store, window, false).await?;
+        self.whole = whole;
+        self.chunks.extend(chunks.iter().map(record));
+        if !chunks.is_empty() {
+            self.size += chunks
+                .iter()
+                .map(|chunk| chunk.bytes.len() as u64)
+                .sum::<u64>();
+            self.pinned.push(Arc::new(pinned));
+        }
+        check_size(self.size)?;
+        Ok(chunks)
+    }
+
+    /// Makes everything durable that was taken in, with `rest` at the end of it: the content.
+    pub(crate) async fn finish(&mut self, store: &ContentStore, mut rest: Bytes) -> Result<Stored> {
+        if self.size == 0 && rest.len() <= store.sizes.whole_bytes_max {
+            return store.store_small(rest, Durability::Sync).await;
+        }
+        let chunks = self.push(store, rest.clone()).await?;
+        rest.advance(chunks.iter().map(|chunk| chunk.bytes.len()).sum());
+        let size = self.size + rest.len() as u64;
+        check_size(size)?;
+        let (whole, last, mut pinned) = self.put_chunks(store, rest, true).await?;
+        if let Some(Chunk { etag, bytes }) = last.last() {
+            // Who adds to the content needs it again.
+            store.cache.insert(*etag, Bytes::copy_from_slice(bytes));
+        }
+        store.sync().await?;
+        let etag = whole.finish();
+        store.pins.pin(&mut pinned, &etag).await;
+        let chunks = self.chunks.iter().cloned().chain(last.iter().map(record));
+        let pinned = self.pinned.iter().cloned().chain([Arc::new(pinned)]);
         Ok(Stored {
             etag,
-            size: self.size,
-            placement,
-            pinned: Arc::new(self.pinned),
+            size,
+            placement: Placement::Chunks(pages(&chunks.collect::<Vec<_>>())),
+            pinned: pinned.collect(),
         })
+    }
+
+    async fn put_chunks(
+        &self,
+        store: &ContentStore,
+        window: Bytes,
+        end: bool,
+    ) -> Result<(Hasher, Vec<Chunk>, Pinned)> {
+        let (sizes, algorithm, mut whole) = (store.sizes, store.algorithm, self.whole.clone());
+        let cut = compute(move || {
+            let chunks = cut(sizes, algorithm, &mut whole, window, end);
+            (whole, chunks)
+        });
+        let (whole, chunks) = cut.await?;
+        let mut pinned = Pinned::default();
+        for chunk in &chunks {
+            store.pins.pin(&mut pinned, &chunk.etag).await;
+        }
+        store.put_all(&chunks).await?;
+        Ok((whole, chunks, pinned))
     }
 }
 
-fn pages(chunks: Vec<ChunkRecord>) -> Vec<(u64, ManifestPage)> {
+fn check_size(size: u64) -> Result<()> {
+    if size <= CONTENT_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::limit("a file has at most 64 GiB; split it").with("bytes_max", CONTENT_BYTES_MAX))
+}
+
+fn record(chunk: &Chunk) -> ChunkRecord {
+    ChunkRecord {
+        etag: Bytes::copy_from_slice(&chunk.etag.to_bytes()),
+        size: u32::try_from(chunk.bytes.len()).expect("a chunk has a few MiB"),
+    }
+}
+
+fn pages(chunks: &[ChunkRecord]) -> Vec<(u64, ManifestPage)> {
     let mut offset = 0;
     let mut pages = Vec::new();
     for chunks in chunks.chunks(PAGE_CHUNKS) {
@@ -218,7 +272,7 @@ impl Stored {
             etag,
             size: record.size,
             placement,
-            pinned: Arc::default(),
+            pinned: Vec::new(),
         })
     }
 }

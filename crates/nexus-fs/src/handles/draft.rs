@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use super::pieces::Pieces;
+use super::pieces::{Piece, Pieces, Spilled};
+use crate::etag::Etag;
 
 /// A layer over a stored content, which others may change meanwhile: so it says only what
 /// was written, cut off and appended, and everything about the whole takes the length that
@@ -24,8 +25,19 @@ pub(super) struct Draft {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Written(Bytes),
+    /// Written, and moved from memory into the store.
+    Spilled(Spilled),
     Stored(Range<u64>),
     Zeros(u64),
+}
+
+impl From<Piece> for Part {
+    fn from(piece: Piece) -> Self {
+        match piece {
+            Piece::Memory(bytes) => Self::Written(bytes),
+            Piece::Spilled(spilled) => Self::Spilled(spilled),
+        }
+    }
 }
 
 impl Draft {
@@ -80,7 +92,23 @@ impl Draft {
         }
         self.end = at + appended.end();
         for (offset, piece) in appended.within(0..u64::MAX) {
-            self.written.write(at + offset, piece);
+            self.written.put(at + offset, piece);
+        }
+    }
+
+    /// Drops what was written from memory where the content from `start` on is in the store
+    /// now, as a chunk of `length` bytes.
+    pub(super) fn spill(&mut self, start: u64, chunk: Etag, length: u64, stored: u64) {
+        let border = self.append_at(stored);
+        let end = start + length;
+        if start < border {
+            self.written.spill(start..end.min(border), chunk, 0);
+        }
+        if end > border {
+            let from = start.max(border);
+            let skipped = usize::try_from(from - start).expect("within a chunk");
+            let range = from - border..end - border;
+            self.appended.spill(range, chunk, skipped);
         }
     }
 
@@ -95,12 +123,12 @@ impl Draft {
         for (offset, piece) in self.written.within(range.start..end) {
             below(&mut parts, at..offset, keep);
             at = offset + piece.len() as u64;
-            parts.push(Part::Written(piece));
+            parts.push(piece.into());
         }
         below(&mut parts, at..end, keep);
         let after = range.start.saturating_sub(border)..range.end.saturating_sub(border);
         let appended = self.appended.within(after);
-        parts.extend(appended.map(|(_, piece)| Part::Written(piece)));
+        parts.extend(appended.map(|(_, piece)| piece.into()));
         parts
     }
 }

@@ -2,20 +2,19 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
-use futures::stream;
-use nexus_kernel::{ByteStream, Durability, Error, Outcome, Result, Timestamp};
+use nexus_kernel::{Durability, Error, Outcome, Result, Timestamp};
 use nexus_service_api::Context;
 use tokio::sync::Mutex;
 
 use super::draft::{Draft, Part, zeros};
 use super::gone;
+use super::pieces::Spilled;
 use crate::cache::CachedInode;
-use crate::content::{CONTENT_BYTES_MAX, Stored, WHOLE_BYTES_MAX};
+use crate::content::{CONTENT_BYTES_MAX, Pinned, Stored};
 use crate::log::ChangeKind;
 use crate::records::InodeRecord;
 use crate::session::Session;
@@ -24,17 +23,20 @@ use crate::tx::Tx;
 use crate::types::{At, Ino, Stat};
 use crate::zone::Shared;
 
-/// When this much has gathered in memory, it is written back.
-const DRAFT_BYTES_MAX: usize = 64 << 20;
-/// Pieces of a content that is put together from a draft.
-const PIECE: u64 = 1 << 20;
+mod spill;
+
+use spill::{Chunks, Progress};
 
 pub(crate) struct OpenFile {
     ino: u64,
     path: String,
     /// Held by whoever changes the draft, from the beginning of a write-back to its end.
-    /// Taken before the state.
     changing: Mutex<()>,
+    /// How far the content is in the store already. Held by whoever carries it on; taken after
+    /// `changing` and before the state.
+    progress: Mutex<Option<Progress>>,
+    /// A task spills the draft.
+    spilling: AtomicBool,
     state: Mutex<State>,
     /// Bytes that the draft takes; 0 if there is none.
     memory: AtomicUsize,
@@ -48,6 +50,10 @@ struct State {
     writer: Context,
     /// When the draft was last written to: the file's time, before and after it is flushed.
     written: Timestamp,
+    /// Nothing below here has changed since the progress was last brought up to date.
+    intact: u64,
+    /// Keep from being collected what the draft has spilled.
+    pins: Vec<Arc<Pinned>>,
 }
 
 impl Default for State {
@@ -57,6 +63,8 @@ impl Default for State {
             draft: None,
             writer: Context::system(),
             written: Timestamp::default(),
+            intact: u64::MAX,
+            pins: Vec::new(),
         }
     }
 }
@@ -71,11 +79,18 @@ impl State {
         inode.ok_or_else(|| gone(ino))
     }
 
-    /// The draft, to be written to now.
-    fn draft(&mut self, session: &Session) -> &mut Draft {
+    /// The draft, to be changed now, from an offset on.
+    fn draft(&mut self, session: &Session, from: u64) -> &mut Draft {
+        self.intact = self.intact.min(from);
         self.written = session.zone.now();
         self.writer = session.context.clone();
         Arc::make_mut(self.draft.get_or_insert_default())
+    }
+
+    /// Forgets the draft, which is a version now.
+    fn committed(&mut self) {
+        self.draft = None;
+        self.pins = Vec::new();
     }
 
     /// Keeps the draft for another try after a failed one. If that may have applied, or may
@@ -93,6 +108,8 @@ impl OpenFile {
             ino,
             path,
             changing: Mutex::default(),
+            progress: Mutex::default(),
+            spilling: AtomicBool::new(false),
             state: Mutex::default(),
             memory: AtomicUsize::new(0),
         }
@@ -165,11 +182,10 @@ impl OpenFile {
         read_parts(zone, &inode.record, parts).await
     }
 
-    /// Writes drafts back until there is room in memory for `more` bytes.
+    /// Spills and writes back until there is room in memory for `more` bytes.
     pub(super) async fn make_room(self: &Arc<Self>, session: &Session, more: usize) -> Result<()> {
-        let own = self.memory();
-        if own > 0 && own + more > DRAFT_BYTES_MAX {
-            self.write_back(session, Durability::Relaxed).await?;
+        if self.memory() + more > spill::memory_max(&session.zone) {
+            self.spill(&session.zone).await?;
         }
         let Shared {
             handles, config, ..
@@ -189,7 +205,7 @@ impl OpenFile {
 
     /// Writes at `offset`, or at the end; answers where the write ended.
     pub(super) async fn write(
-        &self,
+        self: &Arc<Self>,
         session: &Session,
         offset: Option<u64>,
         bytes: Bytes,
@@ -197,19 +213,24 @@ impl OpenFile {
         let _changing = self.changing.lock().await;
         let mut state = self.state.lock().await;
         let stored = state.refresh(&session.zone, self.ino).await?.record.size;
-        let size = |draft: &Arc<Draft>| draft.size(stored);
-        let start = offset.unwrap_or_else(|| state.draft.as_ref().map_or(stored, size));
+        let size = state
+            .draft
+            .as_ref()
+            .map_or(stored, |draft| draft.size(stored));
+        let start = offset.unwrap_or(size);
         let end = start.saturating_add(bytes.len() as u64);
         check_size(end)?;
         if bytes.is_empty() {
             return Ok(end);
         }
-        let draft = state.draft(session);
+        let draft = state.draft(session, start.min(size));
         match offset {
             Some(offset) => draft.write(offset, bytes, stored),
             None => draft.append(bytes),
         }
         self.count(&session.zone, &state);
+        drop(state);
+        self.spill_soon(&session.zone);
         Ok(end)
     }
 
@@ -218,7 +239,14 @@ impl OpenFile {
         let _changing = self.changing.lock().await;
         let mut state = self.state.lock().await;
         let stored = state.refresh(&session.zone, self.ino).await?.record.size;
-        state.draft(session).truncate(size, stored);
+        // Where it is extended, nothing changes before the end that it has.
+        let before = state
+            .draft
+            .as_ref()
+            .map_or(stored, |draft| draft.size(stored));
+        state
+            .draft(session, size.min(before))
+            .truncate(size, stored);
         self.count(&session.zone, &state);
         Ok(())
     }
@@ -239,17 +267,20 @@ impl OpenFile {
 
     async fn store_draft(&self, zone: &Arc<Shared>, durability: Durability) -> Result<bool> {
         let _changing = self.changing.lock().await;
+        let mut progress = self.progress.lock().await;
         for attempt in 0.. {
-            let (inode, draft) = {
+            let (inode, draft, intact) = {
                 let mut state = self.state.lock().await;
                 let Some(draft) = state.draft.clone() else {
                     break;
                 };
-                (state.refresh(zone, self.ino).await?, draft)
+                let inode = state.refresh(zone, self.ino).await?;
+                (inode, draft, std::mem::replace(&mut state.intact, u64::MAX))
             };
-            let content = store(zone, &inode, draft).await?;
+            let content = spill::store(zone, &inode, &draft, &mut progress, intact).await?;
             let stored = self.commit_draft(zone, attempt, &inode, &content, durability);
-            if stored.await? {
+            if let Some(chunks) = stored.await? {
+                Progress::committed(&mut progress, &content, chunks);
                 return Ok(true);
             }
         }
@@ -257,7 +288,8 @@ impl OpenFile {
     }
 
     /// Makes `content` that of the file, and drops the draft; not if somebody has changed the
-    /// file since it was `before`. Readers wait: they must see neither both nor none.
+    /// file since it was `before`. Says what became of the content's chunks. Readers wait: they
+    /// must see neither both nor none.
     async fn commit_draft(
         &self,
         zone: &Arc<Shared>,
@@ -265,7 +297,7 @@ impl OpenFile {
         before: &CachedInode,
         content: &Stored,
         durability: Durability,
-    ) -> Result<bool> {
+    ) -> Result<Option<Chunks>> {
         let mut state = self.state.lock().await;
         let session = Session {
             zone: Arc::clone(zone),
@@ -274,13 +306,17 @@ impl OpenFile {
         let mut tx = Tx::begin(&session, attempt);
         let record = tx.inode(self.ino).await?.ok_or_else(|| gone(self.ino))?;
         if record.etag != before.record.etag {
-            return Ok(false);
+            return Ok(None);
         }
         let mut record = record.clone();
         let (parent, changed) = (record.parent, record.changed);
         replace_content(&mut tx, &mut record, content).await?;
         record.modified = state.written.0;
         record.changed = changed.max(record.modified);
+        let chunks = match tx.adds_manifest(&record.etag) {
+            true => Chunks::Listed,
+            false => Chunks::Unlisted,
+        };
         *tx.inode_mut(self.ino).await? = record;
         let place = tx.view().path_of(self.ino).await?;
         let path = place.map_or_else(|| self.path.clone(), |(path, _)| path);
@@ -290,10 +326,10 @@ impl OpenFile {
             state.keep_after(error, before.record.size);
         })?;
         if committed.is_some() {
-            state.draft = None;
+            state.committed();
             self.count(zone, &state);
         }
-        Ok(committed.is_some())
+        Ok(committed.map(|_| chunks))
     }
 }
 
@@ -321,14 +357,7 @@ fn check_size(size: u64) -> Result<()> {
     Err(Error::limit("a file has at most 64 GiB").with("size", size))
 }
 
-async fn read_part(zone: &Arc<Shared>, record: &InodeRecord, part: Part) -> Result<Bytes> {
-    match part {
-        Part::Written(bytes) => Ok(bytes),
-        Part::Stored(range) => zone.content_bytes(record, range).await,
-        Part::Zeros(count) => Ok(zeros(count)),
-    }
-}
-
+/// A range of what a draft makes of a stored content.
 async fn read_parts(zone: &Arc<Shared>, record: &InodeRecord, parts: Vec<Part>) -> Result<Bytes> {
     let mut bytes = BytesMut::new();
     let single = parts.len() == 1;
@@ -342,29 +371,13 @@ async fn read_parts(zone: &Arc<Shared>, record: &InodeRecord, parts: Vec<Part>) 
     Ok(bytes.freeze())
 }
 
-/// Stores what a draft makes of a stored content.
-async fn store(zone: &Arc<Shared>, inode: &Arc<CachedInode>, draft: Arc<Draft>) -> Result<Stored> {
-    let stored = inode.record.size;
-    let size = draft.size(stored);
-    if size > WHOLE_BYTES_MAX as u64 {
-        let body = put_together(zone, inode, draft);
-        return zone.content.store_stream(body).await;
+async fn read_part(zone: &Arc<Shared>, record: &InodeRecord, part: Part) -> Result<Bytes> {
+    match part {
+        Part::Written(bytes) => Ok(bytes),
+        Part::Spilled(Spilled { chunk, range }) => {
+            Ok(zone.content.blob(&chunk).await?.slice(range))
+        }
+        Part::Stored(range) => zone.content_bytes(record, range).await,
+        Part::Zeros(count) => Ok(zeros(count)),
     }
-    let parts = draft.parts(0..size, stored);
-    let bytes = read_parts(zone, &inode.record, parts).await?;
-    zone.content.store(bytes, Durability::Sync).await
-}
-
-/// The content that a draft makes of a stored one.
-fn put_together(zone: &Arc<Shared>, inode: &Arc<CachedInode>, draft: Arc<Draft>) -> ByteStream {
-    let (zone, inode) = (Arc::clone(zone), Arc::clone(inode));
-    let stored = inode.record.size;
-    let end = draft.size(stored);
-    let pieces = (0..end.div_ceil(PIECE)).map(move |i| i * PIECE..((i + 1) * PIECE).min(end));
-    let parts = pieces.flat_map(move |piece| draft.parts(piece, stored));
-    let read = stream::iter(parts).then(move |part| {
-        let (zone, inode) = (Arc::clone(&zone), Arc::clone(&inode));
-        async move { read_part(&zone, &inode.record, part).await }
-    });
-    Box::pin(read)
 }

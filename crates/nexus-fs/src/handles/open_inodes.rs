@@ -90,6 +90,15 @@ impl OpenInodes {
         self.drafts.fetch_sub(before, Ordering::Relaxed);
     }
 
+    /// As [`count_draft`](Self::count_draft), by one who may come after the last close.
+    pub(super) fn count_if_open(&self, file: &OpenFile, now: usize) {
+        let inodes = self.inodes.lock();
+        let open = inodes.open.get(&file.ino());
+        if open.is_some_and(|(open, _)| std::ptr::eq(&raw const **open, file)) {
+            self.count_draft(file.set_memory(now), now);
+        }
+    }
+
     /// The file with the largest draft.
     pub(super) fn fullest(&self) -> Option<Arc<OpenFile>> {
         let inodes = self.inodes.lock();

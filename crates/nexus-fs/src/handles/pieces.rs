@@ -1,9 +1,12 @@
-//! Byte strings in memory by where they lie; they do not overlap.
+//! Byte strings by where they lie; they do not overlap. They are in memory, or in a chunk that
+//! is in the store already.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+
+use crate::etag::Etag;
 
 /// What a piece takes beside its bytes.
 const PIECE_OVERHEAD_BYTES: usize = 128;
@@ -12,8 +15,49 @@ const JOINED_BYTES_MAX: usize = 64 << 10;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pieces {
-    by_offset: BTreeMap<u64, Bytes>,
-    bytes: usize,
+    by_offset: BTreeMap<u64, Piece>,
+    /// What those in memory take.
+    memory: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    Memory(Bytes),
+    Spilled(Spilled),
+}
+
+/// A part of a chunk that is in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Spilled {
+    pub chunk: Etag,
+    pub range: Range<usize>,
+}
+
+impl Piece {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Memory(bytes) => bytes.len(),
+            Self::Spilled(spilled) => spilled.range.len(),
+        }
+    }
+
+    /// That of a spilled one is nothing beside what it stands for.
+    fn memory(&self) -> usize {
+        match self {
+            Self::Memory(bytes) => bytes.len() + PIECE_OVERHEAD_BYTES,
+            Self::Spilled(_) => 0,
+        }
+    }
+
+    fn slice(&self, part: Range<usize>) -> Self {
+        match self {
+            Self::Memory(bytes) => Self::Memory(bytes.slice(part)),
+            Self::Spilled(Spilled { chunk, range }) => Self::Spilled(Spilled {
+                chunk: *chunk,
+                range: range.start + part.start..range.start + part.end,
+            }),
+        }
+    }
 }
 
 impl Pieces {
@@ -24,12 +68,12 @@ impl Pieces {
     /// Where the last one ends.
     pub(super) fn end(&self) -> u64 {
         let last = self.by_offset.last_key_value();
-        last.map_or(0, |(offset, piece)| offset + piece.len() as u64)
+        last.map_or(0, |(offset, piece)| end_of(*offset, piece))
     }
 
     /// Bytes held in memory, with what each piece takes beside its own.
     pub(super) fn memory(&self) -> usize {
-        self.bytes + self.by_offset.len() * PIECE_OVERHEAD_BYTES
+        self.memory
     }
 
     pub(super) fn write(&mut self, offset: u64, bytes: Bytes) {
@@ -38,26 +82,84 @@ impl Pieces {
         }
         self.clear(offset..offset + bytes.len() as u64);
         match self.take_before(offset, bytes.len()) {
-            Some((start, before)) => self.insert(start, joined(before, &bytes)),
-            None => self.insert(offset, bytes),
+            Some((start, before)) => self.insert(start, Piece::Memory(joined(before, &bytes))),
+            None => self.insert(offset, Piece::Memory(bytes)),
         }
+    }
+
+    /// Moves a piece in from elsewhere.
+    pub(super) fn put(&mut self, offset: u64, piece: Piece) {
+        match piece {
+            Piece::Memory(bytes) => self.write(offset, bytes),
+            Piece::Spilled(_) => {
+                self.clear(offset..offset + piece.len() as u64);
+                self.insert(offset, piece);
+            }
+        }
+    }
+
+    /// Drops from memory what lies in a range, for it is in the store now, in `chunk` from
+    /// `start` on.
+    pub(super) fn spill(&mut self, range: Range<u64>, chunk: Etag, start: usize) {
+        let in_memory: Vec<Range<u64>> = self
+            .touching(range.start, range.end)
+            .filter(|(_, piece)| matches!(piece, Piece::Memory(_)))
+            .map(|(offset, piece)| offset.max(range.start)..end_of(offset, piece).min(range.end))
+            .collect();
+        for part in in_memory {
+            self.clear(part.clone());
+            let start = start + index(part.start - range.start);
+            let range = start..start + index(part.end - part.start);
+            let (offset, range) = self.take_spilled_before(part.start, chunk, range);
+            self.insert(offset, Piece::Spilled(Spilled { chunk, range }));
+        }
+    }
+
+    /// Takes out the piece that ends at `offset`, if it comes right before `range` in the same
+    /// chunk; answers where both together lie.
+    fn take_spilled_before(
+        &mut self,
+        offset: u64,
+        chunk: Etag,
+        range: Range<usize>,
+    ) -> (u64, Range<usize>) {
+        let before = self.by_offset.range(..offset).next_back();
+        let Some((at, Piece::Spilled(before))) = before else {
+            return (offset, range);
+        };
+        let (at, from) = (*at, before.range.start);
+        let touches = at + before.range.len() as u64 == offset;
+        if !touches || before.chunk != chunk || before.range.end != range.start {
+            return (offset, range);
+        }
+        self.remove(at);
+        (at, from..range.end)
     }
 
     /// Takes out the piece that ends at `offset`, if `more` bytes can be joined to it.
     fn take_before(&mut self, offset: u64, more: usize) -> Option<(u64, Bytes)> {
         let (start, piece) = self.by_offset.range(..offset).next_back()?;
         let (start, length) = (*start, piece.len());
-        if start + length as u64 != offset || length + more > JOINED_BYTES_MAX {
+        let joins = start + length as u64 == offset && length + more <= JOINED_BYTES_MAX;
+        if !joins || matches!(piece, Piece::Spilled(_)) {
             return None;
         }
-        let piece = self.by_offset.remove(&start).expect("just found");
-        self.bytes -= length;
-        Some((start, piece))
+        match self.remove(start) {
+            Piece::Memory(piece) => Some((start, piece)),
+            Piece::Spilled(_) => None,
+        }
     }
 
-    fn insert(&mut self, offset: u64, piece: Bytes) {
-        self.bytes += piece.len();
+    fn insert(&mut self, offset: u64, piece: Piece) {
+        self.memory += piece.memory();
         self.by_offset.insert(offset, piece);
+    }
+
+    /// Takes out a piece that is there.
+    fn remove(&mut self, offset: u64) -> Piece {
+        let piece = self.by_offset.remove(&offset).expect("just found");
+        self.memory -= piece.memory();
+        piece
     }
 
     /// Cuts pieces out of a range.
@@ -67,9 +169,8 @@ impl Pieces {
             .map(|(offset, _)| offset)
             .collect();
         for offset in touched {
-            let piece = self.by_offset.remove(&offset).expect("just listed");
-            self.bytes -= piece.len();
-            let end = offset + piece.len() as u64;
+            let piece = self.remove(offset);
+            let end = end_of(offset, &piece);
             if offset < range.start {
                 self.insert(offset, rest(offset, &piece, offset..range.start));
             }
@@ -80,18 +181,18 @@ impl Pieces {
     }
 
     /// The pieces within a range, cut at its ends, in order, with their offsets.
-    pub(super) fn within(&self, range: Range<u64>) -> impl Iterator<Item = (u64, Bytes)> {
+    pub(super) fn within(&self, range: Range<u64>) -> impl Iterator<Item = (u64, Piece)> {
         self.touching(range.start, range.end)
             .map(move |(offset, piece)| {
-                let end = offset + piece.len() as u64;
+                let end = end_of(offset, piece);
                 let (from, to) = (offset.max(range.start), end.min(range.end));
                 (from, part(offset, piece, from..to))
             })
     }
 
-    fn touching(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, &Bytes)> {
+    fn touching(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, &Piece)> {
         let before = self.by_offset.range(..start).next_back();
-        let reaches = |offset: u64, piece: &Bytes| offset + piece.len() as u64 > start;
+        let reaches = |offset: u64, piece: &Piece| end_of(offset, piece) > start;
         let before = before.filter(|(offset, piece)| start < end && reaches(**offset, piece));
         let rest = self.by_offset.range(start..end.max(start));
         let all = before.into_iter().chain(rest);
@@ -99,18 +200,26 @@ impl Pieces {
     }
 }
 
-fn part(offset: u64, piece: &Bytes, part: Range<u64>) -> Bytes {
-    let index = |at: u64| usize::try_from(at - offset).expect("within a piece in memory");
-    piece.slice(index(part.start)..index(part.end))
+fn end_of(offset: u64, piece: &Piece) -> u64 {
+    offset + piece.len() as u64
+}
+
+fn index(within: u64) -> usize {
+    usize::try_from(within).expect("within a piece in memory, or a chunk")
+}
+
+fn part(offset: u64, piece: &Piece, part: Range<u64>) -> Piece {
+    piece.slice(index(part.start - offset)..index(part.end - offset))
 }
 
 /// A part that stays of a piece; copied if it would keep a much larger buffer in memory.
-fn rest(offset: u64, piece: &Bytes, range: Range<u64>) -> Bytes {
-    let rest = part(offset, piece, range);
-    if rest.len() < piece.len() / 2 {
-        return Bytes::copy_from_slice(&rest);
+fn rest(offset: u64, piece: &Piece, range: Range<u64>) -> Piece {
+    match part(offset, piece, range) {
+        Piece::Memory(rest) if rest.len() < piece.len() / 2 => {
+            Piece::Memory(Bytes::copy_from_slice(&rest))
+        }
+        rest => rest,
     }
-    rest
 }
 
 /// Appends in place, unless somebody reads the piece just now.

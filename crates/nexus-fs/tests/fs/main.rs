@@ -17,4 +17,5 @@ mod namespace;
 mod past;
 mod races;
 mod rights;
+mod spilling;
 mod support;

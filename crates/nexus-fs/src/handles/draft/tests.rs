@@ -1,9 +1,11 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{Draft, Part, zeros};
+use crate::etag::{Etag, HashAlgorithm};
+use crate::handles::pieces::Spilled;
 
 #[derive(Clone, Debug)]
 enum Change {
@@ -15,6 +17,8 @@ enum Change {
     /// Somebody else cuts the stored content.
     Cut(u8),
     Pin,
+    /// So many bytes from there on are stored as a chunk.
+    Spill(u8, u8),
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -26,6 +30,7 @@ fn change() -> impl Strategy<Value = Change> {
         1 => some().prop_map(Change::Grow),
         1 => any::<u8>().prop_map(Change::Cut),
         1 => Just(Change::Pin),
+        2 => (any::<u8>(), any::<u8>()).prop_map(|(at, length)| Change::Spill(at, length)),
     ]
 }
 
@@ -89,23 +94,35 @@ impl Model {
             Change::Grow(bytes) => self.stored.extend(bytes),
             Change::Cut(size) => self.stored.truncate(usize::from(*size)),
             Change::Pin => self.pin(),
+            Change::Spill(..) => {}
         }
     }
 }
 
-fn apply(draft: &mut Draft, change: &Change, stored: u64) {
+/// Chunks by their etags.
+type Chunks = HashMap<Etag, Vec<u8>>;
+
+fn apply(draft: &mut Draft, change: &Change, stored: &[u8], chunks: &mut Chunks) {
+    let size = stored.len() as u64;
     match change {
         Change::Write(at, bytes) => {
-            draft.write(u64::from(*at), Bytes::copy_from_slice(bytes), stored);
+            draft.write(u64::from(*at), Bytes::copy_from_slice(bytes), size);
         }
         Change::Append(bytes) => draft.append(Bytes::copy_from_slice(bytes)),
-        Change::Truncate(size) => draft.truncate(u64::from(*size), stored),
-        Change::Pin => draft.pin(stored),
+        Change::Truncate(at) => draft.truncate(u64::from(*at), size),
+        Change::Pin => draft.pin(size),
+        Change::Spill(at, length) => {
+            let (from, length) = (u64::from(*at), u64::from(*length));
+            let chunk = read(draft, from, from + length, stored, chunks);
+            let etag = Etag::of(HashAlgorithm::Blake3, &chunk);
+            draft.spill(from, etag, chunk.len() as u64, size);
+            chunks.insert(etag, chunk);
+        }
         Change::Grow(_) | Change::Cut(_) => {}
     }
 }
 
-fn read(draft: &Draft, from: u64, to: u64, stored: &[u8]) -> Vec<u8> {
+fn read(draft: &Draft, from: u64, to: u64, stored: &[u8], chunks: &Chunks) -> Vec<u8> {
     let parts = draft.parts(from..to, stored.len() as u64);
     let bytes = parts.into_iter().flat_map(|part| match part {
         Part::Written(bytes) => bytes,
@@ -113,6 +130,7 @@ fn read(draft: &Draft, from: u64, to: u64, stored: &[u8]) -> Vec<u8> {
             Bytes::copy_from_slice(&stored[range.start as usize..range.end as usize])
         }
         Part::Zeros(count) => zeros(count),
+        Part::Spilled(Spilled { chunk, range }) => Bytes::copy_from_slice(&chunks[&chunk][range]),
     });
     bytes.collect()
 }
@@ -126,17 +144,18 @@ proptest! {
         length in 0..100_u64,
     ) {
         let mut model = Model { stored, ..Model::default() };
-        let mut draft = Draft::default();
+        let (mut draft, mut chunks) = (Draft::default(), Chunks::new());
         for change in &changes {
-            apply(&mut draft, change, model.stored.len() as u64);
+            apply(&mut draft, change, &model.stored, &mut chunks);
             model.apply(change);
             let bytes = model.own.len() + model.tail.len();
-            prop_assert!((bytes..=bytes * 130 + 200).contains(&draft.memory()));
+            let least = if chunks.is_empty() { bytes } else { 0 };
+            prop_assert!((least..=bytes * 130 + 200).contains(&draft.memory()));
         }
         let (stored, expected) = (&model.stored, model.content());
         prop_assert_eq!(draft.size(stored.len() as u64), expected.len() as u64);
-        prop_assert_eq!(&read(&draft, 0, u64::MAX, stored), &expected);
-        let part = read(&draft, from, from + length, stored);
+        prop_assert_eq!(&read(&draft, 0, u64::MAX, stored, &chunks), &expected);
+        let part = read(&draft, from, from + length, stored, &chunks);
         let clamp = |at: u64| (at as usize).min(expected.len());
         prop_assert_eq!(&part[..], &expected[clamp(from)..clamp(from + length)]);
     }
@@ -153,4 +172,21 @@ fn many_small_writes_in_a_row_take_little_more_than_their_bytes() {
     }
     assert!(draft.memory() < 700_000, "{}", draft.memory());
     assert_eq!(draft.size(0), 2 * count);
+}
+
+#[test]
+fn what_is_spilled_takes_no_memory_to_speak_of() {
+    let (mut draft, chunk) = (Draft::default(), Etag::of(HashAlgorithm::Blake3, b""));
+    for at in 0..100 {
+        draft.write(at * 1_000, Bytes::from(vec![7; 1_000]), 0);
+    }
+    draft.spill(500, chunk, 99_000, 0);
+    assert!(draft.memory() < 3_000, "{}", draft.memory());
+    let parts = draft.parts(0..100_000, 0);
+    let spilled = Spilled {
+        chunk,
+        range: 0..99_000,
+    };
+    assert_eq!(parts[1], Part::Spilled(spilled));
+    assert_eq!(parts.len(), 3);
 }
