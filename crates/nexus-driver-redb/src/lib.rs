@@ -1,19 +1,26 @@
 //! The local [`Metastore`](nexus_kernel::Metastore): one redb file, one committer.
 //!
-//! Writers queue; the committer takes everything that waits, checks and applies it in
-//! order inside one redb transaction, flushes once, and answers everyone (group commit).
-//! Readers open a redb snapshot where they stand, without a thread hop.
+//! Relaxed transactions gather in a memtable over the file. What must be durable queues; the
+//! committer takes everything that waits, and writes it and the memtable in one redb
+//! transaction, flushes once, and answers everyone (group commit). Readers merge the memtables
+//! with a redb snapshot where they stand, without a thread hop.
 //!
 //! | file | holds |
 //! | --- | --- |
 //! | `open` | where the file comes from: locks, first creation, format |
 //! | `layout` | tables and how a row is written |
 //! | `queue` | who waits to be committed |
-//! | `seat` | who drives the committer: its thread, or a caller that is alone |
-//! | `committer` | commits a group with one flush |
-//! | `apply` | guards and operations on an open redb transaction |
+//! | `seat` | who drives the committer: its thread, or a caller |
+//! | `committer` | what each transaction comes to, in memory or in a group; when to flush |
+//! | `evaluate` | guards and operations over the layers |
+//! | `layers` | memtables over a state of the file; what readers see |
+//! | `memtable`, `ranges` | changes in memory, and the ranges they remove |
+//! | `merge` | layers as one ordered sequence |
+//! | `reading` | what callers read of the layers |
+//! | `flush`, `batch` | memtables on their way into the file |
+//! | `barrier` | what becomes durable before that |
 //! | `recent` | transaction ids for retries |
-//! | `space` | keeps the disk from running full in the middle of a commit |
+//! | `space` | keeps the disk from running full in the middle of a flush |
 //! | `driver` | the [`Metastore`](nexus_kernel::Metastore) itself |
 #![deny(missing_docs)]
 
