@@ -52,7 +52,7 @@ impl Files {
         FileHandle(number)
     }
 
-    fn get(&self, number: FileHandle) -> Result<Arc<dyn VolumeFile>, Errno> {
+    pub(crate) fn get(&self, number: FileHandle) -> Result<Arc<dyn VolumeFile>, Errno> {
         let open = self.open.lock();
         open.get(&number.0).map(Arc::clone).ok_or(Errno::EBADF)
     }

@@ -511,18 +511,19 @@ impl Filesystem for ZoneFilesystem {
         self.bridge.serve("removexattr", reply, work, done);
     }
 
-    /// Space cannot be set aside for content that is stored by its hash.
     fn fallocate(
         &self,
         _: &Request,
-        _: INodeNo,
-        _: FileHandle,
-        _: u64,
-        _: u64,
-        _: i32,
+        ino: INodeNo,
+        file: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
         reply: ReplyEmpty,
     ) {
-        reply.error(Errno::EOPNOTSUPP);
+        let core = self.core();
+        let work = async move { core.allocate(ino, file, offset, length, mode).await };
+        self.bridge.serve("fallocate", reply, work, done);
     }
 
     /// The kernel then takes every file for one without holes.

@@ -12,13 +12,14 @@
 //! | `volume` | what is mounted: a zone in this process, or elsewhere |
 //! | `filesystem`, `replies` | the kernel's requests, one method each |
 //! | `bridge` | from a request to an answer: tasks, limits, deadlines |
-//! | `names`, `files`, `attributes`, `listing`, `xattrs`, `facts` | what the requests do |
+//! | `names`, `files`, `attributes`, `listing`, `xattrs`, `facts`, `allocate` | what the requests do |
 //! | `history` | past states in the mount: `.nexus/at` |
 //! | `callers` | which program asks |
 //! | `coherence` | what others change, told to the kernel |
 //! | `errno` | what an error is called: the one table |
 #![deny(missing_docs)]
 
+mod allocate;
 mod attributes;
 mod bridge;
 mod callers;

@@ -1,6 +1,7 @@
 //! A mounted zone as programs see it, through the kernel.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod allocate;
 mod attributes;
 mod callers;
 mod coherence;
