@@ -25,12 +25,13 @@ const GENERATION: Generation = Generation(0);
 const O_TRUNC: i32 = rustix::fs::OFlags::TRUNC.bits().cast_signed();
 
 /// As crates/nexus-fuse/src/filesystem.rs asks for them.
-const WANTED: [InitFlags; 7] = [
+const WANTED: [InitFlags; 8] = [
     InitFlags::FUSE_ASYNC_DIO,
     InitFlags::FUSE_ATOMIC_O_TRUNC,
     InitFlags::FUSE_AUTO_INVAL_DATA,
     InitFlags::FUSE_CACHE_SYMLINKS,
     InitFlags::FUSE_DO_READDIRPLUS,
+    InitFlags::FUSE_HANDLE_KILLPRIV_V2,
     InitFlags::FUSE_READDIRPLUS_AUTO,
     InitFlags::FUSE_PARALLEL_DIROPS,
 ];
