@@ -52,19 +52,30 @@ impl App {
             return Ok(client.clone());
         }
         let Connection {
-            url,
             session,
             request_id,
             ..
         } = self.connection.clone();
+        let client = self.connect(session, request_id).await?;
+        Ok(self.client.insert(client).clone())
+    }
+
+    /// A connection whose calls all have this request id, and belong to this run unless another
+    /// is named.
+    pub(crate) async fn client_named(&self, request_id: &str, run: Option<&str>) -> Result<Client> {
+        let session = self.connection.session.clone();
+        let session = session.or_else(|| run.map(str::to_owned));
+        self.connect(session, Some(request_id.to_owned())).await
+    }
+
+    async fn connect(&self, session: Option<String>, request_id: Option<String>) -> Result<Client> {
         let options = Options {
             api_key: self.api_key()?,
             session,
             request_id,
             agent: None,
         };
-        let client = Client::connect_with(&url, options).await?;
-        Ok(self.client.insert(client).clone())
+        Client::connect_with(&self.connection.url, options).await
     }
 
     pub(crate) fn url(&self) -> &str {

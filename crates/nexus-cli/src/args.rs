@@ -8,8 +8,8 @@ use nexus_client::Result;
 
 use crate::app::App;
 use crate::commands::{
-    archive, care, completions, copy, edit, grep, history, keys, list, log, metadata, names, read,
-    search, write,
+    archive, care, completions, copy, edit, grep, history, keys, list, log, metadata, mount, names,
+    read, search, write,
 };
 use crate::exit::Exit;
 
@@ -88,6 +88,7 @@ Examples:
   nexus cat /notes/todo.txt --at '5m ago'       ... and was five minutes ago
   nexus rollback /notes/todo.txt v1             Bring it back
   nexus log --path /notes                       Who did what
+  nexus mount work                              Use it all as a directory
 
 {}",
         Exit::HELP
@@ -165,6 +166,10 @@ commands! {
     Export(archive::Export),
     /// Bring an archive file or a folder into the node
     Import(archive::Import),
+    /// Mount the zone as a directory
+    Mount(mount::Mount),
+    /// Unmount a zone
+    Umount(mount::Umount),
     /// Manage API keys
     Keys(keys::Keys),
     /// Show who the key says you are

@@ -11,6 +11,7 @@ pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod metadata;
+pub(crate) mod mount;
 pub(crate) mod names;
 pub(crate) mod read;
 pub(crate) mod search;

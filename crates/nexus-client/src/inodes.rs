@@ -1,7 +1,7 @@
 //! Files by inode numbers, as a mount needs them.
 
 use bytes::Bytes;
-use nexus_kernel::Result;
+use nexus_kernel::{Result, Revision, Timestamp};
 use nexus_proto::v1::inodes_client::InodesClient;
 use nexus_proto::v1::{self, write_piece::What};
 
@@ -10,6 +10,7 @@ use crate::convert;
 use crate::error::{from_status, from_status_of_change, misunderstood};
 use crate::types::changes::Replace;
 use crate::types::files::{At, FileKind, Stat};
+use crate::types::history::Version;
 use crate::types::inodes::{
     DirectoryEntry, Finish, InodeAttributes, KeyPresence, NewInode, Opened, Piece,
 };
@@ -260,14 +261,64 @@ impl Inodes {
         change!(self.set_metadata_value, request).map(drop)
     }
 
+    /// The versions of a file, of a past state those up to then, newest first.
+    ///
+    /// # Errors
+    ///
+    /// `WrongType` for a directory; as [`lookup`](Self::lookup).
+    pub async fn versions(&self, ino: u64, limit: u32, at: &At) -> Result<Vec<Version>> {
+        let at = at.clone().into_wire();
+        let request = v1::InodeVersionsRequest { ino, limit, at };
+        let versions = ask!(self.versions, request)?.versions;
+        Ok(versions.into_iter().map(convert::version).collect())
+    }
+
+    /// The revision that a point names.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a point before there was anything, `InvalidArgument` for one to come.
+    pub async fn as_of(&self, at: &At) -> Result<Revision> {
+        let at = at.clone().into_wire();
+        let request = v1::AsOfRequest { at, time_ns: None };
+        Ok(Revision(ask!(self.as_of, request)?.revision))
+    }
+
+    /// The last revision until a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`as_of`](Self::as_of).
+    pub async fn as_of_time(&self, time: Timestamp) -> Result<Revision> {
+        let request = v1::AsOfRequest {
+            at: String::new(),
+            time_ns: Some(time.0),
+        };
+        Ok(Revision(ask!(self.as_of, request)?.revision))
+    }
+
+    /// As [`read`](Self::read), of a file as it was.
+    ///
+    /// # Errors
+    ///
+    /// As [`lookup`](Self::lookup).
+    pub async fn read_past(&self, ino: u64, offset: u64, length: usize, at: &At) -> Result<Bytes> {
+        let request = v1::ReadPastRequest {
+            ino,
+            at: at.clone().into_wire(),
+            offset,
+            length: length.min(READ_AT_BYTES_MAX) as u32,
+        };
+        Ok(ask!(self.read_past, request)?.data)
+    }
+
     /// Opens a file, to read or to read and write.
     ///
     /// # Errors
     ///
     /// `WrongType` for a directory; as [`lookup`](Self::lookup).
-    pub async fn open(&self, ino: u64, write: bool, at: &At) -> Result<Opened> {
-        let at = at.clone().into_wire();
-        opened(ask!(self.open, v1::OpenRequest { ino, write, at })?)
+    pub async fn open(&self, ino: u64, write: bool) -> Result<Opened> {
+        opened(ask!(self.open, v1::OpenRequest { ino, write })?)
     }
 
     /// Up to `length` bytes of an open file, and no more than [`READ_AT_BYTES_MAX`]; fewer at its

@@ -26,7 +26,15 @@ fn may_use(package: &str) -> Result<Option<&'static [&'static str]>, Unplaced> {
             "nexus-proto",
         ],
         "nexus-client" => &[KERNEL, "nexus-proto"],
-        "nexus-cli" => &[KERNEL, "nexus-proto", "nexus-client"],
+        "nexus-remote" => &[KERNEL, SERVICE_API, "nexus-fs", "nexus-fuse", "nexus-client"],
+        "nexus-cli" => &[
+            KERNEL,
+            SERVICE_API,
+            "nexus-proto",
+            "nexus-client",
+            "nexus-fuse",
+            "nexus-remote",
+        ],
         name if name.starts_with(DRIVER) => &[KERNEL, SERVICE_API],
         _ => return Err(Unplaced),
     }))

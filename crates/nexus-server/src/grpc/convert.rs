@@ -14,13 +14,11 @@ pub(super) fn at(text: &str) -> Result<At> {
     }
 }
 
-/// Refuses past states.
-pub(super) fn latest(text: &str) -> Result<()> {
+/// The past state that is asked for; none for the present.
+pub(super) fn past(text: &str) -> Result<Option<At>> {
     match at(text)? {
-        At::Latest => Ok(()),
-        _ => Err(Error::unsupported(
-            "past states cannot be read by inode; leave `at` out",
-        )),
+        At::Latest => Ok(None),
+        past => Ok(Some(past)),
     }
 }
 

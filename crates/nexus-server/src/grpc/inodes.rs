@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use nexus_fs::{Ino, NewKind, OpenMode, Session};
-use nexus_kernel::{Durability, Error, Result};
+use nexus_fs::{At, Ino, NewKind, OpenMode, Session};
+use nexus_kernel::{Durability, Error, Result, Timestamp};
 use nexus_proto::v1::inodes_server::Inodes;
 use nexus_proto::v1::*;
 use tonic::{Request, Response, Status};
 
-use super::convert::{self, changed, latest};
+use super::convert::{self, changed, past};
 use super::{caller, status};
 use crate::app::Shared;
+use crate::paging::page_limit;
 
 use written::written;
 
@@ -67,8 +68,11 @@ impl InodesDoor {
 impl Inodes for InodesDoor {
     async fn lookup(&self, request: Request<LookupRequest>) -> Reply<Stat> {
         let lookup = |files: Session, ask: LookupRequest| async move {
-            latest(&ask.at)?;
-            let found = files.lookup(Ino(ask.parent), &ask.name).await;
+            let parent = Ino(ask.parent);
+            let found = match past(&ask.at)? {
+                None => files.lookup(parent, &ask.name).await,
+                Some(at) => files.as_of(at).await?.lookup(parent, &ask.name).await,
+            };
             found.map(convert::stat)
         };
         self.answer(request, lookup).await
@@ -76,8 +80,11 @@ impl Inodes for InodesDoor {
 
     async fn get_attributes(&self, request: Request<GetAttributesRequest>) -> Reply<Stat> {
         let get = |files: Session, ask: GetAttributesRequest| async move {
-            latest(&ask.at)?;
-            files.getattr(Ino(ask.ino)).await.map(convert::stat)
+            let found = match past(&ask.at)? {
+                None => files.getattr(Ino(ask.ino)).await,
+                Some(at) => files.as_of(at).await?.getattr(Ino(ask.ino)).await,
+            };
+            found.map(convert::stat)
         };
         self.answer(request, get).await
     }
@@ -146,12 +153,16 @@ impl Inodes for InodesDoor {
 
     async fn read_directory(&self, request: Request<ReadDirectoryRequest>) -> Reply<DirectoryPage> {
         let read = |files: Session, ask: ReadDirectoryRequest| async move {
-            latest(&ask.at)?;
+            let (ino, details) = (Ino(ask.ino), ask.details);
             let after = (!ask.after.is_empty()).then_some(ask.after.as_str());
             let limit = (ask.limit as usize).min(PAGE_ENTRIES_MAX);
-            let entries = match ask.details {
-                true => files.readdir_plus(Ino(ask.ino), after, limit).await?,
-                false => files.readdir(Ino(ask.ino), after, limit).await?,
+            let entries = match past(&ask.at)? {
+                None if details => files.readdir_plus(ino, after, limit).await?,
+                None => files.readdir(ino, after, limit).await?,
+                Some(at) => {
+                    let then = files.as_of(at).await?;
+                    then.readdir(ino, after, limit, details).await?
+                }
             };
             let entries = entries.into_iter().map(messages::entry).collect();
             Ok(DirectoryPage { entries })
@@ -161,8 +172,10 @@ impl Inodes for InodesDoor {
 
     async fn parent_of(&self, request: Request<ParentOfRequest>) -> Reply<ParentOfResponse> {
         let parent = |files: Session, ask: ParentOfRequest| async move {
-            latest(&ask.at)?;
-            let parent = files.parent_of(Ino(ask.ino)).await?;
+            let parent = match past(&ask.at)? {
+                None => files.parent_of(Ino(ask.ino)).await?,
+                Some(at) => files.as_of(at).await?.parent_of(Ino(ask.ino)).await?,
+            };
             Ok(ParentOfResponse { ino: parent.0 })
         };
         self.answer(request, parent).await
@@ -173,8 +186,11 @@ impl Inodes for InodesDoor {
         request: Request<GetMetadataValueRequest>,
     ) -> Reply<MetadataValue> {
         let get = |files: Session, ask: GetMetadataValueRequest| async move {
-            latest(&ask.at)?;
-            let value = files.metadata_value(Ino(ask.ino), &ask.key).await?;
+            let (ino, key) = (Ino(ask.ino), ask.key.as_str());
+            let value = match past(&ask.at)? {
+                None => files.metadata_value(ino, key).await?,
+                Some(at) => files.as_of(at).await?.metadata_value(ino, key).await?,
+            };
             Ok(MetadataValue { value })
         };
         self.answer(request, get).await
@@ -185,8 +201,10 @@ impl Inodes for InodesDoor {
         request: Request<ListMetadataKeysRequest>,
     ) -> Reply<MetadataKeys> {
         let list = |files: Session, ask: ListMetadataKeysRequest| async move {
-            latest(&ask.at)?;
-            let keys = files.metadata_keys(Ino(ask.ino)).await?;
+            let keys = match past(&ask.at)? {
+                None => files.metadata_keys(Ino(ask.ino)).await?,
+                Some(at) => files.as_of(at).await?.metadata_keys(Ino(ask.ino)).await?,
+            };
             Ok(MetadataKeys { keys })
         };
         self.answer(request, list).await
@@ -204,9 +222,48 @@ impl Inodes for InodesDoor {
         self.answer(request, set).await
     }
 
+    async fn versions(
+        &self,
+        request: Request<InodeVersionsRequest>,
+    ) -> Reply<InodeVersionsResponse> {
+        let versions = |files: Session, ask: InodeVersionsRequest| async move {
+            let (ino, limit) = (Ino(ask.ino), page_limit(Some(ask.limit as usize))?);
+            let versions = match past(&ask.at)? {
+                None => files.versions_of(ino, limit).await?,
+                Some(at) => files.as_of(at).await?.versions(ino, limit).await?,
+            };
+            let versions = versions.into_iter().map(convert::version).collect();
+            Ok(InodeVersionsResponse { versions })
+        };
+        self.answer(request, versions).await
+    }
+
+    async fn as_of(&self, request: Request<AsOfRequest>) -> Reply<AsOfResponse> {
+        let as_of = |files: Session, ask: AsOfRequest| async move {
+            let at = match ask.time_ns {
+                None => convert::at(&ask.at)?,
+                Some(time) => At::Time(Timestamp(time)),
+            };
+            let then = files.as_of(at).await?;
+            let revision = then.revision().0;
+            Ok(AsOfResponse { revision })
+        };
+        self.answer(request, as_of).await
+    }
+
+    async fn read_past(&self, request: Request<ReadPastRequest>) -> Reply<ReadHandleResponse> {
+        let read = |files: Session, ask: ReadPastRequest| async move {
+            check_length(ask.length)?;
+            let then = files.as_of(convert::at(&ask.at)?).await?;
+            let file = then.open(Ino(ask.ino)).await?;
+            let data = file.read(ask.offset, ask.length as usize).await?;
+            Ok(ReadHandleResponse { data })
+        };
+        self.answer(request, read).await
+    }
+
     async fn open(&self, request: Request<OpenRequest>) -> Reply<Opened> {
         let open = |files: Session, ask: OpenRequest| async move {
-            latest(&ask.at)?;
             let mode = match ask.write {
                 true => OpenMode::ReadWrite,
                 false => OpenMode::Read,
@@ -218,9 +275,7 @@ impl Inodes for InodesDoor {
 
     async fn read(&self, request: Request<ReadHandleRequest>) -> Reply<ReadHandleResponse> {
         let read = |files: Session, ask: ReadHandleRequest| async move {
-            if ask.length > READ_BYTES_MAX {
-                return Err(Error::limit("at most 2 MiB can be read in one call"));
-            }
+            check_length(ask.length)?;
             let open = self.0.handles.get(&files, ask.handle)?;
             let data = open.handle.read(ask.offset, ask.length as usize).await?;
             Ok(ReadHandleResponse { data })
@@ -263,6 +318,13 @@ impl Inodes for InodesDoor {
         };
         self.answer(request, keep).await
     }
+}
+
+fn check_length(length: u32) -> Result<()> {
+    if length <= READ_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::limit("at most 2 MiB can be read in one call").with("limit", READ_BYTES_MAX))
 }
 
 fn check_named(handles: &[u64]) -> Result<()> {

@@ -1,0 +1,174 @@
+//! Which files are open: the leases of their handles, and who has something to send.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use nexus_client::{Inodes, Opened};
+use nexus_kernel::Result;
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+
+use crate::file::OpenFile;
+
+/// How often the node is told that handles are in use; it waits for a minute.
+const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// Most handles named in one call.
+const NAMED_MAX: usize = 16_384;
+
+/// The open files of a volume.
+pub(crate) struct OpenFiles {
+    /// Those that are open for writing.
+    writers: Mutex<HashMap<u64, Vec<Weak<OpenFile>>>>,
+    handles: Mutex<HashSet<u64>>,
+    /// Made and opened in one call, and not yet asked for.
+    made: Mutex<HashMap<u64, Opened>>,
+    /// Bytes that the journals of all files hold.
+    held: AtomicUsize,
+    closing: UnboundedSender<u64>,
+}
+
+impl OpenFiles {
+    /// With tasks that renew and close handles until it is dropped.
+    pub(crate) fn start(inodes: Inodes) -> Arc<Self> {
+        // At most as many wait to be closed as were open.
+        let (closing, closed) = mpsc::unbounded_channel();
+        let files = Arc::new(Self {
+            writers: Mutex::default(),
+            handles: Mutex::default(),
+            made: Mutex::default(),
+            held: AtomicUsize::new(0),
+            closing,
+        });
+        tokio::spawn(close(inodes.clone(), closed));
+        tokio::spawn(renew(inodes, Arc::downgrade(&files)));
+        files
+    }
+
+    pub(crate) fn add_handle(&self, handle: u64) {
+        self.handles.lock().insert(handle);
+    }
+
+    /// Has a handle closed; nobody waits for it.
+    pub(crate) fn close_handle(&self, handle: u64) {
+        if self.forget_handle(handle) {
+            // An error says that the volume is being dropped; the lease ends by itself.
+            let _ = self.closing.send(handle);
+        }
+    }
+
+    /// The node does not know it any more.
+    pub(crate) fn forget_handle(&self, handle: u64) -> bool {
+        self.handles.lock().remove(&handle)
+    }
+
+    /// Keeps a file that was made and opened, for the call that asks for it.
+    pub(crate) fn keep_made(&self, opened: Opened) {
+        if let Some(handle) = opened.handle {
+            self.add_handle(handle);
+            self.made.lock().insert(opened.stat.ino, opened);
+        }
+    }
+
+    pub(crate) fn take_made(&self, ino: u64) -> Option<Opened> {
+        let opened = self.made.lock().remove(&ino)?;
+        let known = |handle| self.handles.lock().contains(&handle);
+        opened.handle.is_some_and(known).then_some(opened)
+    }
+
+    pub(crate) fn add_writer(&self, file: &Arc<OpenFile>) {
+        let mut writers = self.writers.lock();
+        let writers = writers.entry(file.ino()).or_default();
+        writers.push(Arc::downgrade(file));
+    }
+
+    pub(crate) fn remove_writer(&self, file: &OpenFile) {
+        let mut all = self.writers.lock();
+        if let Some(writers) = all.get_mut(&file.ino()) {
+            writers.retain(|writer| !std::ptr::eq(writer.as_ptr(), file));
+            if writers.is_empty() {
+                all.remove(&file.ino());
+            }
+        }
+    }
+
+    /// Those that are open for writing.
+    pub(crate) fn writers(&self, ino: u64) -> Vec<Arc<OpenFile>> {
+        let writers = self.writers.lock();
+        let writers = writers.get(&ino).into_iter().flatten();
+        writers.filter_map(Weak::upgrade).collect()
+    }
+
+    /// Sends what has gathered for a file, so that the node answers for all of it.
+    pub(crate) async fn send(&self, ino: u64) -> Result<()> {
+        for writer in self.writers(ino) {
+            writer.send_gathered().await?;
+        }
+        Ok(())
+    }
+
+    /// The same, and sees that the node still has what was sent and not flushed.
+    pub(crate) async fn settle(&self, ino: u64) -> Result<()> {
+        for writer in self.writers(ino) {
+            writer.settle().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the node does not know, or may have lost, what was written to a file.
+    pub(crate) fn is_unsettled(&self, ino: u64) -> bool {
+        self.writers(ino).iter().any(|writer| writer.is_written())
+    }
+
+    /// Counts bytes that a journal holds; answers those of all.
+    pub(crate) fn count_held(&self, before: usize, now: usize) -> usize {
+        self.held.fetch_add(now, Ordering::Relaxed);
+        self.held.fetch_sub(before, Ordering::Relaxed) - before
+    }
+
+    /// Closes what was made and opened in one call, and never asked for.
+    fn close_made(&self, made_before: &HashSet<u64>) -> HashSet<u64> {
+        let mut made = self.made.lock();
+        for ino in made_before {
+            if let Some(handle) = made.remove(ino).and_then(|opened| opened.handle) {
+                self.close_handle(handle);
+            }
+        }
+        made.keys().copied().collect()
+    }
+}
+
+/// Tells the node which handles are in use, for as long as there is somebody to use them.
+async fn renew(inodes: Inodes, files: Weak<OpenFiles>) {
+    let mut made = HashSet::new();
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let Some(files) = files.upgrade() else { return };
+        made = files.close_made(&made);
+        let handles: Vec<u64> = files.handles.lock().iter().copied().collect();
+        for handles in handles.chunks(NAMED_MAX) {
+            let unknown = inodes.keep_alive(handles.to_vec());
+            match tokio::time::timeout(RENEW_EVERY, unknown).await {
+                Ok(Ok(unknown)) => unknown.iter().for_each(|handle| {
+                    files.forget_handle(*handle);
+                }),
+                failed => tracing::debug!(?failed, "leases could not be renewed"),
+            }
+        }
+    }
+}
+
+/// Closes handles, those that come together in one call.
+async fn close(inodes: Inodes, mut closed: UnboundedReceiver<u64>) {
+    loop {
+        let mut handles = Vec::new();
+        if closed.recv_many(&mut handles, NAMED_MAX).await == 0 {
+            return;
+        }
+        let close = inodes.close(handles);
+        if let Ok(Err(error)) = tokio::time::timeout(RENEW_EVERY, close).await {
+            tracing::debug!(?error, "handles end with their lease");
+        }
+    }
+}
