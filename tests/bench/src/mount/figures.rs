@@ -37,6 +37,11 @@ pub(super) enum AtLeast {
 }
 
 impl Bench<'_> {
+    /// For what takes seconds: half as often, and an odd number, so that one is the median.
+    pub(super) fn long_rounds(&self) -> usize {
+        self.rounds.div_ceil(2) | 1
+    }
+
     /// Does it with each subject in turn, and again in each round.
     pub(super) fn rounds<T>(
         &mut self,

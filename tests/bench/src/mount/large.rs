@@ -31,7 +31,7 @@ struct Rates {
 pub(super) fn stream(bench: &mut Bench<'_>) -> Result<()> {
     let mut pattern = noise(0, PATTERN_BYTES).to_vec();
     let (mib, disk) = (bench.stream_mib, bench.subjects.ext4.clone());
-    let rounds = bench.rounds(bench.rounds.div_ceil(2), |root, round| {
+    let rounds = bench.rounds(bench.long_rounds(), |root, round| {
         let path = root.join("large");
         let mut write = |durable| write(&path, &mut pattern, mib, 2 * round, durable);
         let written = write(false)?;

@@ -25,7 +25,7 @@ pub(super) fn git(bench: &mut Bench<'_>) -> Result<()> {
         "git status",
         "git status, again",
     ];
-    let times = bench.rounds(bench.rounds.div_ceil(2), |root, round| {
+    let times = bench.rounds(bench.long_rounds(), |root, round| {
         let clone = root.join(format!("clone-{round}"));
         let cloned = timed(|| {
             let to = git_in(&source, &["clone", "-q", "--no-hardlinks"]);
