@@ -3,14 +3,16 @@
 //! A content is named by its hash (its etag). Small ones lie inline in the inode; up to
 //! [`WHOLE_BYTES_MAX`] a content is one blob; beyond, it is cut into chunks at places that
 //! depend on the content (FastCDC, Xia et al. 2020), so that a change in the middle leaves
-//! most chunks shared, and a manifest in the metastore lists them. Blobs are durable before
-//! the commit that names them, and every read checks the hash of what it read.
+//! most chunks shared, and a manifest in the metastore lists them. A blob is durable before
+//! the commit that names it is: that of a durable commit when it is sent, that of a relaxed one
+//! when the metastore makes it durable (`barrier`). Every read checks the hash of what it read.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use nexus_kernel::{
-    Durability, Error, Kind, Metastore, ObjectKey, ObjectStore, PutMode, PutOptions, Result,
+    Durability, Error, FlushBarrier, Kind, Metastore, ObjectKey, ObjectStore, PutMode, PutOptions,
+    Result,
 };
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -18,11 +20,13 @@ use quick_cache::sync::Cache;
 use crate::etag::{Etag, HashAlgorithm};
 use crate::zone::{Stores, ZoneConfig};
 
+mod barrier;
 mod chunker;
 mod pins;
 mod reader;
 mod upload;
 
+use barrier::RelaxedPuts;
 pub(crate) use chunker::Chunk;
 pub use chunker::ChunkSizes;
 pub(crate) use pins::Pinned;
@@ -47,6 +51,7 @@ impl Weighter<Etag, Bytes> for ByBytes {
 
 pub(crate) struct ContentStore {
     pub(crate) objects: Arc<dyn ObjectStore>,
+    relaxed: Arc<RelaxedPuts>,
     metastore: Arc<dyn Metastore>,
     cache: Cache<Etag, Bytes, ByBytes>,
     pub(crate) pins: pins::Pins,
@@ -60,6 +65,7 @@ impl ContentStore {
         let bytes = config.content_cache_bytes;
         let entries = usize::try_from(bytes >> 14).unwrap_or(usize::MAX).max(64);
         Self {
+            relaxed: Arc::new(RelaxedPuts::new(Arc::clone(&stores.objects))),
             objects: stores.objects,
             metastore: stores.metastore,
             cache: Cache::with_weighter(entries, bytes, ByBytes),
@@ -70,13 +76,18 @@ impl ContentStore {
         }
     }
 
+    /// What commits have to wait for before they become durable.
+    pub(crate) fn barrier(&self) -> Arc<dyn FlushBarrier> {
+        Arc::clone(&self.relaxed) as Arc<dyn FlushBarrier>
+    }
+
     pub(crate) fn algorithm(&self) -> HashAlgorithm {
         self.algorithm
     }
 
     /// Makes everything stored so far durable.
     pub(crate) async fn sync(&self) -> Result<()> {
-        self.objects.sync().await
+        self.relaxed.flush().await
     }
 
     /// A whole blob, from memory or the object store, its hash checked.
@@ -129,10 +140,11 @@ impl ContentStore {
             mode: PutMode::IfAbsent,
             durability,
         };
-        self.objects
-            .put(&blob_key(etag), body, options)
-            .await
-            .map(drop)
+        self.objects.put(&blob_key(etag), body, options).await?;
+        if durability == Durability::Relaxed {
+            self.relaxed.note();
+        }
+        Ok(())
     }
 }
 

@@ -92,7 +92,7 @@ impl Session {
         if !self.zone.content.is_inline(content.len()) {
             self.foresee(path, &options).await?;
         }
-        let content = self.zone.content.store(content, Durability::Sync).await?;
+        let content = self.zone.content.store(content, options.durability).await?;
         self.write_stored(path, content, options, None).await
     }
 
@@ -120,7 +120,8 @@ impl Session {
         set: Option<SetAttributes>,
     ) -> Result<Changed> {
         self.foresee(path, &options).await?;
-        let content = self.zone.content.store_stream(body).await?;
+        let content = self.zone.content.store_stream(body, options.durability);
+        let content = content.await?;
         self.write_stored(path, content, options, set).await
     }
 
@@ -419,7 +420,7 @@ impl Session {
         for step in steps {
             prepared.push(self.prepare(step).await?);
         }
-        if prepared.iter().any(Step::brings_a_blob) {
+        if durability == Durability::Sync && prepared.iter().any(Step::brings_a_blob) {
             self.zone.content.sync().await?;
         }
         self.run_all(&prepared, durability).await

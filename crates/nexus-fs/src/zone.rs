@@ -170,6 +170,7 @@ impl Zone {
             config,
             metastore,
         };
+        shared.metastore.set_barrier(shared.content.barrier());
         let shared = Arc::new(shared);
         crate::handles::remove_orphans(&shared).await?;
         let purge = tokio::spawn(crate::purge::run(Arc::clone(&shared)));

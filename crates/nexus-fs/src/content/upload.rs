@@ -54,13 +54,11 @@ impl ContentStore {
         }
     }
 
-    /// Stores a content held in memory. It must be durable before the commit that names it,
-    /// however relaxed that is, for a metastore makes commits durable when it likes:
-    /// `Relaxed` is for those who [`sync`](Self::sync) before they commit.
+    /// Stores a content held in memory, for a commit of this durability.
     pub(crate) async fn store(&self, bytes: Bytes, durability: Durability) -> Result<Stored> {
         if bytes.len() > self.sizes.whole_bytes_max {
             let body = futures::stream::once(async move { Ok(bytes) });
-            return self.store_stream(Box::pin(body)).await;
+            return self.store_stream(Box::pin(body), durability).await;
         }
         self.store_small(bytes, durability).await
     }
@@ -87,9 +85,13 @@ impl ContentStore {
         })
     }
 
-    /// Stores a content as it arrives, durably, holding a few chunks of it in memory at a
-    /// time.
-    pub(crate) async fn store_stream(&self, mut body: ByteStream) -> Result<Stored> {
+    /// Stores a content as it arrives, for a commit of this durability, holding a few chunks
+    /// of it in memory at a time.
+    pub(crate) async fn store_stream(
+        &self,
+        mut body: ByteStream,
+        durability: Durability,
+    ) -> Result<Stored> {
         let window_bytes = self.sizes.window();
         let mut upload = Upload::new(self);
         let mut window = BytesMut::new();
@@ -102,7 +104,7 @@ impl ContentStore {
                 window.extend_from_slice(&full[taken..]);
             }
         }
-        upload.finish(self, window.freeze()).await
+        upload.finish(self, window.freeze(), durability).await
     }
 
     async fn put_all(&self, chunks: &[Chunk]) -> Result<()> {
@@ -111,7 +113,7 @@ impl ContentStore {
             if puts.len() >= UPLOADS_MAX {
                 puts.try_next().await?;
             }
-            // One flush for all of them comes at the end.
+            // One flush for all of them comes at the end, or before the commit is durable.
             puts.push(self.put_blob(etag, bytes.clone(), Durability::Relaxed));
         }
         while let Some(done) = puts.next().await {
@@ -178,10 +180,15 @@ impl Upload {
         Ok(chunks)
     }
 
-    /// Makes everything durable that was taken in, with `rest` at the end of it: the content.
-    pub(crate) async fn finish(&mut self, store: &ContentStore, mut rest: Bytes) -> Result<Stored> {
+    /// The content: what was taken in, and `rest` at the end of it.
+    pub(crate) async fn finish(
+        &mut self,
+        store: &ContentStore,
+        mut rest: Bytes,
+        durability: Durability,
+    ) -> Result<Stored> {
         if self.size == 0 && rest.len() <= store.sizes.whole_bytes_max {
-            return store.store_small(rest, Durability::Sync).await;
+            return store.store_small(rest, durability).await;
         }
         let chunks = self.push(store, rest.clone()).await?;
         rest.advance(chunks.iter().map(|chunk| chunk.bytes.len()).sum());
@@ -192,7 +199,9 @@ impl Upload {
             // Who adds to the content needs it again.
             store.cache.insert(*etag, Bytes::copy_from_slice(bytes));
         }
-        store.sync().await?;
+        if durability == Durability::Sync {
+            store.sync().await?;
+        }
         let etag = whole.finish();
         store.pins.pin(&mut pinned, &etag).await;
         let chunks = self.chunks.iter().cloned().chain(last.iter().map(record));

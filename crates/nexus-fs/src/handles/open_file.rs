@@ -277,7 +277,9 @@ impl OpenFile {
                 let inode = state.refresh(zone, self.ino).await?;
                 (inode, draft, std::mem::replace(&mut state.intact, u64::MAX))
             };
-            let content = spill::store(zone, &inode, &draft, &mut progress, intact).await?;
+            progress.take_if(|progress| !progress.serves(&inode.record.etag, intact));
+            let content = spill::store(zone, &inode, &draft, &mut progress, durability);
+            let content = content.await?;
             let stored = self.commit_draft(zone, attempt, &inode, &content, durability);
             if let Some(chunks) = stored.await? {
                 Progress::committed(&mut progress, &content, chunks);

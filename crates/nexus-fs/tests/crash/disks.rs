@@ -4,10 +4,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use nexus_driver_local::{LocalConfig, LocalObjectStore, Power, SimDisk, Trouble};
 use nexus_driver_redb::{RedbConfig, RedbMetastore};
 use nexus_fs::Stores;
-use nexus_kernel::{Metastore, Result};
+use nexus_kernel::{
+    Commit, FlushBarrier, Freshness, Limits, Metastore, Page, Result, Revision, Scan, Txn, Value,
+};
 use nexus_service_api::Clock;
 use nexus_testkit::power_loss::SimulatedDisk;
 use rand::Rng;
@@ -20,6 +24,8 @@ pub(crate) enum Lie {
     None,
     OfTheMetadata,
     OfTheObjects(Trouble),
+    /// Commits become durable before what they refer to.
+    OfTheOrder,
 }
 
 pub(crate) struct Disks {
@@ -39,7 +45,7 @@ impl Disks {
         let power = Power::default();
         let objects = objects.powered_by(&power);
         match lie {
-            Lie::None => {}
+            Lie::None | Lie::OfTheOrder => {}
             Lie::OfTheMetadata => metadata.lie_about_syncs(),
             Lie::OfTheObjects(trouble) => objects.set_trouble(trouble),
         }
@@ -87,8 +93,48 @@ impl Disks {
             disk: self.metadata.clone(),
             power: self.power.clone(),
         };
-        Ok(RedbMetastore::with_backend(&config, disk)?)
+        let store = RedbMetastore::with_backend(&config, disk)?;
+        match self.lie {
+            Lie::OfTheOrder => Ok(Arc::new(Unordered(store))),
+            _ => Ok(store),
+        }
     }
+}
+
+/// A store that waits for nobody's barrier.
+struct Unordered(Arc<RedbMetastore>);
+
+#[async_trait]
+impl Metastore for Unordered {
+    fn limits(&self) -> Limits {
+        self.0.limits()
+    }
+
+    async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Value>> {
+        self.0.get(key, freshness).await
+    }
+
+    async fn get_many(&self, keys: &[Bytes], freshness: Freshness) -> Result<Vec<Option<Value>>> {
+        self.0.get_many(keys, freshness).await
+    }
+
+    async fn scan(&self, scan: Scan, freshness: Freshness) -> Result<Page> {
+        self.0.scan(scan, freshness).await
+    }
+
+    async fn commit(&self, txn: Txn) -> Result<Commit> {
+        self.0.commit(txn).await
+    }
+
+    async fn changed(&self, after: Revision) -> Result<Revision> {
+        self.0.changed(after).await
+    }
+
+    async fn sync(&self) -> Result<Revision> {
+        self.0.sync().await
+    }
+
+    fn set_barrier(&self, _: Arc<dyn FlushBarrier>) {}
 }
 
 /// Contents of a few bytes take every way that there is: through the journal, through a file

@@ -115,6 +115,11 @@ fn a_disk_that_lies_about_objects_is_caught() {
     }
 }
 
+#[test]
+fn a_store_that_makes_commits_durable_before_their_contents_is_caught() {
+    check_caught(Lie::OfTheOrder, "stored content is missing");
+}
+
 /// These tests prove nothing if they find nothing where there is something.
 fn check_caught(lie: Lie, finding: &str) {
     const LIARS: u64 = 12;

@@ -35,11 +35,12 @@ fn small() -> ZoneConfig {
     }
 }
 
-/// Counts the bytes that are put.
+/// Counts the bytes that are put and read, and the flushes that somebody waits for.
 struct Counting {
     inner: Arc<dyn ObjectStore>,
     put: AtomicU64,
     read: AtomicU64,
+    flushes: AtomicU64,
 }
 
 #[async_trait]
@@ -52,6 +53,8 @@ impl ObjectStore for Counting {
         let pieces: Vec<_> = body.collect().await;
         let bytes: usize = pieces.iter().flatten().map(Bytes::len).sum();
         self.put.fetch_add(bytes as u64, Ordering::Relaxed);
+        let waits = how.durability == Durability::Sync;
+        self.flushes.fetch_add(u64::from(waits), Ordering::Relaxed);
         let body = Box::pin(futures::stream::iter(pieces));
         self.inner.put(key, body, how).await
     }
@@ -84,6 +87,7 @@ impl ObjectStore for Counting {
     }
 
     async fn sync(&self) -> Result<()> {
+        self.flushes.fetch_add(1, Ordering::Relaxed);
         self.inner.sync().await
     }
 }
@@ -94,6 +98,7 @@ async fn counting(config: ZoneConfig) -> (Arc<Counting>, Zone, Session) {
         inner: memory.objects,
         put: AtomicU64::new(0),
         read: AtomicU64::new(0),
+        flushes: AtomicU64::new(0),
     });
     let stores = Stores {
         metastore: memory.metastore,
@@ -189,6 +194,38 @@ async fn adding_to_a_large_file_that_stays_open_costs_what_is_added() {
     handle.close().await.unwrap();
     assert_eq!(files.gc(false).await.unwrap().blobs, 0);
     assert!(stored(&files).await == content);
+}
+
+/// A relaxed write waits for no flush, whatever its size and way; a durable one of something
+/// else makes it durable too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relaxed_write_waits_for_no_flush() {
+    let (objects, _zone, files) = counting(small()).await;
+    let random = &mut StdRng::seed_from_u64(4);
+    let flushes = || objects.flushes.swap(0, Ordering::Relaxed);
+    let (_, handle) = opened(&files, OpenMode::ReadWrite).await;
+    let options = |durability| WriteOptions {
+        durability,
+        ..WriteOptions::default()
+    };
+    for size in [400, 5_000] {
+        let content = noise(random, size);
+        handle.write(0, content.clone()).await.unwrap();
+        handle.flush().await.unwrap();
+        let written = files.write("/path", content, options(Durability::Relaxed));
+        written.await.unwrap();
+        let body = Box::pin(futures::stream::iter([Ok(noise(random, size))]));
+        let written = files.write_stream("/stream", body, options(Durability::Relaxed));
+        written.await.unwrap();
+    }
+    handle.close().await.unwrap();
+    assert_eq!(flushes(), 0);
+    let written = files.write("/small", Bytes::from("x"), options(Durability::Sync));
+    written.await.unwrap();
+    assert_eq!(flushes(), 1);
+    let written = files.write("/small", Bytes::from("y"), options(Durability::Sync));
+    written.await.unwrap();
+    assert_eq!(flushes(), 0);
 }
 
 /// What others write meanwhile stays, where a large draft wrote nothing.

@@ -66,7 +66,7 @@ impl Progress {
 
     /// Whether what is stored is the beginning of a draft over this version, in which nothing
     /// has changed below `intact`.
-    fn serves(&self, over: &Bytes, intact: u64) -> bool {
+    pub(super) fn serves(&self, over: &Bytes, intact: u64) -> bool {
         self.over == *over && self.upload.size() <= intact
     }
 
@@ -82,25 +82,23 @@ impl Progress {
     }
 }
 
-/// Stores what a draft makes of the content of `inode`, going on from what is stored already.
+/// Stores what a draft makes of the content of `inode`, going on from what is stored already;
+/// for a commit of this durability.
 pub(super) async fn store(
     zone: &Arc<Shared>,
     inode: &Arc<CachedInode>,
     draft: &Draft,
     progress: &mut Option<Progress>,
-    intact: u64,
+    durability: Durability,
 ) -> Result<Stored> {
     let (store, record) = (&zone.content, &inode.record);
     let size = draft.size(record.size);
     if size <= store.sizes.whole_bytes_max as u64 {
         *progress = None;
         let bytes = read_parts(zone, record, draft.parts(0..size, record.size)).await?;
-        return store.store(bytes, Durability::Sync).await;
+        return store.store(bytes, durability).await;
     }
-    let kept = progress.take();
-    let kept = kept.filter(|progress| progress.serves(&record.etag, intact));
-    let Progress { upload, .. } =
-        progress.insert(kept.unwrap_or_else(|| Progress::new(zone, &record.etag)));
+    let Progress { upload, .. } = progress.get_or_insert_with(|| Progress::new(zone, &record.etag));
     let window = store.sizes.window() as u64;
     while size - upload.size() > window {
         let range = upload.size()..upload.size() + window;
@@ -109,7 +107,7 @@ pub(super) async fn store(
     }
     let rest = draft.parts(upload.size()..size, record.size);
     upload
-        .finish(store, read_parts(zone, record, rest).await?)
+        .finish(store, read_parts(zone, record, rest).await?, durability)
         .await
 }
 
