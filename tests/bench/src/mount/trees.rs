@@ -136,7 +136,7 @@ fn peak_mib(pid: u32) -> Result<u64> {
         / 1024)
 }
 
-/// Text that looks like a program, 1 to 8 KiB each.
+/// Text that looks like a program, 1 to 9 KiB each.
 fn write_sources(root: &Path, files: usize) -> Result<()> {
     for i in 0..files {
         let path = source_path(root, i);
