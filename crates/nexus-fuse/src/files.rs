@@ -93,13 +93,15 @@ impl Core {
         by: Maker,
     ) -> Answer<(Stat, (FileHandle, FopenFlags))> {
         let made = self.make(parent, name, NewKind::File, by).await;
-        let stat = match made {
+        let (stat, flags) = match made {
             Err(Refusal::Error(error))
                 if error.kind() == Kind::AlreadyExists && !has(flags, OFlags::EXCL) =>
             {
-                self.volume.lookup((Ino(parent.0), text(name)?)).await?
+                let found = self.volume.lookup((Ino(parent.0), text(name)?));
+                (found.await?, flags)
             }
-            made => made?,
+            // There is nothing to cut: that would be a version of its own.
+            made => (made?, without(flags, OFlags::TRUNC)),
         };
         let handle = self.open(INodeNo(stat.ino.0), flags, by.uid).await?;
         Ok((stat, handle))
@@ -167,6 +169,10 @@ impl Core {
 /// Whether a file is opened to be changed.
 pub(crate) fn writes(flags: OpenFlags) -> bool {
     flags.acc_mode() != OpenAccMode::O_RDONLY || has(flags, OFlags::TRUNC)
+}
+
+fn without(flags: OpenFlags, flag: OFlags) -> OpenFlags {
+    OpenFlags(flags.0 & !flag.bits().cast_signed())
 }
 
 fn has(flags: OpenFlags, flag: OFlags) -> bool {

@@ -37,7 +37,7 @@ pub(crate) use problem::{Problem, internal};
         title = "Nexus",
         description = "Files of one zone. Every request but this one needs a key, as \
             `Authorization: Bearer sk-...`. Every change answers its revision; every read takes \
-            `at`: a revision, `>=revision`, or a time."
+            `at`: a revision, `>=revision`, a time, or how long ago, like `2h`."
     ),
     security(("key" = []))
 )]

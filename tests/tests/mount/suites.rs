@@ -99,6 +99,7 @@ truncate = 10
 sendfile = 5
 copy_file_range = 5
 posix_fallocate = 1
+punch_hole = 5
 posix_fadvise = 1
 invalidate = 0.5
 close_open = 0.5

@@ -20,7 +20,7 @@ Examples:
   nexus log                              The newest 50 commits
   nexus log --path /docs --kind file_delete
   nexus log --actor agent:crawler --since r100 --all
-  nexus --json log --session run-7 | jq .changes")]
+  nexus --json log --of-session run-7 | jq .changes")]
 pub struct Log {
     /// Only changes at or below this path
     #[arg(long)]
@@ -31,7 +31,7 @@ pub struct Log {
     /// Only changes of this kind
     #[arg(long, value_parser = change_kind())]
     kind: Option<ChangeKind>,
-    /// Only of this session; of all if --session is left out
+    /// Only of this session
     #[arg(long, value_name = "NAME")]
     of_session: Option<String>,
     /// Only of this request

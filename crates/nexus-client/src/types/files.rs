@@ -7,8 +7,8 @@ use bytes::Bytes;
 use nexus_kernel::{ByteStream, Revision, Timestamp};
 
 /// Which state of the zone a read sees. Made from a text as a person would write it:
-/// `latest`, a revision (`42` or `r42`), `>=42`, or a time (`2026-01-31T12:00:00Z`); the node
-/// checks it.
+/// `latest`, a revision (`42` or `r42`), `>=42`, a time (`2026-01-31T12:00:00Z`), or how long
+/// ago (`2h`); the node checks it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct At(String);
 

@@ -365,3 +365,68 @@ async fn a_truncation_with_other_attributes_is_one_change() {
     };
     assert_eq!(files.log(query).await.unwrap().records.len(), 1);
 }
+
+/// What a caller may see of a past state by inode is decided by the paths of then, as by path.
+#[tokio::test]
+async fn the_past_is_shown_by_the_paths_of_then() {
+    let (_zone, system, user) = confined().await;
+    put(&system, "/team/ours", "1").await;
+    put(&system, "/theirs", "1").await;
+    let at = At::Revision(system.revision().await.unwrap());
+    let options = MoveOptions::default;
+    system
+        .rename("/team/ours", "/ours", options())
+        .await
+        .unwrap();
+    system
+        .rename("/theirs", "/team/theirs", options())
+        .await
+        .unwrap();
+    let ino = async |path| system.stat(path, At::Latest).await.unwrap().ino;
+    let (ours, theirs) = (ino("/ours").await, ino("/team/theirs").await);
+
+    let past = user.as_of(at).await.unwrap();
+    let file = past.open(ours).await.unwrap();
+    assert_eq!(file.read(0, 9).await.unwrap(), "1");
+    let refused = [
+        past.getattr(theirs).await.map(drop).unwrap_err(),
+        past.open(theirs).await.map(drop).unwrap_err(),
+        past.metadata_keys(theirs).await.map(drop).unwrap_err(),
+        past.versions(theirs, 1).await.map(drop).unwrap_err(),
+        past.lookup(Ino::ROOT, "theirs")
+            .await
+            .map(drop)
+            .unwrap_err(),
+        past.lookup(Ino::ROOT, "nothing")
+            .await
+            .map(drop)
+            .unwrap_err(),
+    ];
+    for error in refused {
+        assert_eq!(error.kind(), Kind::PermissionDenied, "{error:?}");
+    }
+    let seen = past.readdir(Ino::ROOT, None, 1, true).await.unwrap();
+    let paths: Vec<_> = seen.iter().map(|entry| entry.path.as_str()).collect();
+    assert_eq!(paths, [TEAM]);
+}
+
+/// A past file ends with the credential it was opened with.
+#[tokio::test]
+async fn a_past_file_ends_with_its_credential() {
+    let (zone, files) = fresh().await;
+    put(&files, "/a", "1").await;
+    let revocation = Revocation::default();
+    let principal = Principal {
+        revocation: revocation.clone(),
+        ..Principal::system()
+    };
+    let reader = zone.session(Context::new(Arc::new(principal)));
+    let past = reader.as_of(At::Latest).await.unwrap();
+    let ino = past.lookup(Ino::ROOT, "a").await.unwrap().ino;
+    let file = past.open(ino).await.unwrap();
+    revocation.revoke();
+    let error = file.read(0, 9).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unauthenticated);
+    let error = past.getattr(ino).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unauthenticated);
+}

@@ -183,3 +183,19 @@ fn too_large_a_file_is_refused() {
         rustix::io::Errno::FBIG.raw_os_error()
     );
 }
+
+/// A shell closes a copy of the descriptor before anything is written: that is no version.
+#[test]
+fn a_new_file_is_not_cut() {
+    let mounted = Mounted::in_memory();
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", "echo text > a"])
+        .current_dir(mounted.root());
+    assert!(shell.status().unwrap().success());
+    let session = mounted.session();
+    let versions = session.versions("/a", 10, None);
+    let versions = mounted.block_on(versions).unwrap();
+    let sizes: Vec<_> = versions.iter().map(|version| version.size).collect();
+    assert_eq!(sizes, [5, 0]);
+}
