@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_kernel::Txn;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::committer::{ClosesTheQueueInAPanic, Committer, Place};
 use crate::evaluate::Verdict;
@@ -44,6 +44,7 @@ impl Seat {
                 committer.begin_flush()
             });
             if let Some(flush) = flush.flatten() {
+                self.serve_those_who_came();
                 let flushed = flush.run();
                 self.with_committer(|committer| committer.end_flush(flushed));
             }
@@ -61,7 +62,8 @@ impl Seat {
             return None;
         }
         let verdict = committer.as_mut()?.commit_in_memory(txn, bytes);
-        self.leave(committer);
+        drop(committer);
+        self.serve_those_who_came();
         verdict
     }
 
@@ -75,10 +77,8 @@ impl Seat {
         }
     }
 
-    /// Leaves the seat. Whoever found it taken meanwhile waits in the queue, and the thread may
-    /// be in a flush.
-    fn leave(&self, committer: MutexGuard<'_, Option<Committer>>) {
-        drop(committer);
+    /// For whoever found the seat taken until now: the thread may be busy with a flush.
+    fn serve_those_who_came(&self) {
         if self.queue.len() > 0
             && let Some(mut committer) = self.committer.try_lock()
             && let Some(committer) = committer.as_mut()

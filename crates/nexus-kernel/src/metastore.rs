@@ -76,16 +76,20 @@ pub trait Metastore: Send + Sync + 'static {
 ///
 /// # Contract
 ///
-/// * **Before.** The store decides what becomes durable, then waits for [`flush`](Self::flush),
-///   and only then makes it durable. So a caller that has put a content in such a way that the
-///   next `flush` covers it, and submits the commit that names it after that, never finds
-///   the commit without the content after a crash. That holds for both durabilities.
-/// * **Only then.** Nothing becomes durable without it, whatever the reason: a `Sync` commit,
-///   [`Metastore::sync`], the store's own time or limit for `Relaxed` ones, its end.
+/// * **Before.** The store decides what becomes durable, then waits for [`flush`](Self::flush)
+///   unless [`is_clean`](Self::is_clean), and only then makes it durable. So whoever puts a
+///   content without waiting for the disk, makes the barrier unclean by that, and then submits
+///   a commit that names the content, never finds the commit without the content after a
+///   crash. That holds for both durabilities.
+/// * **Whatever the reason.** A `Sync` commit, [`Metastore::sync`], the store's own time or limits
+///   for `Relaxed` commits, its end. A store that has nothing to make durable does not ask.
 /// * **Failure.** When `flush` fails, nothing of what waited for it becomes durable. `Sync`
-///   commits and `sync` answer `Unavailable` and are not applied; `Relaxed` commits that were
-///   acknowledged stay visible and are tried again, and the store goes on.
-/// * **Where.** The store may call `flush` from a thread of its own, and block that thread.
+///   commits, `sync`, and `Relaxed` commits for which there is no room without a flush answer
+///   `Unavailable` and are not applied. What was acknowledged stays visible and is tried again, and
+///   the store goes on; only a store that ends cannot try again, and says so.
+/// * **Where.** The store may wait for `flush` in a thread of its own, inside the runtime in
+///   which [`Metastore::set_barrier`] was called. It may not wait in a worker of a runtime without
+///   giving it back.
 #[async_trait]
 pub trait FlushBarrier: Send + Sync + 'static {
     /// Whether everything that was put before this call is durable: then the store need not

@@ -105,8 +105,8 @@ impl Committer {
         )
     }
 
-    /// Whether so many bytes may stay in memory for a while. Seals the active memtable when
-    /// it is full and the last one is in the file.
+    /// Whether so many bytes may stay in memory for a while: the disk has room for them, too.
+    /// Seals the active memtable when it is full and the last one is in the file.
     fn makes_room(&mut self, bytes: usize, now: Instant) -> bool {
         if self.visible >= self.reserved || bytes > self.memtable_bytes_max {
             return false;
@@ -117,7 +117,7 @@ impl Committer {
         let fits = view.active.bytes() + bytes <= self.memtable_bytes_max;
         let may_seal = view.sealed().is_none();
         drop(view);
-        if in_memory > spare {
+        if in_memory + bytes as u64 > spare {
             return false;
         }
         if !fits && may_seal {

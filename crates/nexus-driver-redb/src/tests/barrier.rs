@@ -94,15 +94,11 @@ async fn what_waits_for_a_failing_barrier_is_tried_again() {
     barrier.put();
     barrier.fail(true);
     applied(&shared, relaxed()).await;
-    while barrier.failures() < 3 {
-        applied(&shared, relaxed()).await;
-        tokio::task::yield_now().await;
-    }
+    until(|| barrier.failures() >= 3).await;
+    applied(&shared, relaxed()).await;
     let committed = counter(&shared, "n").await;
     barrier.fail(false);
-    while !barrier.is_clean() {
-        tokio::task::yield_now().await;
-    }
+    until(|| barrier.is_clean()).await;
     store.close().await.unwrap();
     let store: Store = RedbMetastore::with_backend(&config, disk.restart()).unwrap();
     assert_eq!(counter(&store, "n").await, committed);
@@ -152,6 +148,16 @@ async fn no_worker_of_a_runtime_waits_for_the_barrier() {
     writer.await.unwrap();
     let seen: Vec<_> = threads.0.lock().iter().cloned().collect();
     assert_eq!(seen, ["redb-committer"]);
+}
+
+async fn until(reached: impl Fn() -> bool) {
+    let waiting = async {
+        while !reached() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    in_time.expect("it is reached in time");
 }
 
 fn lazy() -> RedbConfig {

@@ -147,6 +147,26 @@ async fn on_a_nearly_full_disk_only_deleting_is_left() {
     assert_eq!(bytes(&store, "b").await.unwrap(), "2");
 }
 
+#[tokio::test]
+async fn on_a_nearly_full_disk_nothing_gathers_in_memory() {
+    let folder = folder();
+    let full = RedbConfig {
+        free_bytes_min: u64::MAX,
+        ..in_folder(&folder)
+    };
+    let store = RedbMetastore::open(&full).unwrap();
+    let shared: Store = store.clone();
+    for n in 0..5 {
+        let relaxed = Txn {
+            durability: Durability::Relaxed,
+            ..txn([], [delete("a"), put("log", n.to_string())])
+        };
+        applied(&shared, relaxed).await;
+        assert_eq!(store.stats().memtable_bytes, 0);
+    }
+    assert_eq!(bytes(&shared, "log").await.unwrap(), "4");
+}
+
 /// Through the threads and the public interface what `power_loss` shows without them: each
 /// writer's acknowledged `Sync` commits survive, and no transaction is there by half.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

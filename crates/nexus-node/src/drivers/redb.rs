@@ -39,11 +39,7 @@ impl Part for RedbMetastore {
                 "Commits, each of one or more transactions",
                 Total(s.groups),
             ),
-            (
-                "metastore_flushes",
-                "Groups that were flushed",
-                Total(s.syncs),
-            ),
+            ("metastore_flushes", "Flushes to the disk", Total(s.syncs)),
             (
                 "metastore_group_max",
                 "Transactions in the largest group",
@@ -55,6 +51,11 @@ impl Part for RedbMetastore {
                 Now(s.last_sync_micros),
             ),
             ("metastore_waiting", "Transactions waiting", Now(s.waiting)),
+            (
+                "metastore_memtable_bytes",
+                "Commits that are not in the file yet",
+                Now(s.memtable_bytes),
+            ),
             ("metastore_bytes", "Size of the file", Now(s.file_bytes)),
         ])
     }
