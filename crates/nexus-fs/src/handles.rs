@@ -7,6 +7,7 @@
 //! Names are changed by the inode of their directory (`names`). Who may do what is decided by
 //! the path that an inode has; the commit insists that it still has it.
 
+mod aging;
 mod draft;
 mod names;
 mod open_file;
@@ -33,6 +34,7 @@ use crate::types::{At, DirEntry, Ino, SetAttributes, Stat};
 use crate::view::{Child, View};
 use crate::zone::Shared;
 
+pub(crate) use aging::run as write_back_by_age;
 use open_file::{OpenFile, in_background};
 use open_inodes::Closed;
 pub(crate) use open_inodes::{OpenInodes, Removal};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use nexus_kernel::{
@@ -50,6 +51,9 @@ pub struct ZoneConfig {
     /// Memory for what is written to open files and not flushed, in bytes. Beyond it the file
     /// with the most is written back early.
     pub draft_bytes_max: usize,
+    /// What is written to a file that stays open becomes a version of it by itself after so
+    /// long.
+    pub draft_age_max: Duration,
 }
 
 impl Default for ZoneConfig {
@@ -62,6 +66,7 @@ impl Default for ZoneConfig {
             metadata_cache_bytes: 48 << 20,
             content_cache_bytes: 64 << 20,
             draft_bytes_max: 64 << 20,
+            draft_age_max: Duration::from_secs(30),
         }
     }
 }
@@ -88,12 +93,12 @@ pub struct Zone {
     _background: Arc<Background>,
 }
 
-/// A task that ends with the last clone of its zone.
-struct Background(tokio::task::JoinHandle<()>);
+/// Tasks that end with the last clone of their zone.
+struct Background([tokio::task::JoinHandle<()>; 2]);
 
 impl Drop for Background {
     fn drop(&mut self) {
-        self.0.abort();
+        self.0.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
@@ -174,9 +179,10 @@ impl Zone {
         let shared = Arc::new(shared);
         crate::handles::remove_orphans(&shared).await?;
         let purge = tokio::spawn(crate::purge::run(Arc::clone(&shared)));
+        let aging = tokio::spawn(crate::handles::write_back_by_age(Arc::clone(&shared)));
         Ok(Self {
             shared,
-            _background: Arc::new(Background(purge)),
+            _background: Arc::new(Background([purge, aging])),
         })
     }
 

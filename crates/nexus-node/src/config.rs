@@ -39,6 +39,8 @@ pub struct Config {
     pub memory: MemoryConfig,
     /// How content is kept.
     pub content: ContentConfig,
+    /// How long what is written to open files waits.
+    pub handles: HandleConfig,
     /// Where the zone is mounted, if it is.
     pub mount: Option<MountConfig>,
     /// What is logged, and how.
@@ -74,6 +76,15 @@ pub struct ContentConfig {
     pub hash: HashAlgorithm,
     /// Contents up to this size lie beside their metadata.
     pub inline_bytes_max: usize,
+}
+
+/// How long what is written to open files waits until it is a version of the file.
+#[derive(Clone, Copy, Debug)]
+pub struct HandleConfig {
+    /// Until so much of all files together is in memory.
+    pub draft_bytes_max: usize,
+    /// Until the oldest of it is so old.
+    pub draft_age_max: Duration,
 }
 
 /// Where the zone is mounted, and how.
@@ -133,6 +144,10 @@ impl Config {
             content: ContentConfig {
                 hash: raw.read(&set::CONTENT_HASH, values::hash)?,
                 inline_bytes_max: raw.read(&set::CONTENT_INLINE_MAX, values::inline_bytes)?,
+            },
+            handles: HandleConfig {
+                draft_bytes_max: raw.read(&set::HANDLES_DRAFT_MAX, values::memory)?,
+                draft_age_max: raw.read(&set::HANDLES_DRAFT_AGE_MAX, values::some_time)?,
             },
             mount: mount(raw)?,
             log: LogConfig {

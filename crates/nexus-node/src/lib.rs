@@ -20,8 +20,8 @@ mod drivers;
 mod node;
 
 pub use config::{
-    Config, ContentConfig, LogConfig, LogFormat, MemoryConfig, MountConfig, RawConfig, Sources,
-    StoreConfig, StoreUri,
+    Config, ContentConfig, HandleConfig, LogConfig, LogFormat, MemoryConfig, MountConfig,
+    RawConfig, Sources, StoreConfig, StoreUri,
 };
 pub use data_folder::DataFolder;
 pub use node::{MountedZone, Node, RunningNode};

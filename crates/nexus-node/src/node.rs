@@ -313,6 +313,8 @@ fn zone_config(config: &Config, environment: &Environment) -> ZoneConfig {
         inline_bytes_max: config.content.inline_bytes_max,
         metadata_cache_bytes: config.memory.metadata_bytes,
         content_cache_bytes: config.memory.content_bytes,
+        draft_bytes_max: config.handles.draft_bytes_max,
+        draft_age_max: config.handles.draft_age_max,
         ..ZoneConfig::default()
     }
 }

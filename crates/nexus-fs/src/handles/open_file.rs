@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
@@ -40,6 +40,10 @@ pub(crate) struct OpenFile {
     state: Mutex<State>,
     /// Bytes that the draft takes; 0 if there is none.
     memory: AtomicUsize,
+    /// When the oldest write came that is in the draft.
+    since: AtomicI64,
+    /// Until then it is not written back because of its age.
+    rests_until: AtomicI64,
 }
 
 struct State {
@@ -112,6 +116,8 @@ impl OpenFile {
             spilling: AtomicBool::new(false),
             state: Mutex::default(),
             memory: AtomicUsize::new(0),
+            since: AtomicI64::new(0),
+            rests_until: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -127,7 +133,23 @@ impl OpenFile {
 
     fn count(&self, zone: &Shared, state: &State) {
         let now = state.draft.as_ref().map_or(0, |draft| draft.memory());
-        zone.handles.count_draft(self.set_memory(now), now);
+        let before = self.set_memory(now);
+        if before == 0 {
+            self.since.store(state.written.0, Ordering::Release);
+        }
+        zone.handles.count_draft(before, now);
+    }
+
+    /// Whether something that was written before `then` waits to be written back. Not while
+    /// it rests after an earlier time.
+    pub(super) fn is_due(&self, now: Timestamp, then: Timestamp) -> bool {
+        let since = self.since.load(Ordering::Acquire);
+        let rests = now.0 < self.rests_until.load(Ordering::Acquire);
+        self.memory() > 0 && since <= then.0 && !rests
+    }
+
+    pub(super) fn rest_until(&self, then: Timestamp) {
+        self.rests_until.store(then.0, Ordering::Release);
     }
 
     pub(super) fn ino(&self) -> u64 {

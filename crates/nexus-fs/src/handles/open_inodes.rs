@@ -99,6 +99,16 @@ impl OpenInodes {
         }
     }
 
+    /// Those with a draft.
+    pub(super) fn drafted(&self) -> Vec<Arc<OpenFile>> {
+        let inodes = self.inodes.lock();
+        let files = inodes.open.values().map(|(file, _)| file);
+        files
+            .filter(|file| file.memory() > 0)
+            .map(Arc::clone)
+            .collect()
+    }
+
     /// The file with the largest draft.
     pub(super) fn fullest(&self) -> Option<Arc<OpenFile>> {
         let inodes = self.inodes.lock();

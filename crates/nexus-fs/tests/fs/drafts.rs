@@ -2,15 +2,17 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_fs::{At, Handle, Ino, OpenMode, Session, Stores, ZoneConfig};
 use nexus_kernel::{
     Blob, ByteStream, Capabilities, ObjectKey, ObjectMeta, ObjectPage, ObjectStore, PutOptions,
-    PutOutcome, Result,
+    PutOutcome, Result, Timestamp,
 };
-use nexus_service_api::{Context, Principal, PrincipalKind};
+use nexus_service_api::{Clock, Context, Principal, PrincipalKind};
 use tokio::sync::Semaphore;
 
 use crate::support::{memory_stores, open, open_with, put, text};
@@ -63,6 +65,16 @@ impl ObjectStore for SlowPuts {
 
     async fn sync(&self) -> Result<()> {
         self.inner.sync().await
+    }
+}
+
+/// Stands until it is set.
+#[derive(Default)]
+struct HandSetClock(AtomicI64);
+
+impl Clock for HandSetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -146,6 +158,37 @@ async fn the_fullest_file_is_written_back_when_memory_is_short() {
     assert_eq!(text(&files, "/large").await.len(), 6_000);
     large.close().await.unwrap();
     assert_eq!(text(&files, "/large").await.len(), 15_000);
+}
+
+/// What is written to a file that stays open becomes a version by itself when it is old enough.
+#[tokio::test(start_paused = true)]
+async fn what_is_written_becomes_a_version_when_it_is_old_enough() {
+    const SECOND: i64 = 1_000_000_000;
+    let clock = Arc::new(HandSetClock::default());
+    let config = ZoneConfig {
+        clock: clock.clone(),
+        draft_age_max: Duration::from_secs(30),
+        ..ZoneConfig::default()
+    };
+    let zone = open_with(&memory_stores(), config).await;
+    let files = zone.session(Context::system());
+    let (_, handle) = opened(&files, "/f").await;
+    let (_, other) = opened(&files, "/other").await;
+    // Time enough to look; how old something is the zone's clock says.
+    let looked_at = async |second: i64| {
+        clock.0.store(second * SECOND, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        [text(&files, "/f").await, text(&files, "/other").await]
+    };
+    handle.write(0, Bytes::from("old")).await.unwrap();
+    assert_eq!(looked_at(20).await, ["", ""]);
+    handle.write(3, Bytes::from("er")).await.unwrap();
+    other.write(0, Bytes::from("young")).await.unwrap();
+    assert_eq!(looked_at(29).await, ["", ""]);
+    assert_eq!(looked_at(31).await, ["older", ""]);
+    assert_eq!(looked_at(51).await, ["older", "young"]);
+    handle.close().await.unwrap();
+    assert_eq!(files.versions("/f", 10, None).await.unwrap().len(), 2);
 }
 
 /// A version is by whoever wrote it, not by who happened to flush it.

@@ -56,6 +56,10 @@ settings! {
     CONTENT_HASH: "content.hash" = "blake3";
     /// Contents up to this size lie beside their metadata, at most 64KiB.
     CONTENT_INLINE_MAX: "content.inline_max" = "8KiB";
+    /// Most memory for what is written to open files; beyond it, they become versions early.
+    HANDLES_DRAFT_MAX: "handles.draft_max" = "64MiB";
+    /// After so long, what is written to a file that stays open becomes a version by itself.
+    HANDLES_DRAFT_AGE_MAX: "handles.draft_age_max" = "30s";
     /// An empty directory to mount the zone on, for the programs of this machine. None if empty.
     MOUNT_DIRECTORY: "mount.directory" = "";
     /// Whether the mount refuses changes.

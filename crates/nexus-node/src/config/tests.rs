@@ -95,6 +95,8 @@ fn defaults_are_an_embedded_node_on_loopback() {
     assert_eq!(config.stores.objects.scheme(), "local");
     assert_eq!(config.content.hash, HashAlgorithm::Blake3);
     assert_eq!(config.content.inline_bytes_max, 8 << 10);
+    assert_eq!(config.handles.draft_bytes_max, 64 << 20);
+    assert_eq!(config.handles.draft_age_max, Duration::from_secs(30));
     assert_eq!(config.log.format, LogFormat::Auto);
 }
 
@@ -205,6 +207,8 @@ fn values_without_meaning_are_refused() {
         &["", "loud", "debgu", "info,", "nexus_fs=", "nexus_fs=loud"],
     );
     refused("log.format", &["", "xml"]);
+    refused("handles.draft_max", &["", "0", "1023KiB", "plenty"]);
+    refused("handles.draft_age_max", &["", "30", "0s", "999ms"]);
     refused("shutdown.deadline", &["", "10", "s", "-1s", "1h", "1.5s"]);
 }
 
@@ -216,6 +220,8 @@ fn sizes_times_and_levels_are_read() {
         ("memory.metastore", "7 KiB"),
         ("content.inline_max", "64KiB"),
         ("content.hash", "sha256"),
+        ("handles.draft_max", "1MiB"),
+        ("handles.draft_age_max", "5m"),
         ("shutdown.deadline", "2m"),
         ("log.level", "warn,nexus_fs=debug"),
         ("log.format", "json"),
@@ -227,6 +233,8 @@ fn sizes_times_and_levels_are_read() {
     assert_eq!(config.memory.metastore_bytes, 7 << 10);
     assert_eq!(config.content.inline_bytes_max, 64 << 10);
     assert_eq!(config.content.hash, HashAlgorithm::Sha256);
+    assert_eq!(config.handles.draft_bytes_max, 1 << 20);
+    assert_eq!(config.handles.draft_age_max, Duration::from_secs(300));
     assert_eq!(config.shutdown_deadline, Duration::from_secs(120));
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.listen.to_string(), "127.0.0.1:0");

@@ -56,6 +56,14 @@ pub(super) fn bytes(text: &str) -> Parsed<u64> {
     scaled(text, &UNITS, 1).ok_or("write a size like 64MiB: a whole number of B, KiB, MiB or GiB")
 }
 
+/// Memory to work with.
+pub(super) fn memory(text: &str) -> Parsed<usize> {
+    match usize::try_from(bytes(text)?) {
+        Ok(bytes) if bytes >= 1 << 20 => Ok(bytes),
+        _ => Err("less than 1MiB is too little to work with"),
+    }
+}
+
 pub(super) fn inline_bytes(text: &str) -> Parsed<usize> {
     match usize::try_from(bytes(text)?) {
         Ok(bytes) if bytes <= INLINE_BYTES_MAX => Ok(bytes),
@@ -73,6 +81,14 @@ pub(super) fn duration(text: &str) -> Parsed<Duration> {
     scaled(text, &UNITS, 1)
         .map(Duration::from_millis)
         .ok_or(wanted)
+}
+
+/// A time that is not nothing.
+pub(super) fn some_time(text: &str) -> Parsed<Duration> {
+    match duration(text)? {
+        time if time >= Duration::from_secs(1) => Ok(time),
+        _ => Err("less than 1s is too short"),
+    }
 }
 
 pub(super) fn hash(text: &str) -> Parsed<HashAlgorithm> {
