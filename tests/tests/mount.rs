@@ -3,5 +3,6 @@
 //!
 //! As root, with `/dev/fuse`. Where a machine has neither, `cargo xtask ci` leaves this out.
 
+mod remote;
 mod suites;
 mod work;

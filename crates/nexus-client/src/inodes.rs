@@ -1,7 +1,7 @@
 //! Files by inode numbers, as a mount needs them.
 
 use bytes::Bytes;
-use nexus_kernel::{Result, Revision, Timestamp};
+use nexus_kernel::{Durability, Result, Revision, Timestamp};
 use nexus_proto::v1::inodes_client::InodesClient;
 use nexus_proto::v1::{self, write_piece::What};
 
@@ -20,13 +20,16 @@ pub const READ_AT_BYTES_MAX: usize = 2 << 20;
 /// Most entries that one [`Inodes::read_directory`] answers.
 pub const DIRECTORY_PAGE_MAX: usize = 512;
 
-/// The files of a zone by inode numbers. Names are single components of a path. What is changed
-/// is visible to everybody, and durable after the next sync.
+/// The files of a zone by inode numbers. Names are single components of a path.
 ///
 /// Open files are numbers that only the same key may use. They end with the node, or when
 /// nothing was heard of them for a minute; then calls fail with `NotFound` and the fact `handle`.
 #[derive(Clone, Debug)]
-pub struct Inodes(Client);
+pub struct Inodes {
+    client: Client,
+    /// Of changes.
+    durability: i32,
+}
 
 /// Asks, and converts the answer.
 macro_rules! ask {
@@ -53,16 +56,19 @@ macro_rules! change {
 }
 
 impl Client {
-    /// The files by inode numbers.
+    /// The files by inode numbers, with changes that are acknowledged as `durability` says.
     #[must_use]
-    pub fn inodes(&self) -> Inodes {
-        Inodes(self.clone())
+    pub fn inodes(&self, durability: Durability) -> Inodes {
+        Inodes {
+            client: self.clone(),
+            durability: convert::durability(durability),
+        }
     }
 }
 
 impl Inodes {
     fn wire(&self) -> InodesClient<Authenticated> {
-        self.0.wire_inodes()
+        self.client.wire_inodes()
     }
 
     /// The entry of a name in a directory.
@@ -104,6 +110,7 @@ impl Inodes {
             accessed_ns: set.accessed.map(|time| time.0),
             modified_ns: set.modified.map(|time| time.0),
             size: set.size,
+            durability: self.durability,
         };
         convert::stat(change!(self.set_attributes, request)?)
     }
@@ -129,6 +136,7 @@ impl Inodes {
             gid: new.gid,
             target: new.target,
             open,
+            durability: self.durability,
         };
         opened(change!(self.make, request)?)
     }
@@ -143,6 +151,7 @@ impl Inodes {
             parent,
             name: name.to_owned(),
             directory,
+            durability: self.durability,
         };
         change!(self.remove, request).map(drop)
     }
@@ -159,6 +168,7 @@ impl Inodes {
             to_parent: to.0,
             to_name: to.1.to_owned(),
             replace: convert::replace(replace).into(),
+            durability: self.durability,
         };
         change!(self.rename, request).map(drop)
     }
@@ -169,8 +179,12 @@ impl Inodes {
     ///
     /// `AlreadyExists`; as [`lookup`](Self::lookup).
     pub async fn link(&self, ino: u64, parent: u64, name: &str) -> Result<Stat> {
-        let name = name.to_owned();
-        let request = v1::LinkNameRequest { ino, parent, name };
+        let request = v1::LinkNameRequest {
+            ino,
+            parent,
+            name: name.to_owned(),
+            durability: self.durability,
+        };
         convert::stat(change!(self.link, request)?)
     }
 
@@ -257,6 +271,7 @@ impl Inodes {
             key: key.to_owned(),
             value,
             must: must.into(),
+            durability: self.durability,
         };
         change!(self.set_metadata_value, request).map(drop)
     }

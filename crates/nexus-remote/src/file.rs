@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use nexus_client::{Finish, Inodes, Opened, READ_AT_BYTES_MAX};
 use nexus_fs::{CONTENT_BYTES_MAX, Ino};
 use nexus_fuse::VolumeFile;
-use nexus_kernel::{Error, Kind, Result};
+use nexus_kernel::{Durability, Error, Kind, Result};
 use tokio::sync::Mutex;
 
 use crate::journal::{CALL_BYTES_MAX, Journal, Next};
@@ -170,7 +170,7 @@ impl OpenFile {
         if journal.bytes() >= JOURNAL_BYTES_MAX
             || held >= JOURNALS_BYTES_MAX && journal.bytes() >= CALL_BYTES_MAX
         {
-            return self.send(state, Finish::Flush).await;
+            return self.send(state, self.flushes()).await;
         }
         if journal.is_full() {
             return self.send(state, Finish::Nothing).await;
@@ -188,6 +188,13 @@ impl OpenFile {
         self.shared.open.count_held(before, now);
     }
 
+    fn flushes(&self) -> Finish {
+        match self.shared.durability {
+            Durability::Sync => Finish::Fsync,
+            Durability::Relaxed => Finish::Flush,
+        }
+    }
+
     async fn flush(&self) -> Result<()> {
         if !self.writes {
             return Ok(());
@@ -196,7 +203,7 @@ impl OpenFile {
         if state.journal.is_empty() {
             return Ok(());
         }
-        self.send(&mut state, Finish::Flush).await
+        self.send(&mut state, self.flushes()).await
     }
 
     async fn fsync(&self) -> Result<()> {

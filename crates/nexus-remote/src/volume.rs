@@ -13,7 +13,7 @@ use nexus_fs::{
     Stat, Version,
 };
 use nexus_fuse::{Caller, Name, Volume, VolumeFile};
-use nexus_kernel::{Kind, Result, Revision, Timestamp};
+use nexus_kernel::{Durability, Kind, Result, Revision, Timestamp};
 use nexus_service_api::Clock;
 
 use crate::convert;
@@ -33,6 +33,9 @@ const LOOKED_THROUGH: u32 = 256;
 pub struct Options {
     /// How long a call is made again before it fails.
     pub patience: Duration,
+    /// When a change is acknowledged, and what was written to a file, once it is flushed. What
+    /// is relaxed, a node that dies may forget, and nobody here hears of it.
+    pub durability: Durability,
     /// Tells the time that a change made now gets.
     pub clock: Arc<dyn Clock>,
     /// Names the volume's changes in the operation log; nobody else's may be called the same.
@@ -43,6 +46,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("patience", &self.patience)
+            .field("durability", &self.durability)
             .field("request_id", &self.request_id)
             .finish_non_exhaustive()
     }
@@ -58,6 +62,7 @@ pub struct RemoteVolume {
 /// What a volume has in common with those that act for others.
 pub(crate) struct Shared {
     pub(crate) patience: Duration,
+    pub(crate) durability: Durability,
     pub(crate) open: Arc<OpenFiles>,
     pub(crate) clock: Arc<dyn Clock>,
     /// The connection without anybody's name.
@@ -84,9 +89,10 @@ impl RemoteVolume {
     /// `Unauthenticated`, `Unavailable`.
     pub async fn start(client: Client, options: Options) -> Result<Self> {
         let who = client.whoami().await?;
-        let inodes = client.inodes();
+        let inodes = client.inodes(options.durability);
         let shared = Arc::new(Shared {
             patience: options.patience,
+            durability: options.durability,
             open: OpenFiles::start(inodes.clone()),
             client: client.clone(),
             clock: options.clock,
@@ -194,7 +200,7 @@ impl Volume for RemoteVolume {
         let (session, program) = (caller.session.as_deref(), caller.program.as_deref());
         let client = self.client.acting_for(session, program);
         Arc::new(Self {
-            inodes: client.inodes(),
+            inodes: client.inodes(self.shared.durability),
             client,
             shared: Arc::clone(&self.shared),
         })

@@ -12,6 +12,7 @@ use nexus_service_api::{Clock, Entropy, SystemClock, SystemEntropy};
 use serde_json::json;
 
 use crate::app::App;
+use crate::args::DurabilityArgument;
 
 mod background;
 mod local;
@@ -37,7 +38,8 @@ Examples:
 
 What the key may not do is refused with `Permission denied`; of a key that is bound to a prefix,
 only that is seen. With a node that does not answer, programs wait for --timeout and then get an
-I/O error; one that comes back is sent what it had not yet stored.
+I/O error; one that comes back is sent what it had not yet stored. With --relaxed, changes are faster, and a
+node that is killed may forget those of its last second.
 
 If no node answers on this machine, and its data is here, the zone is mounted by `nexus-node
 mount`, which opens the data itself. It takes root, or fusermount3 (package fuse3).")]
@@ -54,6 +56,8 @@ pub struct Mount {
     /// Refuse every change
     #[arg(long)]
     read_only: bool,
+    #[command(flatten)]
+    durability: DurabilityArgument,
     /// Act for somebody else
     #[arg(long = "as", value_name = "PRINCIPAL")]
     on_behalf_of: Option<String>,
@@ -136,6 +140,7 @@ impl Mount {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let options = nexus_remote::Options {
             patience: Duration::from_secs(self.timeout),
+            durability: self.durability.into(),
             clock,
             request_id,
         };

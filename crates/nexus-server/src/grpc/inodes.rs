@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use nexus_fs::{At, Ino, NewKind, OpenMode, Session};
-use nexus_kernel::{Durability, Error, Result, Timestamp};
+use nexus_kernel::{Error, Result, Timestamp};
 use nexus_proto::v1::inodes_server::Inodes;
 use nexus_proto::v1::*;
 use tonic::{Request, Response, Status};
 
-use super::convert::{self, changed, past};
+use super::convert::{self, changed, durability, past};
 use super::{caller, status};
 use crate::app::Shared;
 use crate::paging::page_limit;
@@ -21,7 +21,6 @@ mod handles;
 mod messages;
 mod written;
 
-const RELAXED: Durability = Durability::Relaxed;
 /// With details, a page of so many entries fits into a message.
 const PAGE_ENTRIES_MAX: usize = 512;
 const READ_BYTES_MAX: u32 = 2 << 20;
@@ -91,7 +90,8 @@ impl Inodes for InodesDoor {
 
     async fn set_attributes(&self, request: Request<SetInodeAttributesRequest>) -> Reply<Stat> {
         let set = |files: Session, ask: SetInodeAttributesRequest| async move {
-            let set = files.setattr(Ino(ask.ino), messages::attributes(&ask), RELAXED);
+            let (ino, durability) = (Ino(ask.ino), durability(ask.durability)?);
+            let set = files.setattr(ino, messages::attributes(&ask), durability);
             set.await.map(convert::stat)
         };
         self.answer(request, set).await
@@ -100,11 +100,12 @@ impl Inodes for InodesDoor {
     async fn make(&self, request: Request<MakeRequest>) -> Reply<Opened> {
         let make = |files: Session, ask: MakeRequest| async move {
             let (parent, open) = (Ino(ask.parent), ask.open);
+            let durability = durability(ask.durability)?;
             let (name, new) = messages::new_inode(ask)?;
             if open && new.kind != NewKind::File {
                 return Err(Error::invalid("only a file can be opened"));
             }
-            let stat = files.make_at(parent, &name, new, RELAXED).await?;
+            let stat = files.make_at(parent, &name, new, durability).await?;
             if open {
                 return self
                     .open_handle(&files, stat.ino, OpenMode::ReadWrite)
@@ -120,10 +121,10 @@ impl Inodes for InodesDoor {
 
     async fn remove(&self, request: Request<RemoveNameRequest>) -> Reply<Changed> {
         let remove = |files: Session, ask: RemoveNameRequest| async move {
-            let parent = Ino(ask.parent);
+            let (parent, durability) = (Ino(ask.parent), durability(ask.durability)?);
             let removed = match ask.directory {
-                true => files.rmdir_at(parent, &ask.name, RELAXED).await,
-                false => files.unlink_at(parent, &ask.name, RELAXED).await,
+                true => files.rmdir_at(parent, &ask.name, durability).await,
+                false => files.unlink_at(parent, &ask.name, durability).await,
             };
             removed.map(changed)
         };
@@ -135,8 +136,9 @@ impl Inodes for InodesDoor {
             let from = (Ino(ask.from_parent), ask.from_name.as_str());
             let to = (Ino(ask.to_parent), ask.to_name.as_str());
             let replace = convert::replace(ask.replace)?;
+            let durability = durability(ask.durability)?;
             files
-                .rename_at(from, to, replace, RELAXED)
+                .rename_at(from, to, replace, durability)
                 .await
                 .map(changed)
         };
@@ -145,7 +147,8 @@ impl Inodes for InodesDoor {
 
     async fn link(&self, request: Request<LinkNameRequest>) -> Reply<Stat> {
         let link = |files: Session, ask: LinkNameRequest| async move {
-            let linked = files.link_at(Ino(ask.ino), Ino(ask.parent), &ask.name, RELAXED);
+            let (ino, parent) = (Ino(ask.ino), Ino(ask.parent));
+            let linked = files.link_at(ino, parent, &ask.name, durability(ask.durability)?);
             linked.await.map(convert::stat)
         };
         self.answer(request, link).await
@@ -216,7 +219,8 @@ impl Inodes for InodesDoor {
     ) -> Reply<Changed> {
         let set = |files: Session, ask: SetMetadataValueRequest| async move {
             let must = messages::presence(ask.must)?;
-            let set = files.set_metadata_value(Ino(ask.ino), &ask.key, ask.value, must, RELAXED);
+            let (ino, durability) = (Ino(ask.ino), durability(ask.durability)?);
+            let set = files.set_metadata_value(ino, &ask.key, ask.value, must, durability);
             set.await.map(changed)
         };
         self.answer(request, set).await

@@ -1,0 +1,98 @@
+//! `nexus mount` and `nexus umount` themselves.
+
+use std::fs;
+
+use nexus_tests::{Cli, Home, Process, WAIT_MAX};
+use tempfile::TempDir;
+
+use super::Remote;
+
+#[test]
+fn what_cannot_be_mounted_is_said_with_what_to_do() {
+    let home = Home::new();
+    let node = home.start();
+    let cli = node.cli();
+    let folder = cli.folder().join("empty");
+    fs::create_dir(&folder).expect("it is writable");
+    for (arguments, words) in [
+        (["--zone", "elsewhere", "empty"], "another zone"),
+        (["--as", "user:ada", "empty"], "of the principal's own"),
+        (["--at", "1000000", "empty"], "revision"),
+        (["--read-only", "--", "missing"], "name an empty directory"),
+    ] {
+        let said = cli.fails(["mount"].iter().chain(&arguments));
+        assert!(said.contains(words), "{said}");
+    }
+    let said = cli.fails(["umount", "empty"]);
+    assert!(said.contains("no zone is mounted there"), "{said}");
+}
+
+#[test]
+fn a_mount_ends_with_a_signal() {
+    let home = Home::new();
+    let node = home.start();
+    let mut mounted = Remote::mount_with(node.cli(), &["--zone", "root"]);
+    fs::write(mounted.path("a"), "written").expect("it is mounted");
+    let process = mounted.process.take().expect("it is mounted");
+    assert!(process.terminate().success());
+    assert!(!mounted.path("a").exists());
+    assert_eq!(node.http().read("/a").ok().body, b"written");
+}
+
+#[test]
+fn a_mount_in_use_is_taken_away_lazily() {
+    let home = Home::new();
+    let node = home.start();
+    let mounted = Remote::mount(node.cli());
+    fs::write(mounted.path("a"), "written").expect("it is mounted");
+    let file = fs::File::open(mounted.path("a")).expect("it is there");
+    let there = mounted.root().as_os_str();
+    let said = mounted.cli.fails(["umount".as_ref(), there]);
+    assert!(said.contains("--lazy"), "{said}");
+    let lazily = ["umount".as_ref(), "--lazy".as_ref(), there];
+    mounted.cli.ok(lazily);
+    assert!(!mounted.path("a").exists());
+    let read = std::io::read_to_string(&file).expect("it is still open");
+    assert_eq!(read, "written");
+}
+
+#[test]
+fn a_mount_goes_to_the_background() {
+    let home = Home::new();
+    let node = home.start();
+    let cli = node.cli();
+    let folder = TempDir::with_prefix("nexus-mount-").expect("it is writable");
+    let mut command = cli.command(["mount", "--daemon"]);
+    // What goes on in the background keeps standard error.
+    command
+        .arg(folder.path())
+        .stderr(std::process::Stdio::null());
+    let said = command.output().expect("it starts");
+    assert!(said.status.success());
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.starts_with("mounted on "), "{said}");
+    fs::write(folder.path().join("a"), "written").expect("it is mounted");
+    cli.ok(["umount".as_ref(), folder.path().as_os_str()]);
+    super::eventually("it is stored", || node.http().read("/a").body == b"written");
+}
+
+#[test]
+fn without_a_node_the_data_beside_is_mounted() {
+    let home = Home::new();
+    let node = home.start();
+    let (url, key) = (node.url().to_owned(), node.key().to_owned());
+    node.http().write("/a", "content").ok();
+    assert!(node.stop().success());
+    let cli = Cli::new(&url, &key);
+    let folder = TempDir::with_prefix("nexus-mount-").expect("it is writable");
+    let mut command = cli.command(["mount", "--data"]);
+    let process = Process::start(command.arg(home.data()).arg(folder.path()));
+    let mounted = |line: &str| line.starts_with("mounted on ").then_some(());
+    process.wait_for_line("that it is mounted", WAIT_MAX, mounted);
+    let read = fs::read(folder.path().join("a")).expect("it is there");
+    assert_eq!(read, b"content");
+    cli.ok(["umount".as_ref(), folder.path().as_os_str()]);
+    process.wait_for_success(WAIT_MAX);
+    let said = cli.fails(["mount".as_ref(), folder.path().as_os_str()]);
+    assert!(said.contains("no node answers"), "{said}");
+}
