@@ -1,10 +1,12 @@
 //! A past state of the zone by inode number, for who shows one as a directory.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use nexus_kernel::{Error, Result, Revision};
 use nexus_service_api::Action;
+use parking_lot::Mutex;
 
 use super::{gone, listed};
 use crate::cache::CachedInode;
@@ -12,11 +14,18 @@ use crate::keys;
 use crate::list::{add_details, visible};
 use crate::path;
 use crate::read::stat_of;
+use crate::records::InodeRecord;
 use crate::resolve::not_found;
 use crate::session::Session;
 use crate::steps::{is_a_directory, no_such_key, not_a_directory};
 use crate::types::{At, DirEntry, Ino, Stat, Version};
 use crate::view::View;
+
+/// Directories whose place is kept in mind: in a past state it never changes.
+const DIRECTORIES_MAX: usize = 256;
+
+/// Where an inode was: its path, and the inodes on it.
+type Located = (String, Vec<u64>);
 
 /// The zone as it was at a revision, by its inodes. It never changes. Cheap to clone.
 ///
@@ -27,6 +36,7 @@ use crate::view::View;
 pub struct Snapshot {
     session: Session,
     revision: Revision,
+    directories: Arc<Mutex<HashMap<u64, Arc<Located>>>>,
 }
 
 /// A file as it was. Like a [`Handle`](super::Handle), it is authorized when it is opened.
@@ -52,6 +62,7 @@ impl Session {
         let snapshot = Snapshot {
             session: self.clone(),
             revision,
+            directories: Arc::default(),
         };
         if snapshot.view().inode(Ino::ROOT.0).await?.is_none() {
             return Err(
@@ -78,8 +89,9 @@ impl Snapshot {
     pub async fn lookup(&self, parent: Ino, name: &str) -> Result<Stat> {
         path::check_name(name)?;
         let view = self.view();
-        let (directory, mut chain) = self.place_of(parent).await?;
-        let path = path::join(&directory, name);
+        let place = self.place_of(parent).await?;
+        let (directory, mut chain) = (&place.0, place.1.clone());
+        let path = path::join(directory, name);
         let found = view.dentry(parent.0, name).await?;
         chain.extend(found.map(|(dentry, _)| dentry.ino));
         self.session.permit(Action::Stat, &path, &chain).await?;
@@ -113,17 +125,18 @@ impl Snapshot {
         if limit == 0 {
             return Err(Error::limit("a page has at least one entry"));
         }
-        let (directory, chain) = self.permit(Action::Stat, dir).await?;
+        let place = self.permit(Action::Stat, dir).await?;
+        let (directory, chain) = &*place;
         let view = self.view();
         if !self.inode(dir).await?.record.is_dir() {
-            return Err(not_a_directory(&directory));
+            return Err(not_a_directory(directory));
         }
         let mut after = after.map(str::to_owned);
         loop {
             let (children, last) = view.children(dir.0, after.as_deref(), limit).await?;
-            let entries = children.into_iter().map(|child| listed(&directory, child));
+            let entries = children.into_iter().map(|child| listed(directory, child));
             let entries = entries.collect::<Result<_>>()?;
-            let mut entries = visible(&self.session, &chain, entries).await?;
+            let mut entries = visible(&self.session, chain, entries).await?;
             if details {
                 add_details(&view, &mut entries).await?;
             }
@@ -141,10 +154,10 @@ impl Snapshot {
     ///
     /// `NotFound`, `WrongType` for a directory, `PermissionDenied`.
     pub async fn open(&self, ino: Ino) -> Result<PastFile> {
-        let (path, _) = self.permit(Action::Read, ino).await?;
+        let place = self.permit(Action::Read, ino).await?;
         let inode = self.inode(ino).await?;
         if inode.record.is_dir() {
-            return Err(is_a_directory(&path));
+            return Err(is_a_directory(&place.0));
         }
         let session = self.session.clone();
         Ok(PastFile {
@@ -185,10 +198,10 @@ impl Snapshot {
     ///
     /// `NotFound`, `WrongType` for a directory, `PermissionDenied`.
     pub async fn versions(&self, ino: Ino, limit: usize) -> Result<Vec<Version>> {
-        let (path, _) = self.permit(Action::Read, ino).await?;
+        let place = self.permit(Action::Read, ino).await?;
         let inode = self.inode(ino).await?;
         self.session
-            .versions_down_from(ino, &inode, &path, limit)
+            .versions_down_from(ino, &inode, &place.0, limit)
             .await
     }
 
@@ -198,7 +211,8 @@ impl Snapshot {
     ///
     /// `NotFound`, `PermissionDenied`.
     pub async fn parent_of(&self, ino: Ino) -> Result<Ino> {
-        let (_, chain) = self.permit(Action::Stat, ino).await?;
+        let place = self.permit(Action::Stat, ino).await?;
+        let chain = &place.1;
         let above = chain.len().saturating_sub(2);
         Ok(Ino(chain[above]))
     }
@@ -209,7 +223,7 @@ impl Snapshot {
     ///
     /// `NotFound`, `PermissionDenied`.
     pub async fn path_of(&self, ino: Ino) -> Result<String> {
-        Ok(self.permit(Action::Stat, ino).await?.0)
+        Ok(self.permit(Action::Stat, ino).await?.0.clone())
     }
 
     fn view(&self) -> View<'_> {
@@ -221,15 +235,55 @@ impl Snapshot {
     }
 
     /// Where an inode was, if that may be done there.
-    async fn permit(&self, action: Action, ino: Ino) -> Result<(String, Vec<u64>)> {
-        let (path, chain) = self.place_of(ino).await?;
-        self.session.permit(action, &path, &chain).await?;
-        Ok((path, chain))
+    async fn permit(&self, action: Action, ino: Ino) -> Result<Arc<Located>> {
+        let place = self.place_of(ino).await?;
+        self.session.permit(action, &place.0, &place.1).await?;
+        Ok(place)
     }
 
-    async fn place_of(&self, ino: Ino) -> Result<(String, Vec<u64>)> {
-        let place = self.view().path_of(ino.0).await?;
+    async fn place_of(&self, ino: Ino) -> Result<Arc<Located>> {
+        let place = self.locate(ino).await?;
         place.ok_or_else(|| self.was_not(ino))
+    }
+
+    async fn locate(&self, ino: Ino) -> Result<Option<Arc<Located>>> {
+        if let Some(place) = self.known(ino) {
+            return Ok(Some(place));
+        }
+        let inode = self.inode(ino).await?;
+        if inode.record.is_dir() {
+            return self.locate_directory(ino).await;
+        }
+        let InodeRecord { parent, name, .. } = &inode.record;
+        let found = self.view().dentry(*parent, name).await?;
+        if found.is_some_and(|(dentry, _)| dentry.ino == ino.0)
+            && let Some(directory) = self.locate_directory(Ino(*parent)).await?
+        {
+            let (path, mut chain) = (path::join(&directory.0, name), directory.1.clone());
+            chain.push(ino.0);
+            return Ok(Some(Arc::new((path, chain))));
+        }
+        // By another of its names, perhaps.
+        Ok(self.view().path_of(ino.0).await?.map(Arc::new))
+    }
+
+    async fn locate_directory(&self, ino: Ino) -> Result<Option<Arc<Located>>> {
+        if let Some(place) = self.known(ino) {
+            return Ok(Some(place));
+        }
+        let Some(place) = self.view().path_of(ino.0).await?.map(Arc::new) else {
+            return Ok(None);
+        };
+        let mut directories = self.directories.lock();
+        if directories.len() >= DIRECTORIES_MAX {
+            directories.clear();
+        }
+        directories.insert(ino.0, Arc::clone(&place));
+        Ok(Some(place))
+    }
+
+    fn known(&self, directory: Ino) -> Option<Arc<Located>> {
+        self.directories.lock().get(&directory.0).cloned()
     }
 
     async fn inode(&self, ino: Ino) -> Result<Arc<CachedInode>> {
