@@ -117,6 +117,23 @@ impl Process {
         said
     }
 
+    /// Waits until it has ended by itself, however it did; answers all that it said.
+    #[track_caller]
+    pub fn wait_for_last_words(mut self, wait: Duration) -> String {
+        self.end_in(wait);
+        self.log()
+    }
+
+    /// Ends it with SIGKILL; answers all that it had said.
+    #[track_caller]
+    pub fn kill_for_last_words(mut self) -> String {
+        self.child
+            .kill()
+            .expect("a child that was not waited for can be killed");
+        self.end_in(WAIT_MAX);
+        self.log()
+    }
+
     #[track_caller]
     fn end_in(&mut self, wait: Duration) -> ExitStatus {
         let lines = self.output.wait_until(wait, Lines::is_over);

@@ -3,6 +3,10 @@
 //!
 //! As root, with `/dev/fuse`. Where a machine has neither, `cargo xtask ci` leaves this out.
 
+mod flushes;
+mod kills;
+mod large_directory;
 mod remote;
 mod suites;
+mod trouble;
 mod work;

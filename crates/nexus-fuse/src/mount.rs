@@ -277,7 +277,8 @@ fn clear_dead(directory: &Path) {
     let Ok(full) = std::path::absolute(directory) else {
         return;
     };
-    if fs::metadata(&full).is_err_and(is_dead) && is_ours(&full) {
+    // Attributes the kernel may still have; to list, it has to ask.
+    if fs::read_dir(&full).is_err_and(is_dead) && is_ours(&full) {
         let cleared = rustix::mount::unmount(&full, UnmountFlags::DETACH);
         tracing::warn!(directory = %full.display(), ?cleared, "a mount whose process has ended was still there");
     }

@@ -27,3 +27,4 @@ mod faults;
 mod inspect;
 mod machine;
 mod power_loss;
+mod through_handles;
