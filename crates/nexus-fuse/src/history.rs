@@ -104,7 +104,10 @@ impl WithPast {
         };
         found.await.map_err(|error| match error.kind() {
             Kind::InvalidArgument | Kind::NotFound => {
-                tracing::info!(point = %name.escape_debug(), %error, "no such past state");
+                // Programs look for `.git` and the like wherever they are.
+                if !name.starts_with('.') {
+                    tracing::info!(point = %name.escape_debug(), %error, "no such past state");
+                }
                 no_entry(name)
             }
             _ => error,
