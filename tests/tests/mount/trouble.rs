@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use nexus_tests::{Home, Process, Random, WAIT_MAX};
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 
 /// It ends by itself, with a failure, and says all of `words`.
 #[track_caller]
@@ -81,7 +81,11 @@ impl SmallDisk {
     }
 
     fn make_read_only(&self) {
-        rustix::mount::mount_remount(&self.0, MountFlags::RDONLY, "").expect("nobody writes to it");
+        mount_remount(&self.0, MountFlags::RDONLY, "").expect("nobody writes to it");
+    }
+
+    fn grow(&self) {
+        mount_remount(&self.0, MountFlags::empty(), "size=512m").expect("there is memory");
     }
 }
 
@@ -107,21 +111,28 @@ fn fill(mut file: &File) -> io::Error {
 #[test]
 fn a_full_disk_is_told_and_takes_nothing_with_it() {
     let home = Home::new();
-    let _disk = SmallDisk::over_the_data_of(&home, SMALL);
+    let disk = SmallDisk::over_the_data_of(&home, SMALL);
     let mounted = home.mount();
     let kept = Random::new(2).content(3 << 20);
     fs::write(mounted.path("kept"), &kept).expect("there is room");
     fs::write(mounted.path("small"), "small").expect("there is room");
+    fs::write(mounted.path("replaced"), "old").expect("there is room");
     let filling = File::create(mounted.path("filling")).expect("there is room");
     filling.sync_all().expect("there is room");
 
     let error = fill(&filling);
     assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
     drop(filling);
-    // A file that is written anew is the old one until the new one is whole.
-    let replaced = fs::write(mounted.path("kept"), Random::new(3).content(100 << 20));
-    let error = replaced.expect_err("there is no room");
+    // A file that is written anew is the old one until what was written of the new one fits.
+    let (replaced, new) = (mounted.path("replaced"), Random::new(3).content(100 << 20));
+    let error = fs::write(&replaced, &new).expect_err("there is no room");
     assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
+    let found = fs::read(&replaced).expect("it is there");
+    assert!(
+        found == b"old" || new.starts_with(&found),
+        "{}",
+        found.len()
+    );
     let small = fs::read(mounted.path("small")).expect("it is there");
     assert_eq!(small, b"small");
     assert!(fs::read(mounted.path("kept")).expect("it is there") == kept);
@@ -134,10 +145,12 @@ fn a_full_disk_is_told_and_takes_nothing_with_it() {
     drop(directory);
     mounted.kill();
 
+    disk.grow();
     let mounted = home.mount();
     assert!(fs::read(mounted.path("kept")).expect("it is there") == kept);
     assert!(!mounted.path("filling").exists());
-    mounted.kill();
+    fs::write(mounted.path("new"), Random::new(4).content(20 << 20)).expect("there is room");
+    mounted.unmount();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `nexus mount` and `nexus umount` themselves.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 
 use nexus_tests::{Cli, Home, Process, WAIT_MAX};
 use tempfile::TempDir;
@@ -25,6 +26,29 @@ fn what_cannot_be_mounted_is_said_with_what_to_do() {
     }
     let said = cli.fails(["umount", "empty"]);
     assert!(said.contains("no zone is mounted there"), "{said}");
+}
+
+#[test]
+fn a_service_manager_is_told_when_it_is_mounted() {
+    let home = Home::new();
+    let node = home.start();
+    let cli = node.cli();
+    let socket = cli.folder().join("notify");
+    let manager = UnixDatagram::bind(&socket).expect("it is writable");
+    let wait = manager.set_read_timeout(Some(WAIT_MAX));
+    wait.expect("a time above zero can be set");
+    let folder = TempDir::with_prefix("nexus-mount-").expect("it is writable");
+    let mut command = cli.command(["mount", "--foreground", "--read-only"]);
+    command.arg(folder.path()).env("NOTIFY_SOCKET", &socket);
+    let process = Process::start(&mut command);
+    let told = || {
+        let mut state = [0; 64];
+        let length = manager.recv(&mut state).expect("it is told in time");
+        String::from_utf8_lossy(&state[..length]).into_owned()
+    };
+    assert_eq!(told(), "READY=1");
+    assert!(process.terminate().success());
+    assert_eq!(told(), "STOPPING=1");
 }
 
 #[test]

@@ -37,6 +37,64 @@ fn git_keeps_a_repository_elsewhere() {
 }
 
 #[test]
+fn random_changes_of_names_do_what_they_do_on_a_disk() {
+    let home = Home::new();
+    let node = home.start();
+    let mounted = Remote::mount_with(node.cli(), &["--relaxed"]);
+    let disk = TempDir::with_prefix("nexus-oracle-").expect("it is writable");
+    let program = r#"
+import os, random, stat, sys
+random.seed(11)
+path = lambda: "/".join(random.choices("abcde", k=random.randint(1, 3)))
+content = lambda step: b"%d " % step * random.randrange(2000)
+def write(root, at, data, mode):
+    with open(f"{root}/{at}", mode) as file:
+        file.write(data)
+def operation(step):
+    what, at, to = random.randrange(13), path(), path()
+    if what < 3:
+        data, mode = content(step), random.choice(["wb", "ab", "xb", "r+b"])
+        return what, lambda root: write(root, at, data, mode)
+    if what < 6: return what, lambda root: os.mkdir(f"{root}/{at}")
+    if what < 8: return what, lambda root: os.rename(f"{root}/{at}", f"{root}/{to}")
+    if what == 8: return what, lambda root: os.unlink(f"{root}/{at}")
+    if what == 9: return what, lambda root: os.rmdir(f"{root}/{at}")
+    if what == 10: return what, lambda root: os.link(f"{root}/{at}", f"{root}/{to}")
+    if what == 11: return what, lambda root: os.symlink(to, f"{root}/{at}")
+    mode = random.randrange(0o1000)
+    return what, lambda root: os.chmod(f"{root}/{at}", mode)
+def outcome(change, root):
+    try:
+        change(root)
+    except OSError as error:
+        return error.errno
+def seen(root):
+    for folder, folders, files in os.walk(root):
+        for name in sorted(folders + files):
+            at = f"{folder}/{name}"
+            found = os.lstat(at)
+            what = None
+            if stat.S_ISLNK(found.st_mode): what = os.readlink(at)
+            elif stat.S_ISREG(found.st_mode): what = (found.st_nlink, open(at, "rb").read())
+            yield at[len(root):], oct(found.st_mode), what
+here, there = ".", sys.argv[1]
+for step in range(700):
+    what, change = operation(step)
+    ours, theirs = outcome(change, here), outcome(change, there)
+    assert ours == theirs, (step, what, ours, theirs)
+    if step % 50 == 49:
+        ours, theirs = dict((a, b) for a, *b in seen(here)), dict((a, b) for a, *b in seen(there))
+        assert ours == theirs, (step, set(ours) ^ set(theirs))
+"#;
+    let script = format!(
+        "python3 - {} <<'END'\n{program}\nEND",
+        disk.path().display()
+    );
+    sh(mounted.root(), &script);
+    mounted.unmount();
+}
+
+#[test]
 fn random_writes_read_back_as_on_a_disk() {
     let home = Home::new();
     let node = home.start();
