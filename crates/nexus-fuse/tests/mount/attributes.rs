@@ -1,11 +1,13 @@
 use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::support::{Mounted, errno, memory_stores};
+use rustix::fs::{CWD, FileType, Mode, XattrFlags};
+
+use crate::support::{Mounted, errno, memory_stores, names};
 
 #[test]
 fn modes_owners_and_times_are_kept() {
@@ -94,16 +96,37 @@ fn a_read_only_mount_refuses_every_change() {
     {
         let mounted = Mounted::new(&stores);
         fs::write(mounted.path("a"), "a").unwrap();
+        fs::create_dir(mounted.path("d")).unwrap();
     }
     let mut options = nexus_fuse::Options::default();
     options.read_only = true;
     let mounted = Mounted::with(&stores, options);
     let read_only = rustix::io::Errno::ROFS.raw_os_error();
     assert_eq!(fs::read(mounted.path("a")).unwrap(), b"a");
-    assert_eq!(errno(fs::write(mounted.path("a"), "b")), read_only);
-    assert_eq!(errno(fs::write(mounted.path("b"), "b")), read_only);
-    assert_eq!(errno(fs::create_dir(mounted.path("d"))), read_only);
-    assert_eq!(errno(fs::remove_file(mounted.path("a"))), read_only);
+    let (file, free) = (mounted.path("a"), mounted.path("b"));
+    let pipe = || rustix::fs::mknodat(CWD, &free, FileType::Fifo, Mode::RUSR, 0);
+    let changes = [
+        fs::write(&file, "b"),
+        fs::write(&free, "b"),
+        OpenOptions::new().append(true).open(&file).map(drop),
+        fs::create_dir(&free),
+        fs::remove_dir(mounted.path("d")),
+        fs::remove_file(&file),
+        fs::rename(&file, &free),
+        fs::hard_link(&file, &free),
+        symlink("a", &free),
+        pipe().map_err(Into::into),
+        fs::set_permissions(&file, Permissions::from_mode(0o600)),
+        chown(&file, Some(1), None),
+        lchown(&file, Some(1), None),
+        OpenOptions::new().write(true).open(&file).map(drop),
+        rustix::fs::setxattr(&file, "user.a", b"a", XattrFlags::empty()).map_err(Into::into),
+    ];
+    for (n, change) in changes.into_iter().enumerate() {
+        assert_eq!(errno(change), read_only, "change {n}");
+    }
+    assert_eq!(names(mounted.root()), ["a", "d"]);
+    assert_eq!(fs::read(&file).unwrap(), b"a");
 }
 
 #[test]
