@@ -5,6 +5,7 @@ mod auth;
 mod conditions;
 mod connections;
 mod grpc;
+mod inodes;
 mod json_rpc;
 mod json_rpc_files;
 mod json_rpc_keys;
