@@ -2,7 +2,9 @@
 
 mod group;
 mod in_memory;
+mod syncing;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::barrier::Barrier;
 use crate::batch::{Failure, Reserved};
+use crate::committer::syncing::Syncing;
 use crate::config::RedbConfig;
 use crate::flush::{Flush, Flushed};
 use crate::layers::{Below, Shared, View};
@@ -62,6 +65,7 @@ pub(crate) struct Committer {
     flush_at: Option<Instant>,
     /// Whether a [`Flush`] is under way.
     flushing: bool,
+    syncing: VecDeque<Syncing>,
 }
 
 /// What the committer shares with the store around it.
@@ -97,6 +101,7 @@ impl Committer {
             memtable_bytes_max: config.memtable_bytes_max,
             flush_at: None,
             flushing: false,
+            syncing: VecDeque::new(),
         }
     }
 
@@ -155,12 +160,20 @@ impl Committer {
                 self.durable = flushed.newest;
                 self.reserved = flushed.reserved;
                 self.counters.synced(flushed.started.elapsed());
+                self.answer_synced();
+                self.flush_for_syncing();
             }
-            Err(failure) if failure.may_be_tried_again() => {
-                self.flush_at = Some(Instant::now() + RETRY_DELAY);
-                self.queue.set_flush_at(self.flush_at);
-            }
-            Err(_) => self.queue.close(Closed::AfterFailure),
+            Err(failure) => self.flush_failed(flushed.newest, &failure),
+        }
+    }
+
+    fn flush_failed(&mut self, newest: Revision, failure: &Failure) {
+        self.refuse_syncing(newest, || failure.answer());
+        if failure.may_be_tried_again() {
+            self.flush_at = Some(Instant::now() + RETRY_DELAY);
+            self.queue.set_flush_at(self.flush_at);
+        } else {
+            self.queue.close(Closed::AfterFailure);
         }
     }
 
@@ -172,6 +185,8 @@ impl Committer {
             }
             self.view.write().take();
         }
+        let queue = Arc::clone(&self.queue);
+        self.refuse_syncing(self.visible, || queue.why_closed());
     }
 
     /// Makes everything durable, and lets the next start go on with the very next revision.

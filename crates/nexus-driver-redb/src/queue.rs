@@ -134,10 +134,12 @@ impl Queue {
         }
     }
 
-    /// Takes the first request if it is a relaxed commit.
-    pub(crate) fn take_relaxed(&self) -> Option<Waiting> {
+    /// Takes the first request unless it is a commit that must be durable before it is seen.
+    pub(crate) fn take_unhurried(&self) -> Option<Waiting> {
         let mut state = self.state.lock();
-        state.waiting.pop_front_if(|next| next.request.is_relaxed())
+        let must_flush = |txn: &Txn| txn.durability == Durability::Sync;
+        let unhurried = |next: &mut Waiting| !next.request.txn().is_some_and(must_flush);
+        state.waiting.pop_front_if(unhurried)
     }
 
     /// Takes as many of the requests that wait as make a group.
@@ -235,11 +237,6 @@ impl Request {
         if let Self::Commit(_, answer) = self {
             drop(answer.send(verdict));
         }
-    }
-
-    fn is_relaxed(&self) -> bool {
-        let durability = self.txn().map(|txn| txn.durability);
-        durability == Some(Durability::Relaxed)
     }
 
     /// Answers with an error. Who no longer waits does not mind.

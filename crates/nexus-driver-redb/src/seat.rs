@@ -4,7 +4,7 @@
 //! about as much as a flush. So a caller commits in memory for itself, and while callers
 //! come one at a time it takes the seat for a flush too, also for those who came meanwhile.
 //! Under load the thread does it, and callers are free to go on. What gathered in memory
-//! the thread flushes, without the seat.
+//! the thread flushes, without the seat: in time, or at once for those who wait in `sync`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -68,6 +68,7 @@ impl Committer {
         self.flush_at = None;
         self.queue.set_flush_at(None);
         self.counters.synced(started.elapsed());
+        self.answer_synced();
         self.newest.send_replace(newest);
         Ok(())
     }

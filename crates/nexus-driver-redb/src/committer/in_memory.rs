@@ -27,12 +27,15 @@ impl Committer {
         }
     }
 
-    /// Commits and answers the relaxed transactions at the head of the queue.
+    /// Commits and answers the relaxed transactions at the head of the queue, and lets those
+    /// between them who want everything durable wait for a flush.
     pub(crate) fn serve_in_memory(&mut self) {
-        while let Some(waiting) = self.queue.take_relaxed() {
-            let txn = waiting.request.txn();
-            let verdict = txn.and_then(|txn| self.commit_in_memory(txn, waiting.bytes));
-            let Some(verdict) = verdict else {
+        while let Some(waiting) = self.queue.take_unhurried() {
+            let Some(txn) = waiting.request.txn() else {
+                self.wait_for_flush(waiting);
+                continue;
+            };
+            let Some(verdict) = self.commit_in_memory(txn, waiting.bytes) else {
                 return self.queue.put_back(vec![waiting]);
             };
             waiting.request.answer(verdict);

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use nexus_kernel::{Commit, Durability, FlushBarrier, Kind, Metastore, Result, Revision, Txn};
 use nexus_testkit::metastore::TestBarrier;
-use nexus_testkit::metastore::support::{Store, add, applied, counter, txn, write};
+use nexus_testkit::metastore::support::{Store, add, applied, counter, put, txn, write};
 use nexus_testkit::power_loss::SimulatedDisk;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::power_loss::Running;
 use crate::{RedbConfig, RedbMetastore};
@@ -148,6 +150,66 @@ async fn no_worker_of_a_runtime_waits_for_the_barrier() {
     writer.await.unwrap();
     let seen: Vec<_> = threads.0.lock().iter().cloned().collect();
     assert_eq!(seen, ["redb-committer"]);
+}
+
+/// Lets nothing pass until it is released.
+#[derive(Default)]
+pub(super) struct Stuck {
+    pub(super) holds: AtomicBool,
+    pub(super) reached: Notify,
+    pub(super) released: Notify,
+}
+
+#[async_trait]
+impl FlushBarrier for Stuck {
+    fn is_clean(&self) -> bool {
+        !self.holds.load(Relaxed)
+    }
+
+    async fn flush(&self) -> Result<()> {
+        self.reached.notify_one();
+        self.released.notified().await;
+        self.holds.store(false, Relaxed);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn relaxed_commits_go_on_beside_a_flush_until_they_fill_the_memory() {
+    let config = RedbConfig {
+        relaxed_delay_max: Duration::from_millis(1),
+        memtable_bytes_max: 10_000,
+        ..RedbConfig::new("")
+    };
+    let store = RedbMetastore::with_backend(&config, SimulatedDisk::new(1)).unwrap();
+    let shared: Store = store.clone();
+    applied(&shared, relaxed()).await;
+    let barrier = Arc::<Stuck>::default();
+    barrier.holds.store(true, Relaxed);
+    store.set_barrier(barrier.clone());
+    applied(&shared, relaxed()).await;
+    barrier.reached.notified().await;
+
+    let commit = |n: i64| {
+        let put = Txn {
+            ops: vec![put(n.to_string(), vec![0; 100]), add("n", 1)],
+            ..relaxed()
+        };
+        store.commit(put)
+    };
+    let mut done = 0;
+    let waits = loop {
+        let mut next = commit(done);
+        if futures::poll!(&mut next).is_pending() {
+            break next;
+        }
+        done += 1;
+    };
+    assert!((10..100).contains(&done), "{done} beside the flush");
+    assert_eq!(counter(&shared, "n").await, done + 2);
+    barrier.released.notify_one();
+    assert!(matches!(waits.await, Ok(Commit::Applied(_))));
+    assert_eq!(counter(&shared, "n").await, done + 3);
 }
 
 async fn until(reached: impl Fn() -> bool) {
