@@ -135,12 +135,15 @@ impl Volume for LocalVolume {
 
     async fn open(&self, ino: Ino, mode: OpenMode, truncate: bool) -> Result<Arc<dyn VolumeFile>> {
         let handle = self.session.open_handle(ino, mode).await?;
-        let file = LocalFile::new(handle);
-        if truncate && let Err(error) = file.truncate(0).await {
-            file.handle.release().await?;
+        if truncate && let Err(error) = handle.truncate(0).await {
+            handle.release().await?;
             return Err(error);
         }
-        Ok(Arc::new(file))
+        Ok(Arc::new(LocalFile {
+            handle,
+            written: AtomicBool::new(false),
+            cut: truncate,
+        }))
     }
 
     async fn sync(&self) -> Result<()> {
@@ -166,16 +169,13 @@ struct LocalFile {
     handle: Handle,
     /// Written to, through this handle, since it was last flushed.
     written: AtomicBool,
+    /// Cut to nothing when it was opened. By itself that is a version only in the end: a shell
+    /// closes a copy of the descriptor before anything is written, and nobody is to find the
+    /// file empty then.
+    cut: bool,
 }
 
 impl LocalFile {
-    fn new(handle: Handle) -> Self {
-        Self {
-            handle,
-            written: AtomicBool::new(false),
-        }
-    }
-
     /// Notes a write that is to come, so that no flush misses it.
     fn writing(&self) -> &Handle {
         self.written.store(true, Ordering::Release);
@@ -230,7 +230,7 @@ impl VolumeFile for LocalFile {
         let Some(file) = Arc::into_inner(self) else {
             return Ok(());
         };
-        if file.written.into_inner() {
+        if file.cut || file.written.into_inner() {
             file.handle.close().await
         } else {
             file.handle.release().await

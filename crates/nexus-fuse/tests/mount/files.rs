@@ -4,6 +4,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::process::Command;
 
+use nexus_fs::At;
+
 use crate::support::{Mounted, errno, local_stores};
 
 #[test]
@@ -188,7 +190,7 @@ fn too_large_a_file_is_refused() {
 #[test]
 fn a_new_file_is_not_cut() {
     let mounted = Mounted::in_memory();
-    let mut shell = std::process::Command::new("sh");
+    let mut shell = Command::new("sh");
     shell
         .args(["-c", "echo text > a"])
         .current_dir(mounted.root());
@@ -198,4 +200,24 @@ fn a_new_file_is_not_cut() {
     let versions = mounted.block_on(versions).unwrap();
     let sizes: Vec<_> = versions.iter().map(|version| version.size).collect();
     assert_eq!(sizes, [5, 0]);
+}
+
+/// Nor does a shell that overwrites a file make an empty version of it.
+#[test]
+fn an_overwritten_file_is_never_found_empty() {
+    let mounted = Mounted::in_memory();
+    fs::write(mounted.path("a"), "before").unwrap();
+    let session = mounted.session();
+    let stat = || mounted.block_on(session.stat("/a", At::Latest)).unwrap();
+    let before = stat().version;
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "echo text > a"])
+        .current_dir(mounted.root());
+    assert!(shell.status().unwrap().success());
+    assert_eq!((stat().version, stat().size), (before + 1, 5));
+    drop(File::create(mounted.path("a")).unwrap());
+    assert_eq!(fs::read(mounted.path("a")).unwrap(), b"");
+    while stat().size > 0 {}
+    assert_eq!(stat().version, before + 2);
 }
