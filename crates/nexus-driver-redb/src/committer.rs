@@ -131,10 +131,12 @@ impl Committer {
         if self.flushing || self.flush_at.is_none_or(|at| at > now) {
             return None;
         }
-        if self.view().sealed().is_none() && !self.view().active.is_empty() {
+        // Even a commit that changed no row has a revision that must not come again.
+        if self.view().sealed().is_none() && self.durable < self.visible {
             self.seal(now);
         }
-        let has_more = !self.view().active.is_empty();
+        let sealed = self.view().sealed().map(|sealed| sealed.newest);
+        let has_more = sealed.is_some_and(|newest| newest < self.visible);
         self.flush_at = has_more.then(|| now + self.relaxed_delay_max);
         self.queue.set_flush_at(self.flush_at);
         let view = self.view();
