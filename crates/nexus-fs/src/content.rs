@@ -21,12 +21,14 @@ use crate::etag::{Etag, HashAlgorithm};
 use crate::zone::{Stores, ZoneConfig};
 
 mod barrier;
+mod chunk_reader;
 mod chunker;
 mod pins;
 mod reader;
 mod upload;
 
 use barrier::RelaxedPuts;
+pub(crate) use chunk_reader::ChunkReader;
 pub(crate) use chunker::Chunk;
 pub use chunker::ChunkSizes;
 pub(crate) use pins::Pinned;
@@ -90,14 +92,12 @@ impl ContentStore {
         self.relaxed.flush().await
     }
 
-    /// A whole blob, from memory or the object store, its hash checked.
+    /// A whole blob, from memory or the object store, its hash checked. Those who want the
+    /// same one at the same time wait for one of them to read it.
     pub(crate) async fn blob(&self, etag: &Etag) -> Result<Bytes> {
-        if let Some(bytes) = self.cache.get(etag) {
-            return Ok(bytes);
-        }
-        let bytes = self.read_blob(etag).await?;
-        self.cache.insert(*etag, bytes.clone());
-        Ok(bytes)
+        self.cache
+            .get_or_insert_async(etag, self.read_blob(etag))
+            .await
     }
 
     /// A whole blob from the object store, its hash checked.

@@ -8,6 +8,7 @@ use futures::stream::{self, TryStreamExt};
 use nexus_kernel::{ByteStream, Error, Freshness, Result, Scan};
 
 use super::ContentStore;
+use super::chunk_reader::Page;
 use crate::etag::Etag;
 use crate::keys;
 use crate::records::{self, InodeRecord, ManifestPage, place, unreadable};
@@ -17,10 +18,27 @@ use crate::zone::Shared;
 const READ_AHEAD: usize = 3;
 
 /// A chunk and where it begins in its content.
-struct Located {
-    offset: u64,
+#[derive(Clone, Copy)]
+pub(super) struct Located {
+    pub offset: u64,
     size: u32,
-    etag: Etag,
+    pub etag: Etag,
+}
+
+impl Located {
+    pub(super) fn end(&self) -> u64 {
+        self.offset + u64::from(self.size)
+    }
+
+    /// What the chunk, which holds these bytes, has of a range of the content.
+    pub(super) fn part(&self, bytes: &Bytes, range: Range<u64>) -> Result<Bytes> {
+        if bytes.len() as u64 != u64::from(self.size) {
+            return Err(unreadable("chunk size").with("etag", self.etag));
+        }
+        let start = range.start.saturating_sub(self.offset);
+        let end = (range.end - self.offset).min(u64::from(self.size));
+        Ok(slice(bytes, &(start..end)))
+    }
 }
 
 impl Shared {
@@ -52,13 +70,13 @@ impl Shared {
         let pages = zone.content.pages(etag, range.clone());
         let wanted = range.clone();
         let chunks = pages.try_filter(move |chunk| {
-            let end = chunk.offset + u64::from(chunk.size);
-            std::future::ready(chunk.offset < wanted.end && end > wanted.start)
+            std::future::ready(chunk.offset < wanted.end && chunk.end() > wanted.start)
         });
         // Each chunk on a task of its own, so that hashing it overlaps with reading others.
         let bytes = chunks
             .map_ok(move |chunk| {
-                let fetched = tokio::spawn(fetch(Arc::clone(&zone), chunk, range.clone()));
+                let (zone, range) = (Arc::clone(&zone), range.clone());
+                let fetched = tokio::spawn(async move { fetch(&zone, chunk, range).await });
                 async { fetched.await.map_err(interrupted)? }
             })
             .try_buffered(READ_AHEAD);
@@ -70,14 +88,8 @@ fn interrupted(why: tokio::task::JoinError) -> Error {
     Error::unavailable("reading was interrupted; try again").because(why)
 }
 
-async fn fetch(zone: Arc<Shared>, chunk: Located, range: Range<u64>) -> Result<Bytes> {
-    let bytes = zone.content.blob(&chunk.etag).await?;
-    if bytes.len() as u64 != u64::from(chunk.size) {
-        return Err(unreadable("chunk size").with("etag", chunk.etag));
-    }
-    let start = range.start.saturating_sub(chunk.offset);
-    let end = (range.end - chunk.offset).min(u64::from(chunk.size));
-    Ok(slice(&bytes, &(start..end)))
+async fn fetch(zone: &Shared, chunk: Located, range: Range<u64>) -> Result<Bytes> {
+    chunk.part(&zone.content.blob(&chunk.etag).await?, range)
 }
 
 impl ContentStore {
@@ -88,6 +100,31 @@ impl ContentStore {
         }
         let etag = record.content_etag()?.ok_or_else(|| unreadable("blob"))?;
         Ok(slice(&self.blob(&etag).await?, range))
+    }
+
+    /// The manifest page of a content that covers an offset.
+    pub(super) async fn page(&self, content: &Etag, at: u64) -> Result<Page> {
+        let mut upto = keys::manifest(content);
+        upto.end = keys::manifest_page(content, at.saturating_add(1));
+        let scan = Scan::backward(upto, 1);
+        let page = self.metastore.scan(scan, Freshness::Linearizable).await?;
+        let entry = page.entries.into_iter().next();
+        let entry = entry.ok_or_else(|| unreadable("manifest").with("etag", content))?;
+        let mut offset = keys::last_number(&entry.key);
+        let manifest: ManifestPage = records::decode(entry.value.bytes)?;
+        let chunks = manifest.chunks.into_iter().map(|chunk| {
+            let located = Located {
+                offset,
+                size: chunk.size,
+                etag: Etag::from_bytes(&chunk.etag)?,
+            };
+            offset = located.end();
+            Ok(located)
+        });
+        Ok(Page {
+            content: *content,
+            chunks: chunks.collect::<Result<_>>()?,
+        })
     }
 
     /// The chunks of a content from the manifest page that covers the start of `range`.

@@ -14,7 +14,7 @@ use super::draft::{Draft, Part, zeros};
 use super::gone;
 use super::pieces::Spilled;
 use crate::cache::CachedInode;
-use crate::content::{CONTENT_BYTES_MAX, Pinned, Stored};
+use crate::content::{CONTENT_BYTES_MAX, ChunkReader, Pinned, Stored};
 use crate::log::ChangeKind;
 use crate::records::InodeRecord;
 use crate::session::Session;
@@ -38,6 +38,7 @@ pub(crate) struct OpenFile {
     /// A task spills the draft.
     spilling: AtomicBool,
     state: Mutex<State>,
+    reader: ChunkReader,
     /// Bytes that the draft takes; 0 if there is none.
     memory: AtomicUsize,
     /// When the oldest write came that is in the draft.
@@ -115,6 +116,7 @@ impl OpenFile {
             progress: Mutex::default(),
             spilling: AtomicBool::new(false),
             state: Mutex::default(),
+            reader: ChunkReader::default(),
             memory: AtomicUsize::new(0),
             since: AtomicI64::new(0),
             rests_until: AtomicI64::new(i64::MIN),
@@ -201,7 +203,7 @@ impl OpenFile {
             };
             (inode, parts)
         };
-        read_parts(zone, &inode.record, parts).await
+        read_parts(zone, &inode.record, &self.reader, parts).await
     }
 
     /// Spills and writes back until there is room in memory for `more` bytes.
@@ -382,11 +384,16 @@ fn check_size(size: u64) -> Result<()> {
 }
 
 /// A range of what a draft makes of a stored content.
-async fn read_parts(zone: &Arc<Shared>, record: &InodeRecord, parts: Vec<Part>) -> Result<Bytes> {
+async fn read_parts(
+    zone: &Arc<Shared>,
+    record: &InodeRecord,
+    reader: &ChunkReader,
+    parts: Vec<Part>,
+) -> Result<Bytes> {
     let mut bytes = BytesMut::new();
     let single = parts.len() == 1;
     for part in parts {
-        let part = read_part(zone, record, part).await?;
+        let part = read_part(zone, record, reader, part).await?;
         if single {
             return Ok(part);
         }
@@ -395,13 +402,18 @@ async fn read_parts(zone: &Arc<Shared>, record: &InodeRecord, parts: Vec<Part>) 
     Ok(bytes.freeze())
 }
 
-async fn read_part(zone: &Arc<Shared>, record: &InodeRecord, part: Part) -> Result<Bytes> {
+async fn read_part(
+    zone: &Arc<Shared>,
+    record: &InodeRecord,
+    reader: &ChunkReader,
+    part: Part,
+) -> Result<Bytes> {
     match part {
         Part::Written(bytes) => Ok(bytes),
         Part::Spilled(Spilled { chunk, range }) => {
             Ok(zone.content.blob(&chunk).await?.slice(range))
         }
-        Part::Stored(range) => zone.content_bytes(record, range).await,
+        Part::Stored(range) => reader.read(zone, record, range).await,
         Part::Zeros(count) => Ok(zeros(count)),
     }
 }

@@ -196,6 +196,36 @@ async fn adding_to_a_large_file_that_stays_open_costs_what_is_added() {
     assert!(stored(&files).await == content);
 }
 
+/// Who reads a large file from beginning to end has each of its chunks fetched once, whatever
+/// the size of the reads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_chunk_is_fetched_once_for_who_reads_on() {
+    const SIZE: usize = 500_000;
+    let config = ZoneConfig {
+        content_cache_bytes: 50_000,
+        ..small()
+    };
+    let (objects, _zone, files) = counting(config).await;
+    let random = &mut StdRng::seed_from_u64(5);
+    let content = noise(random, SIZE);
+    let options = WriteOptions::default();
+    files.write("/f", content.clone(), options).await.unwrap();
+    let ino = files.stat("/f", At::Latest).await.unwrap().ino;
+    for step in [100, 1_000, 7_777] {
+        let handle = files.open_handle(ino, OpenMode::Read).await.unwrap();
+        objects.take();
+        for at in (0..SIZE).step_by(step) {
+            let read = handle.read(at as u64, step).await.unwrap();
+            assert!(read == content[at..SIZE.min(at + step)], "{step} at {at}");
+        }
+        let (_, read) = objects.take();
+        // Not those that are in memory from before; a few that were asked for too late.
+        let all = SIZE as u64 / 10 * 11;
+        assert!(read < all, "{read} bytes in steps of {step}");
+        handle.close().await.unwrap();
+    }
+}
+
 /// A relaxed write waits for no flush, whatever its size and way; a durable one of something
 /// else makes it durable too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

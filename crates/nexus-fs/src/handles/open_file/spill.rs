@@ -14,7 +14,7 @@ use nexus_kernel::{Durability, Result};
 
 use super::{OpenFile, in_background, read_parts};
 use crate::cache::CachedInode;
-use crate::content::{Chunk, Stored, Upload};
+use crate::content::{Chunk, ChunkReader, Stored, Upload};
 use crate::handles::draft::Draft;
 use crate::zone::Shared;
 
@@ -91,23 +91,29 @@ pub(super) async fn store(
     progress: &mut Option<Progress>,
     durability: Durability,
 ) -> Result<Stored> {
-    let (store, record) = (&zone.content, &inode.record);
+    let (store, record, reader) = (&zone.content, &inode.record, &ChunkReader::default());
     let size = draft.size(record.size);
     if size <= store.sizes.whole_bytes_max as u64 {
         *progress = None;
-        let bytes = read_parts(zone, record, draft.parts(0..size, record.size)).await?;
+        let parts = draft.parts(0..size, record.size);
+        let bytes = read_parts(zone, record, reader, parts).await?;
         return store.store(bytes, durability).await;
     }
     let Progress { upload, .. } = progress.get_or_insert_with(|| Progress::new(zone, &record.etag));
     let window = store.sizes.window() as u64;
     while size - upload.size() > window {
         let range = upload.size()..upload.size() + window;
-        let bytes = read_parts(zone, record, draft.parts(range, record.size)).await?;
+        let parts = draft.parts(range, record.size);
+        let bytes = read_parts(zone, record, reader, parts).await?;
         upload.push(store, bytes).await?;
     }
     let rest = draft.parts(upload.size()..size, record.size);
     upload
-        .finish(store, read_parts(zone, record, rest).await?, durability)
+        .finish(
+            store,
+            read_parts(zone, record, reader, rest).await?,
+            durability,
+        )
         .await
 }
 
@@ -135,10 +141,12 @@ impl OpenFile {
 
     async fn spill_all(&self, zone: &Arc<Shared>) -> Result<()> {
         let mut progress = self.progress.lock().await;
+        let reader = ChunkReader::default();
         while let Some(step) = self.next_step(zone, &mut progress).await? {
             let Progress { upload, .. } = progress.as_mut().expect("the step goes on from it");
             let start = upload.size();
-            let bytes = read_parts(zone, &step.inode.record, step.window).await?;
+            let record = &step.inode.record;
+            let bytes = read_parts(zone, record, &reader, step.window).await?;
             let chunks = upload.push(&zone.content, bytes).await?;
             if !self.spilled(zone, &progress, start, &chunks).await? {
                 return Ok(());
