@@ -327,13 +327,14 @@ impl Inodes {
         Ok(ask!(self.read_past, request)?.data)
     }
 
-    /// Opens a file, to read or to read and write.
+    /// Opens a file, to read or to read and write; answers its first bytes too, as many as `head`
+    /// asks for, and no more than 64 KiB.
     ///
     /// # Errors
     ///
     /// `WrongType` for a directory; as [`lookup`](Self::lookup).
-    pub async fn open(&self, ino: u64, write: bool) -> Result<Opened> {
-        opened(ask!(self.open, v1::OpenRequest { ino, write })?)
+    pub async fn open(&self, ino: u64, write: bool, head: u32) -> Result<Opened> {
+        opened(ask!(self.open, v1::OpenRequest { ino, write, head })?)
     }
 
     /// Up to `length` bytes of an open file, and no more than [`READ_AT_BYTES_MAX`]; fewer at its
@@ -405,6 +406,7 @@ fn opened(wire: v1::Opened) -> Result<Opened> {
     Ok(Opened {
         stat: convert::stat(stat)?,
         handle: wire.handle,
+        head: wire.head,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -10,6 +11,7 @@ use nexus_fs::{CONTENT_BYTES_MAX, Ino};
 use nexus_fuse::VolumeFile;
 use nexus_kernel::{Durability, Error, Kind, Result};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::journal::{CALL_BYTES_MAX, Journal, Next};
 use crate::patience::{Patience, patiently};
@@ -19,6 +21,12 @@ use crate::volume::Shared;
 const JOURNAL_BYTES_MAX: usize = 64 << 20;
 /// So is each that is written to while all of them hold more.
 const JOURNALS_BYTES_MAX: usize = 256 << 20;
+
+/// How many of its first bytes come with a file that is opened to be read.
+pub(crate) const HEAD_BYTES: u32 = 64 << 10;
+/// How long they are taken for what the file begins with: as long as news of others' changes may
+/// take.
+const HEAD_KEPT_FOR: Duration = Duration::from_millis(50);
 
 /// A file as the kernel has it open. Dropped without being closed, it closes itself.
 pub(crate) struct RemoteFile {
@@ -34,6 +42,8 @@ pub(crate) struct OpenFile {
     writes: bool,
     /// The file's when it was opened.
     version: u64,
+    /// Its first bytes, for who reads them next.
+    head: parking_lot::Mutex<Option<Head>>,
     state: Mutex<State>,
     /// Whether something has gathered; so that nobody has to wait for the state to see it.
     gathered: AtomicBool,
@@ -47,6 +57,15 @@ struct State {
     /// None when the node has forgotten it.
     handle: Option<u64>,
     journal: Journal,
+}
+
+/// The first bytes of a file, as they came with it when it was opened.
+struct Head {
+    bytes: Bytes,
+    /// How much had been written before it was opened.
+    writes: u64,
+    /// From when on they may be others.
+    ends: Instant,
 }
 
 /// Something written.
@@ -73,6 +92,7 @@ impl OpenFile {
                 handle: opened.handle,
                 journal: Journal::new(opened.stat.size),
             }),
+            head: parking_lot::Mutex::default(),
             gathered: AtomicBool::new(false),
             written: AtomicBool::new(false),
             counted: AtomicUsize::new(0),
@@ -85,6 +105,35 @@ impl OpenFile {
             file.shared.open.add_writer(&file);
         }
         file
+    }
+
+    /// Keeps its first bytes, which came with it; `writes` had been counted before they did.
+    pub(crate) fn keep_head(&self, bytes: Bytes, writes: u64) {
+        let ends = Instant::now() + HEAD_KEPT_FOR;
+        *self.head.lock() = Some(Head {
+            bytes,
+            writes,
+            ends,
+        });
+    }
+
+    /// What was asked for, if it came with the file just now and nothing was written since.
+    fn take_head(&self, offset: u64, length: usize) -> Option<Bytes> {
+        let Head {
+            bytes,
+            writes,
+            ends,
+        } = self.head.lock().take()?;
+        if writes != self.shared.open.writes() || Instant::now() >= ends {
+            return None;
+        }
+        let start = usize::try_from(offset).ok()?;
+        let end = start.checked_add(length)?;
+        let is_whole = bytes.len() < HEAD_BYTES as usize;
+        if end > bytes.len() && !is_whole {
+            return None;
+        }
+        Some(bytes.slice(start.min(bytes.len())..end.min(bytes.len())))
     }
 
     pub(crate) fn ino(&self) -> u64 {
@@ -151,6 +200,7 @@ impl OpenFile {
             Write::Truncate(size) => state.journal.truncate(size),
         }
         self.note(&state);
+        self.shared.open.count_write();
         Ok(())
     }
 
@@ -276,7 +326,7 @@ impl OpenFile {
         if let Some(handle) = state.handle {
             return Ok(handle);
         }
-        let opened = self.inodes.open(self.ino, self.writes).await?;
+        let opened = self.inodes.open(self.ino, self.writes, 0).await?;
         let handle = opened.handle.ok_or_else(unnumbered)?;
         self.shared.open.add_handle(handle);
         state.handle = Some(handle);
@@ -295,6 +345,9 @@ impl OpenFile {
     }
 
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
+        if let Some(bytes) = self.take_head(offset, length) {
+            return Ok(bytes);
+        }
         self.shared.open.send(self.ino).await?;
         let mut read = BytesMut::new();
         loop {

@@ -1,7 +1,7 @@
 //! Which files are open: the leases of their handles, and who has something to send.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use crate::file::OpenFile;
 
 /// How often the node is told that handles are in use; it waits for a minute.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// How long a handle waits to be closed, for others to come with it.
+const GATHER_FOR: Duration = Duration::from_millis(5);
 /// Most handles named in one call.
 const NAMED_MAX: usize = 16_384;
 
@@ -26,6 +28,8 @@ pub(crate) struct OpenFiles {
     made: Mutex<HashMap<u64, Opened>>,
     /// Bytes that the journals of all files hold.
     held: AtomicUsize,
+    /// Counts what is written to any file.
+    writes: AtomicU64,
     closing: UnboundedSender<u64>,
 }
 
@@ -39,6 +43,7 @@ impl OpenFiles {
             handles: Mutex::default(),
             made: Mutex::default(),
             held: AtomicUsize::new(0),
+            writes: AtomicU64::new(0),
             closing,
         });
         tokio::spawn(close(inodes.clone(), closed));
@@ -121,6 +126,17 @@ impl OpenFiles {
         self.writers(ino).iter().any(|writer| writer.is_written())
     }
 
+    /// Notes that something is written.
+    pub(crate) fn count_write(&self) {
+        self.writes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often something was written, so that who has read something knows whether it may be
+    /// another by now.
+    pub(crate) fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Acquire)
+    }
+
     /// Counts bytes that a journal holds; answers those of all.
     pub(crate) fn count_held(&self, before: usize, now: usize) -> usize {
         self.held.fetch_add(now, Ordering::Relaxed);
@@ -162,9 +178,15 @@ async fn renew(inodes: Inodes, files: Weak<OpenFiles>) {
 /// Closes handles, those that come together in one call.
 async fn close(inodes: Inodes, mut closed: UnboundedReceiver<u64>) {
     loop {
-        let mut handles = Vec::new();
-        if closed.recv_many(&mut handles, NAMED_MAX).await == 0 {
+        let Some(first) = closed.recv().await else {
             return;
+        };
+        tokio::time::sleep(GATHER_FOR).await;
+        let mut handles = vec![first];
+        while handles.len() < NAMED_MAX
+            && let Ok(handle) = closed.try_recv()
+        {
+            handles.push(handle);
         }
         let close = inodes.close(handles);
         if let Ok(Err(error)) = tokio::time::timeout(RENEW_EVERY, close).await {

@@ -18,7 +18,7 @@ use nexus_service_api::Clock;
 
 use crate::convert;
 use crate::feed;
-use crate::file::{OpenFile, RemoteFile};
+use crate::file::{HEAD_BYTES, OpenFile, RemoteFile};
 use crate::open_files::OpenFiles;
 use crate::past::PastVolume;
 use crate::patience::{Patience, patiently};
@@ -114,11 +114,23 @@ impl RemoteVolume {
         patiently(self.shared.patience, |_| call()).await
     }
 
-    fn file(&self, opened: &nexus_client::Opened, writes: bool) -> Arc<dyn VolumeFile> {
+    fn file(&self, opened: &nexus_client::Opened, writes: bool) -> Arc<OpenFile> {
         let (shared, inodes) = (Arc::clone(&self.shared), self.inodes.clone());
-        Arc::new(RemoteFile::new(OpenFile::new(
-            shared, inodes, opened, writes,
-        )))
+        OpenFile::new(shared, inodes, opened, writes)
+    }
+
+    /// Opens a file to be read, of which something is read at once as a rule.
+    async fn open_to_read(&self, ino: Ino) -> Result<Arc<OpenFile>> {
+        self.shared.open.send(ino.0).await?;
+        let writes = self.shared.open.writes();
+        let opened = self.ask(|| self.inodes.open(ino.0, false, HEAD_BYTES));
+        // A key that opens nothing any more reads nothing that came before either.
+        let opened = opened
+            .await
+            .inspect_err(|_| self.shared.open.count_write())?;
+        let file = self.file(&opened, false);
+        file.keep_head(opened.head, writes);
+        Ok(file)
     }
 
     /// The attributes of an inode that was seen with what the node knew of it.
@@ -157,7 +169,11 @@ impl RemoteVolume {
         match made.await {
             Err(error) if again && error.kind() == Kind::AlreadyExists => {
                 let stat = self.is_made(at).await?.ok_or(error)?;
-                Ok(nexus_client::Opened { stat, handle: None })
+                Ok(nexus_client::Opened {
+                    stat,
+                    handle: None,
+                    head: Bytes::new(),
+                })
             }
             made => made,
         }
@@ -245,6 +261,7 @@ impl Volume for RemoteVolume {
         self.shared.open.settle(ino.0).await?;
         let set = convert::attributes(set);
         let stat = self.ask(|| self.inodes.set_attributes(ino.0, set)).await?;
+        self.shared.open.count_write();
         convert::stat(stat)
     }
 
@@ -364,14 +381,15 @@ impl Volume for RemoteVolume {
 
     async fn open(&self, ino: Ino, mode: OpenMode, truncate: bool) -> Result<Arc<dyn VolumeFile>> {
         let writes = mode != OpenMode::Read;
-        let opened = match self.shared.open.take_made(ino.0) {
-            Some(opened) => opened,
-            None => {
-                let opened = self.ask(|| self.inodes.open(ino.0, writes));
-                opened.await?
+        let file = match self.shared.open.take_made(ino.0) {
+            Some(opened) => self.file(&opened, writes),
+            None if writes => {
+                let opened = self.ask(|| self.inodes.open(ino.0, true, 0));
+                self.file(&opened.await?, true)
             }
+            None => self.open_to_read(ino).await?,
         };
-        let file = self.file(&opened, writes);
+        let file = Arc::new(RemoteFile::new(file));
         if truncate {
             file.truncate(0).await?;
         }

@@ -69,6 +69,8 @@ pub struct Opened {
     pub stat: Stat,
     /// The number of the open file, if one was asked for.
     pub handle: Option<u64>,
+    /// As many of its first bytes as were asked for, and there are.
+    pub head: Bytes,
 }
 
 /// Something done to an open file.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use nexus_fs::{At, Ino, NewKind, OpenMode, Session};
 use nexus_kernel::{Error, Result, Timestamp};
 use nexus_proto::v1::inodes_server::Inodes;
@@ -23,6 +24,8 @@ mod written;
 
 /// With details, a page of so many entries fits into a message.
 const PAGE_ENTRIES_MAX: usize = 512;
+/// Most bytes that are answered when a file is opened.
+const HEAD_BYTES_MAX: u32 = 64 << 10;
 const READ_BYTES_MAX: u32 = 2 << 20;
 /// Most handles named in one call.
 const NAMED_MAX: usize = 16_384;
@@ -59,6 +62,7 @@ impl InodesDoor {
         Ok(Opened {
             stat: Some(convert::stat(stat)),
             handle: Some(number),
+            head: Bytes::new(),
         })
     }
 }
@@ -114,6 +118,7 @@ impl Inodes for InodesDoor {
             Ok(Opened {
                 stat: Some(convert::stat(stat)),
                 handle: None,
+                head: Bytes::new(),
             })
         };
         self.answer(request, make).await
@@ -272,7 +277,13 @@ impl Inodes for InodesDoor {
                 true => OpenMode::ReadWrite,
                 false => OpenMode::Read,
             };
-            self.open_handle(&files, Ino(ask.ino), mode).await
+            let mut opened = self.open_handle(&files, Ino(ask.ino), mode).await?;
+            if let Some(number) = opened.handle.filter(|_| ask.head > 0) {
+                let open = self.0.handles.get(&files, number)?;
+                let length = ask.head.min(HEAD_BYTES_MAX);
+                opened.head = open.handle.read(0, length as usize).await?;
+            }
+            Ok(opened)
         };
         self.answer(request, open).await
     }
