@@ -161,7 +161,7 @@ impl Session {
             && let Some(file) = self.zone.handles.get(ino.0)
         {
             // Written back later, what was written before would change the time again.
-            file.write_back(self, Durability::Relaxed).await?;
+            file.write_back(self).await?;
         }
         if set != SetAttributes::default() {
             let step = Step::ByInode(ByInode::SetAttributes { ino: ino.0, set });
@@ -359,10 +359,7 @@ impl Handle {
     ///
     /// Dropped, it goes on in the background.
     pub async fn flush(&self) -> Result<()> {
-        self.file
-            .write_back(&self.session, Durability::Relaxed)
-            .await
-            .map(drop)
+        self.file.write_back(&self.session).await.map(drop)
     }
 
     /// Makes what was written a version of the file, and it and all before it durable.
@@ -371,15 +368,10 @@ impl Handle {
     ///
     /// As [`flush`](Self::flush).
     pub async fn fsync(&self) -> Result<()> {
-        if !self
-            .file
-            .write_back(&self.session, Durability::Sync)
-            .await?
-        {
-            // Nothing was left to write; an earlier flush may not be durable yet.
-            self.session.sync().await?;
-        }
-        Ok(())
+        // Others may see it before it is durable, and go on meanwhile: they need not wait for
+        // this flush.
+        self.flush().await?;
+        self.session.sync().await.map(drop)
     }
 
     /// Flushes and closes.
@@ -440,7 +432,7 @@ impl Handle {
 
 async fn close(session: Session, file: Arc<OpenFile>) -> Result<()> {
     let (written, closed) = loop {
-        let written = file.write_back(&session, Durability::Relaxed).await;
+        let written = file.write_back(&session).await;
         match session.zone.handles.close(&file, written.is_err()) {
             Closed::NotYet => {}
             closed => break (written.map(drop), closed),

@@ -70,7 +70,7 @@ impl Session {
     /// `Unauthenticated`; whatever the stores answer.
     pub async fn sync(&self) -> Result<Revision> {
         self.permit(Action::Stat, "/", &[Ino::ROOT.0]).await?;
-        self.zone.content.sync().await?;
+        // What commits refer to comes first: that is the flush barrier's part.
         self.zone.metastore.sync().await
     }
 

@@ -1,9 +1,10 @@
 //! From a request to an answer.
 
 use std::future::Future;
+use std::os::fd::OwnedFd;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fuser::{
     Errno, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen,
@@ -15,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::errno::errno;
+use crate::lookout::Lookout;
 
 /// Why a request gets no answer: in words for the log, or just the number where that is all
 /// there is to say.
@@ -43,6 +45,7 @@ pub(crate) struct Bridge {
     slots: Arc<Semaphore>,
     slots_max: u32,
     deadline: Duration,
+    lookout: Lookout,
 }
 
 impl Bridge {
@@ -52,7 +55,13 @@ impl Bridge {
             slots: Arc::new(Semaphore::new(slots_max as usize)),
             slots_max,
             deadline,
+            lookout: Lookout::default(),
         }
+    }
+
+    /// Stays awake for requests that come to this device in quick succession.
+    pub(crate) fn look_out(&self, device: OwnedFd) {
+        self.lookout.on(device);
     }
 
     /// Does `work` and answers with what it yields: at once if nothing has to be waited for,
@@ -97,6 +106,7 @@ impl Bridge {
 
     fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
         // A panic must not take the kernel's thread along; the reply, dropped, says EIO.
+        let arrived = Instant::now();
         let mut task = Box::pin(AssertUnwindSafe(task).catch_unwind());
         let entered = self.runtime.enter();
         let done = (&mut task).now_or_never();
@@ -104,6 +114,7 @@ impl Bridge {
         if done.is_none() {
             self.spawn(task.map(drop));
         }
+        self.lookout.wait(arrived);
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -203,7 +204,11 @@ fn attach(
     config: &Config,
 ) -> Result<(BackgroundSession, u64)> {
     let refused = |error: io::Error| refused(directory, error);
-    let kernel = fuser::spawn_mount(filesystem, directory, config).map_err(refused)?;
+    let bridge = Arc::clone(&filesystem.bridge);
+    let kernel = fuser::Session::new(filesystem, directory, config).map_err(refused)?;
+    let device = kernel.as_fd().try_clone_to_owned().map_err(refused)?;
+    bridge.look_out(device);
+    let kernel = kernel.spawn().map_err(refused)?;
     let root = fs::metadata(directory).map_err(refused)?;
     let connection = u64::from(rustix::fs::minor(root.dev()));
     read_far_ahead(connection);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexus_kernel::{Durability, Timestamp};
+use nexus_kernel::Timestamp;
 
 use super::system;
 use crate::zone::Shared;
@@ -34,7 +34,7 @@ async fn write_back(zone: &Arc<Shared>) {
         if !file.is_due(begun, oldest(begun, age_max)) {
             continue;
         }
-        if let Err(error) = file.write_back(&session, Durability::Relaxed).await {
+        if let Err(error) = file.write_back(&session).await {
             let ino = file.ino();
             tracing::warn!(
                 ?error,

@@ -218,7 +218,7 @@ impl OpenFile {
             let Some(fullest) = handles.fullest() else {
                 return Ok(());
             };
-            let written = fullest.write_back(session, Durability::Relaxed).await;
+            let written = fullest.write_back(session).await;
             written.map_err(|error| {
                 Error::limit("too much waits to be written to open files; flush some of them")
                     .because(error)
@@ -275,21 +275,17 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Makes the draft a version; says whether there was one.
+    /// Makes the draft a version, not yet durable; says whether there was one.
     ///
     /// # Cancel safety
     ///
     /// Dropped, it goes on in the background.
-    pub(super) async fn write_back(
-        self: &Arc<Self>,
-        session: &Session,
-        durability: Durability,
-    ) -> Result<bool> {
+    pub(super) async fn write_back(self: &Arc<Self>, session: &Session) -> Result<bool> {
         let (file, zone) = (Arc::clone(self), Arc::clone(&session.zone));
-        in_background(async move { file.store_draft(&zone, durability).await }).await
+        in_background(async move { file.store_draft(&zone).await }).await
     }
 
-    async fn store_draft(&self, zone: &Arc<Shared>, durability: Durability) -> Result<bool> {
+    async fn store_draft(&self, zone: &Arc<Shared>) -> Result<bool> {
         let _changing = self.changing.lock().await;
         let mut progress = self.progress.lock().await;
         for attempt in 0.. {
@@ -302,9 +298,9 @@ impl OpenFile {
                 (inode, draft, std::mem::replace(&mut state.intact, u64::MAX))
             };
             progress.take_if(|progress| !progress.serves(&inode.record.etag, intact));
-            let content = spill::store(zone, &inode, &draft, &mut progress, durability);
+            let content = spill::store(zone, &inode, &draft, &mut progress);
             let content = content.await?;
-            let stored = self.commit_draft(zone, attempt, &inode, &content, durability);
+            let stored = self.commit_draft(zone, attempt, &inode, &content);
             if let Some(chunks) = stored.await? {
                 Progress::committed(&mut progress, &content, chunks);
                 return Ok(true);
@@ -322,7 +318,6 @@ impl OpenFile {
         attempt: usize,
         before: &CachedInode,
         content: &Stored,
-        durability: Durability,
     ) -> Result<Option<Chunks>> {
         let mut state = self.state.lock().await;
         let session = Session {
@@ -347,7 +342,7 @@ impl OpenFile {
         let place = tx.view().path_of(self.ino).await?;
         let path = place.map_or_else(|| self.path.clone(), |(path, _)| path);
         tx.note(ChangeKind::FileWrite, &path, self.ino, parent);
-        let committed = tx.commit(durability).await;
+        let committed = tx.commit(Durability::Relaxed).await;
         let committed = committed.inspect_err(|error| {
             state.keep_after(error, before.record.size);
         })?;

@@ -83,13 +83,12 @@ impl Progress {
 }
 
 /// Stores what a draft makes of the content of `inode`, going on from what is stored already;
-/// for a commit of this durability.
+/// for a relaxed commit.
 pub(super) async fn store(
     zone: &Arc<Shared>,
     inode: &Arc<CachedInode>,
     draft: &Draft,
     progress: &mut Option<Progress>,
-    durability: Durability,
 ) -> Result<Stored> {
     let (store, record, reader) = (&zone.content, &inode.record, &ChunkReader::default());
     let size = draft.size(record.size);
@@ -97,7 +96,7 @@ pub(super) async fn store(
         *progress = None;
         let parts = draft.parts(0..size, record.size);
         let bytes = read_parts(zone, record, reader, parts).await?;
-        return store.store(bytes, durability).await;
+        return store.store(bytes, Durability::Relaxed).await;
     }
     let Progress { upload, .. } = progress.get_or_insert_with(|| Progress::new(zone, &record.etag));
     let window = store.sizes.window() as u64;
@@ -112,7 +111,7 @@ pub(super) async fn store(
         .finish(
             store,
             read_parts(zone, record, reader, rest).await?,
-            durability,
+            Durability::Relaxed,
         )
         .await
 }
