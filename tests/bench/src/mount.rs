@@ -57,6 +57,7 @@ pub(crate) fn check_machine() -> Result<()> {
 
 pub(crate) fn run(report: &mut Report, options: &MountOptions<'_>) -> Result<()> {
     check_machine()?;
+    tell_of_halts();
     let chosen = chosen(options.rows)?;
     let running = Running::default();
     let watching = tokio::spawn(stop_at_signals(running.clone())?);
@@ -88,6 +89,16 @@ fn chosen(names: &[String]) -> Result<Vec<(&'static str, Measure)>> {
     }
     let wanted = |row: &str| names.is_empty() || names.iter().any(|name| name == row);
     Ok(ROWS.into_iter().filter(|(row, _)| wanted(row)).collect())
+}
+
+/// Where idle processors halt at once, waking them takes more time than a small request.
+fn tell_of_halts() {
+    let polled = std::fs::read_to_string("/sys/module/haltpoll/parameters/guest_halt_poll_ns");
+    if polled.is_ok_and(|nanoseconds| nanoseconds.trim() == "0") {
+        eprintln!(
+            "(idle processors of this virtual machine halt at once: see Speed in docs/MOUNT.md)"
+        );
+    }
 }
 
 /// At Ctrl-C or SIGTERM, nothing may stay mounted.
