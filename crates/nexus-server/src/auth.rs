@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use nexus_kernel::{Error, Result, Timestamp};
-use nexus_service_api::{Context, Principal, PrincipalKind};
+use nexus_service_api::{Context, Principal, PrincipalKind, Rights, parse_actor};
 
 use crate::app::Shared;
 use crate::door::Door;
@@ -18,6 +18,8 @@ use crate::observe::RequestId;
 
 /// Most bytes in the name of a session or a request.
 pub(crate) const NAME_BYTES_MAX: usize = 128;
+/// Names the principal that an administrator's key acts for.
+const ON_BEHALF_OF: &str = "x-nexus-on-behalf-of";
 
 /// Lets a request with a valid key pass, with its [`Context`] among the request's extensions.
 pub(crate) async fn require_key(
@@ -40,7 +42,9 @@ async fn context(shared: &Shared, parts: &Parts) -> Result<Context> {
     let principal = shared.app.keys.authenticate(bearer(headers)?).await?;
     check_zone(shared, &principal, headers)?;
     check_agent(&principal, headers)?;
+    let on_behalf_of = on_behalf_of(&principal, headers)?;
     let mut context = Context::new(Arc::new(principal));
+    context.on_behalf_of = on_behalf_of;
     context.session = named(headers, "x-nexus-session")?.map(Arc::from);
     context.program = named(headers, "x-nexus-program")?.map(Arc::from);
     context.request_id = parts
@@ -96,6 +100,28 @@ fn check_agent(principal: &Principal, headers: &HeaderMap) -> Result<()> {
                 .with("agent", shown(agent)),
         ),
         _ => Ok(()),
+    }
+}
+
+/// Whom an administrator's key acts for. That is put on record, and grants nothing. It is heeded
+/// or refused, never passed over, so that nobody's changes go on record as somebody else's.
+fn on_behalf_of(principal: &Principal, headers: &HeaderMap) -> Result<Option<Arc<str>>> {
+    let mut values = headers.get_all(ON_BEHALF_OF).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if principal.rights != Rights::Admin {
+        return Err(Error::denied(
+            "only an administrator's key acts for others; name nobody to act for, or use a key of \
+             the principal's own",
+        ));
+    }
+    match (value.to_str(), values.next()) {
+        (Ok(text), None) => parse_actor(text).map(Some),
+        _ => Err(
+            Error::invalid("whom to act for is one name, in ASCII: user:ID or agent:ID")
+                .with("header", ON_BEHALF_OF),
+        ),
     }
 }
 

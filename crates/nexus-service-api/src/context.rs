@@ -10,7 +10,10 @@ use nexus_kernel::{Error, Result, Timestamp};
 pub struct Context {
     /// Who asks, as the credential says.
     pub principal: Arc<Principal>,
-    /// For whom the principal acts, where its credential allows that.
+    /// For whom the principal acts, where its credential allows that, as [`parse_actor`] reads it.
+    /// It is put on record and decides nothing: what may be done is the principal's alone.
+    ///
+    /// [`parse_actor`]: crate::parse_actor
     pub on_behalf_of: Option<Arc<str>>,
     /// Names the run of an agent whose operations belong together.
     pub session: Option<Arc<str>>,

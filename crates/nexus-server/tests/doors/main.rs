@@ -10,6 +10,7 @@ mod json_rpc;
 mod json_rpc_files;
 mod json_rpc_keys;
 mod observing;
+mod on_behalf_of;
 mod rest;
 mod rest_content;
 mod support;

@@ -209,7 +209,15 @@ impl Server {
     }
 
     pub(crate) async fn files(&self) -> FilesClient<InterceptedService<Channel, Bearer>> {
-        FilesClient::with_interceptor(self.channel().await, Bearer(self.admin.clone()))
+        self.files_with(self.admin.clone()).await
+    }
+
+    /// As [`files`](Self::files), with another key.
+    pub(crate) async fn files_with(
+        &self,
+        secret: String,
+    ) -> FilesClient<InterceptedService<Channel, Bearer>> {
+        FilesClient::with_interceptor(self.channel().await, Bearer(secret))
     }
 
     pub(crate) async fn grpc_admin(&self) -> AdminClient<InterceptedService<Channel, Bearer>> {
