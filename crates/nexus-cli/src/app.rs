@@ -74,12 +74,18 @@ impl App {
             session,
             request_id,
             agent: None,
+            on_behalf_of: self.connection.on_behalf_of.clone(),
         };
         Client::connect_with(&self.connection.url, options).await
     }
 
     pub(crate) fn url(&self) -> &str {
         &self.connection.url
+    }
+
+    /// For whom the command acts.
+    pub(crate) fn on_behalf_of(&self) -> Option<&str> {
+        self.connection.on_behalf_of.as_deref()
     }
 
     fn api_key(&self) -> Result<Option<String>> {

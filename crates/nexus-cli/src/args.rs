@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use nexus_client::Result;
 
@@ -59,6 +60,15 @@ pub struct Connection {
     /// Names this request, in the log
     #[arg(long, global = true, value_name = "ID")]
     pub request_id: Option<String>,
+    /// Act for a principal, user:ID or agent:ID, in the log; only with an administrator's key,
+    /// which it gives no other rights
+    #[arg(
+        long = "as",
+        global = true,
+        value_name = "PRINCIPAL",
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    pub on_behalf_of: Option<String>,
 }
 
 impl fmt::Debug for Connection {
@@ -69,6 +79,7 @@ impl fmt::Debug for Connection {
             .field("key_file", &self.key_file)
             .field("session", &self.session)
             .field("request_id", &self.request_id)
+            .field("on_behalf_of", &self.on_behalf_of)
             .finish_non_exhaustive()
     }
 }

@@ -45,6 +45,9 @@ pub struct Options {
     pub request_id: Option<String>,
     /// The agent to act as; only the key's own.
     pub agent: Option<String>,
+    /// Whom to act for, `user:ID` or `agent:ID`, in the operation log; only with an
+    /// administrator's key, which it gives no other rights.
+    pub on_behalf_of: Option<String>,
 }
 
 impl fmt::Debug for Options {
@@ -54,6 +57,7 @@ impl fmt::Debug for Options {
             .field("session", &self.session)
             .field("request_id", &self.request_id)
             .field("agent", &self.agent)
+            .field("on_behalf_of", &self.on_behalf_of)
             .finish_non_exhaustive()
     }
 }
@@ -134,6 +138,7 @@ impl Credentials {
             ("x-nexus-session", &options.session),
             ("x-request-id", &options.request_id),
             ("x-agent-id", &options.agent),
+            ("x-nexus-on-behalf-of", &options.on_behalf_of),
         ];
         let mut headers = Vec::new();
         for (name, value) in named {
@@ -199,7 +204,8 @@ fn unreachable(url: &str, error: tonic::transport::Error) -> Error {
 
 fn not_ascii(header: &'static str) -> Error {
     Error::invalid(
-        "a key, a session, an agent or a request id is printable ASCII without line breaks",
+        "a key, a session, an agent, whom to act for and a request id are printable ASCII without line \
+         breaks",
     )
     .with("header", header)
 }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Parser, Subcommand};
 use nexus_kernel::{Error, Result};
 use nexus_node::Sources;
 
@@ -58,17 +59,27 @@ pub(crate) enum Command {
     AdminKey,
     /// Mount the zone on an empty directory, and open no door on the network. Ends with the
     /// mount: at a signal, or when somebody unmounts it.
-    Mount {
-        /// The directory.
-        directory: PathBuf,
-        /// Refuse every change.
-        #[arg(long)]
-        read_only: bool,
-        /// Let the kernel gather writes: faster for many small ones, and only for a zone that
-        /// nobody changes past the mount meanwhile.
-        #[arg(long)]
-        write_cache: bool,
-    },
+    Mount(Mount),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Mount {
+    /// The directory.
+    pub(crate) directory: PathBuf,
+    /// Refuse every change.
+    #[arg(long)]
+    read_only: bool,
+    /// Let the kernel gather writes: faster for many small ones, and only for a zone that
+    /// nobody changes past the mount meanwhile.
+    #[arg(long)]
+    write_cache: bool,
+    /// Act for a principal, user:ID or agent:ID, in the operation log.
+    #[arg(
+        long = "as",
+        value_name = "PRINCIPAL",
+        value_parser = NonEmptyStringValueParser::new()
+    )]
+    on_behalf_of: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -101,16 +112,17 @@ impl Cli {
         let given = [
             ("data", "--data", self.data.clone()),
             ("listen", "--listen", self.listen.clone()),
-            (
-                "allow_remote",
-                "--allow-remote",
-                self.allow_remote.then(|| "true".to_owned()),
-            ),
+            ("allow_remote", "--allow-remote", switch(self.allow_remote)),
             ("mount.directory", "--mount", self.mount.clone()),
             ("log.level", "--log", self.log.clone()),
         ];
+        let of_mount = match &self.command {
+            Some(Command::Mount(mount)) => mount.flags().to_vec(),
+            _ => Vec::new(),
+        };
         let given = given
             .into_iter()
+            .chain(of_mount)
             .filter_map(|(name, flag, value)| Some(Ok((name.to_owned(), value?, flag.to_owned()))));
         let set = self.set.iter().map(|pair| {
             let (name, value) = pair.split_once('=').ok_or_else(|| {
@@ -125,6 +137,26 @@ impl Cli {
         });
         given.chain(set).collect()
     }
+}
+
+impl Mount {
+    /// Setting, flag and value.
+    fn flags(&self) -> [(&'static str, &'static str, Option<String>); 3] {
+        [
+            ("mount.read_only", "--read-only", switch(self.read_only)),
+            (
+                "mount.write_cache",
+                "--write-cache",
+                switch(self.write_cache),
+            ),
+            ("mount.as", "--as", self.on_behalf_of.clone()),
+        ]
+    }
+}
+
+/// What a flag without a value sets, if it is there.
+fn switch(given: bool) -> Option<String> {
+    given.then(|| "true".to_owned())
 }
 
 /// The `NEXUS_*` variables. A value that is not UTF-8 is no value of any setting; it is

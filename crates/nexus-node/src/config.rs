@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_fs::HashAlgorithm;
@@ -96,6 +97,24 @@ pub struct MountConfig {
     pub read_only: bool,
     /// Whether the kernel gathers writes.
     pub write_cache: bool,
+    /// For whom changes are made, in the operation log; who mounts may do what it may.
+    pub on_behalf_of: Option<Arc<str>>,
+}
+
+impl MountConfig {
+    /// A mount on `directory`, in other ways as was given.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` for the first value that cannot be used.
+    pub fn new(raw: &RawConfig, directory: PathBuf) -> Result<Self> {
+        Ok(Self {
+            directory,
+            read_only: raw.read(&set::MOUNT_READ_ONLY, values::boolean)?,
+            write_cache: raw.read(&set::MOUNT_WRITE_CACHE, values::boolean)?,
+            on_behalf_of: raw.read(&set::MOUNT_AS, values::maybe_actor)?,
+        })
+    }
 }
 
 /// What is logged, and how.
@@ -182,13 +201,9 @@ impl Config {
 
 fn mount(raw: &RawConfig) -> Result<Option<MountConfig>> {
     let directory = raw.read(&set::MOUNT_DIRECTORY, values::maybe_path)?;
-    let read_only = raw.read(&set::MOUNT_READ_ONLY, values::boolean)?;
-    let write_cache = raw.read(&set::MOUNT_WRITE_CACHE, values::boolean)?;
-    Ok(directory.map(|directory| MountConfig {
-        directory,
-        read_only,
-        write_cache,
-    }))
+    // What is wrong is said also where nothing is mounted.
+    let mount = MountConfig::new(raw, PathBuf::new())?;
+    Ok(directory.map(|directory| MountConfig { directory, ..mount }))
 }
 
 /// Without TLS, keys would cross the network in the clear: that takes a decision.

@@ -1,6 +1,7 @@
 //! `nexus-node`: runs a node until it is told to stop.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -41,18 +42,7 @@ fn run(cli: Cli) -> Result<()> {
     match cli.command {
         None => serve(&raw),
         Some(Command::AdminKey) => make_admin_key(&raw),
-        Some(Command::Mount {
-            directory,
-            read_only,
-            write_cache,
-        }) => mount(
-            &raw,
-            &MountConfig {
-                directory,
-                read_only,
-                write_cache,
-            },
-        ),
+        Some(Command::Mount(command)) => mount(&raw, command.directory),
         Some(Command::Config {
             command: ConfigCommand::Show { json: false },
         }) => print(&raw.to_toml()),
@@ -91,14 +81,15 @@ fn serve(raw: &RawConfig) -> Result<()> {
     outcome
 }
 
-fn mount(raw: &RawConfig, mount: &MountConfig) -> Result<()> {
+fn mount(raw: &RawConfig, directory: PathBuf) -> Result<()> {
     let config = Config::new(raw)?;
+    let mount = MountConfig::new(raw, directory)?;
     logging::start(&config.log);
     descriptors::raise_limit();
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let mut signals = signals::Signals::new()?;
-        let mut zone = Node::mount(&config, mount).await?;
+        let mut zone = Node::mount(&config, &mount).await?;
         print(&format!("mounted on {}\n", zone.directory().display()))?;
         tokio::select! {
             () = signals.next() => {}

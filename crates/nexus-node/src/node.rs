@@ -289,6 +289,7 @@ impl Parts {
     async fn mount(&self, config: &MountConfig) -> Result<Mount> {
         let run = format!("mount:{}", config.directory.display());
         let context = Context {
+            on_behalf_of: config.on_behalf_of.clone(),
             session: Some(run.into()),
             request_id: Some(format!("mount-{:032x}", self.environment.entropy.id()).into()),
             ..Context::system()

@@ -307,6 +307,28 @@ fn a_zone_is_mounted_with_and_without_the_other_doors() {
 }
 
 #[test]
+fn whom_a_mount_acts_for_is_a_user_or_an_agent() {
+    for (arguments, environment, said) in [
+        (&["mount", "--as", "ada", "."][..], &[][..], "from: --as"),
+        (
+            &["mount", "."],
+            &[("NEXUS_MOUNT_AS", "system:x")],
+            "from: NEXUS_MOUNT_AS",
+        ),
+        (
+            &["config", "check", "--set", "mount.as=user:a b"],
+            &[],
+            "from: --set",
+        ),
+        (&["mount", "--as", "", "."], &[], "value is required"),
+    ] {
+        let output = run(arguments, environment);
+        assert!(!output.status.success());
+        assert!(text(&output.stderr).contains(said), "{output:?}");
+    }
+}
+
+#[test]
 fn a_directory_that_cannot_be_mounted_on_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, said) in [

@@ -24,6 +24,25 @@ fn modes_are_octal() {
 }
 
 #[test]
+fn every_command_can_act_for_somebody() {
+    for arguments in [
+        ["nexus", "--as", "agent:alice", "ls"],
+        ["nexus", "ls", "--as", "agent:alice"],
+        ["nexus", "mount", "--as=agent:alice", "work"],
+    ] {
+        let cli = Cli::parse_from(arguments);
+        let named = cli.connection.on_behalf_of.as_deref();
+        assert_eq!(named, Some("agent:alice"), "{arguments:?}");
+    }
+    let nobody = Cli::try_parse_from(["nexus", "--as", "", "ls"]);
+    assert!(nobody.is_err(), "an empty name is not passed over");
+    for command in ["ls", "mount"] {
+        let help = Cli::try_parse_from(["nexus", command, "--help"]).unwrap_err();
+        assert!(help.to_string().contains("--as <PRINCIPAL>"), "{help}");
+    }
+}
+
+#[test]
 fn the_key_is_not_shown_when_debugging() {
     let cli = Cli::parse_from(["nexus", "--key", "sk-secret", "--session", "run-7", "ls"]);
     let shown = format!("{cli:?}");

@@ -34,6 +34,7 @@ Examples:
   mkdir work && nexus mount work            Until Ctrl-C, or `nexus umount work`
   nexus mount --daemon work                 ... in the background
   nexus mount --at '2h ago' --daemon past   As it was two hours ago, read-only
+  nexus mount --as agent:alice work         With an administrator's key, for alice in the log
   nexus mount --read-only --url http://10.0.0.7:2026 --key-file key work
 
 What the key may not do is refused with `Permission denied`; of a key that is bound to a prefix,
@@ -58,9 +59,6 @@ pub struct Mount {
     read_only: bool,
     #[command(flatten)]
     durability: DurabilityArgument,
-    /// Act for somebody else
-    #[arg(long = "as", value_name = "PRINCIPAL")]
-    on_behalf_of: Option<String>,
     /// Seconds that programs wait for a node that does not answer
     #[arg(
         long,
@@ -87,11 +85,6 @@ pub struct Mount {
 
 impl Mount {
     pub(crate) async fn run(self, app: &mut App) -> Result<()> {
-        if self.on_behalf_of.is_some() {
-            return Err(Error::unsupported(
-                "keys cannot act for others; mount with a key of the principal's own",
-            ));
-        }
         if self.daemon {
             return background::start(app).await;
         }
@@ -101,7 +94,7 @@ impl Mount {
             .await
         {
             Err(error) if error.kind() == Kind::Unavailable && local::is_local(app.url()) => {
-                return Err(local::mount(&self, error));
+                return Err(local::mount(&self, app.on_behalf_of(), error));
             }
             client => client?,
         };

@@ -32,7 +32,12 @@ struct Given {
 }
 
 /// Variables that clients of a node read. A node started in the same shell meets them.
-const CLIENT_VARIABLES: [&str; 2] = ["NEXUS_URL", "NEXUS_API_KEY"];
+const CLIENT_VARIABLES: [&str; 4] = [
+    "NEXUS_URL",
+    "NEXUS_API_KEY",
+    "NEXUS_KEY_FILE",
+    "NEXUS_SESSION",
+];
 /// Names the configuration file; read by the command line.
 const FILE_VARIABLE: &str = "NEXUS_CONFIG";
 

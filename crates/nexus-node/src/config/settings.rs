@@ -67,6 +67,9 @@ settings! {
     /// Whether the kernel gathers writes to the mount: faster for many small ones, and only for
     /// a zone that nobody changes past the mount meanwhile.
     MOUNT_WRITE_CACHE: "mount.write_cache" = "false";
+    /// For whom the mount's changes are made, user:ID or agent:ID, in the operation log. Nobody
+    /// else if empty.
+    MOUNT_AS: "mount.as" = "";
     /// Least severity that is logged: off, error, warn, info, debug or trace; also by part,
     /// as in info,nexus_fs=debug.
     LOG_LEVEL: "log.level" = "info";

@@ -135,6 +135,8 @@ fn variables_meant_for_others_are_left_alone() {
     let others: Layer<'_> = &[
         ("NEXUS_URL", "http://x"),
         ("NEXUS_API_KEY", "sk-x"),
+        ("NEXUS_KEY_FILE", "key"),
+        ("NEXUS_SESSION", "run-7"),
         ("NEXUS_CONFIG", "node.toml"),
         ("NEXUS_SERVICE_HOST", "10.0.0.1"),
         ("NEXUS_PORT", "tcp://10.0.0.1:2026"),

@@ -2,9 +2,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_fs::HashAlgorithm;
+use nexus_service_api::parse_actor;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::LogFormat;
@@ -27,6 +29,16 @@ pub(super) fn maybe_path(text: &str) -> Parsed<Option<PathBuf>> {
     Ok(Some(text)
         .filter(|text| !text.is_empty())
         .map(PathBuf::from))
+}
+
+/// None for an empty text.
+pub(super) fn maybe_actor(text: &str) -> Parsed<Option<Arc<str>>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    parse_actor(text).map(Some).map_err(
+        |_| "write user:ID or agent:ID, of up to 128 bytes, without spaces and control characters",
+    )
 }
 
 pub(super) fn address(text: &str) -> Parsed<SocketAddr> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 
 use nexus_tests::{Cli, Home, Process, WAIT_MAX};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::Remote;
@@ -17,7 +18,7 @@ fn what_cannot_be_mounted_is_said_with_what_to_do() {
     fs::create_dir(&folder).expect("it is writable");
     for (arguments, words) in [
         (["--zone", "elsewhere", "empty"], "another zone"),
-        (["--as", "user:ada", "empty"], "of the principal's own"),
+        (["--as", "ada", "empty"], "user:ID or agent:ID"),
         (["--at", "1000000", "empty"], "revision"),
         (["--read-only", "--", "missing"], "name an empty directory"),
     ] {
@@ -26,6 +27,26 @@ fn what_cannot_be_mounted_is_said_with_what_to_do() {
     }
     let said = cli.fails(["umount", "empty"]);
     assert!(said.contains("no zone is mounted there"), "{said}");
+}
+
+#[test]
+fn a_mount_acts_for_somebody_on_record() {
+    let home = Home::new();
+    let node = home.start();
+    let mounted = Remote::mount_with(node.cli(), &["--as", "agent:alice"]);
+    fs::write(mounted.path("a"), "written").expect("it is mounted");
+    fs::create_dir(mounted.path("d")).expect("it is mounted");
+    mounted.unmount();
+    let said = node.cli().ok(["--json", "log", "--reverse"]);
+    let records: Vec<Value> = said
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a record a line"))
+        .collect();
+    assert!(!records.is_empty());
+    for record in records {
+        assert_eq!(record["actor"], "user:admin", "{record}");
+        assert_eq!(record["on_behalf_of"], "agent:alice", "{record}");
+    }
 }
 
 #[test]
@@ -109,14 +130,20 @@ fn without_a_node_the_data_beside_is_mounted() {
     assert!(node.stop().success());
     let cli = Cli::new(&url, &key);
     let folder = TempDir::with_prefix("nexus-mount-").expect("it is writable");
-    let mut command = cli.command(["mount", "--data"]);
+    let mut command = cli.command(["mount", "--as", "agent:alice", "--data"]);
+    // As for a client; the node's own settings are others.
+    command.env("NEXUS_SESSION", "run-7");
     let process = Process::start(command.arg(home.data()).arg(folder.path()));
     let mounted = |line: &str| line.starts_with("mounted on ").then_some(());
     process.wait_for_line("that it is mounted", WAIT_MAX, mounted);
     let read = fs::read(folder.path().join("a")).expect("it is there");
     assert_eq!(read, b"content");
+    fs::write(folder.path().join("b"), "more").expect("it is mounted");
     cli.ok(["umount".as_ref(), folder.path().as_os_str()]);
     process.wait_for_success(WAIT_MAX);
     let said = cli.fails(["mount".as_ref(), folder.path().as_os_str()]);
     assert!(said.contains("no node answers"), "{said}");
+    let node = home.start();
+    let said = node.cli().ok(["log", "-n", "1"]);
+    assert!(said.contains("system:system  for agent:alice"), "{said}");
 }

@@ -36,6 +36,23 @@ fn a_key_that_may_not_write_does_not() {
 }
 
 #[test]
+fn a_key_that_is_no_administrators_acts_for_nobody() {
+    let home = Home::new();
+    let node = home.start();
+    let (_, secret) = make_key(&node, "read-write", None);
+    let cli = node.cli_with(&secret);
+    fs::create_dir(cli.folder().join("empty")).expect("it is writable");
+    for arguments in [
+        ["mount", "--as", "user:bob", "empty"],
+        ["write", "--as", "user:bob", "/a"],
+    ] {
+        let said = cli.fails(arguments);
+        assert!(said.contains("only an administrator's key"), "{said}");
+    }
+    assert_eq!(node.cli().ok(["log"]), "");
+}
+
+#[test]
 fn a_key_that_is_bound_to_a_prefix_sees_only_that() {
     let home = Home::new();
     let node = home.start();

@@ -23,7 +23,7 @@ pub(super) fn is_local(url: &str) -> bool {
 
 /// Becomes a process that mounts the data; answers why it cannot. `unreachable` is why there is
 /// no node.
-pub(super) fn mount(mount: &Mount, unreachable: Error) -> Error {
+pub(super) fn mount(mount: &Mount, on_behalf_of: Option<&str>, unreachable: Error) -> Error {
     if !mount.data.is_dir() {
         return unreachable.with("no data either in", mount.data.display());
     }
@@ -44,6 +44,10 @@ pub(super) fn mount(mount: &Mount, unreachable: Error) -> Error {
     command.arg("--data").arg(&mount.data).arg("mount");
     if mount.read_only {
         command.arg("--read-only");
+    }
+    if let Some(principal) = on_behalf_of {
+        // In one piece, so that it is never taken for an option.
+        command.arg(format!("--as={principal}"));
     }
     let error = command.arg(&mount.directory).exec();
     io_error("nexus-node could not be started", &error).with("file", node.display())
