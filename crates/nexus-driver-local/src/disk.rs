@@ -2,6 +2,7 @@
 //! machine. Paths are relative to the store's root.
 
 use std::fmt::Debug;
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
@@ -58,6 +59,9 @@ pub(crate) trait DiskFile: Debug + Send + Sync + 'static {
     fn sync(&self) -> io::Result<()>;
 
     fn facts(&self) -> io::Result<Facts>;
+
+    /// The same as a file of this machine, if it is one.
+    fn local(&self) -> io::Result<Option<File>>;
 
     /// Sets the time of the last modification.
     fn date(&self, modified: Timestamp) -> io::Result<()>;

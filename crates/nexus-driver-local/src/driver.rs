@@ -1,7 +1,8 @@
 //! The store as callers see it.
 
+use std::fs::File;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -21,7 +22,7 @@ use crate::error::Failure;
 use crate::queue::{Change, Content, Done, Queue};
 use crate::staging::{StagedFile, Stager};
 use crate::stats::LocalStats;
-use crate::{checkpoint, layout, listing, recovery};
+use crate::{checkpoint, listing, recovery};
 
 #[cfg(test)]
 mod tests;
@@ -80,17 +81,6 @@ impl LocalObjectStore {
             queue,
             clock,
         })
-    }
-
-    /// The file that holds exactly this blob, if there is one by now. It is never written again:
-    /// a later put replaces it by another.
-    #[must_use]
-    pub fn path_of(&self, key: &ObjectKey) -> Option<PathBuf> {
-        let path = layout::blob(key);
-        self.core.disk.facts(&path).ok()?;
-        // Asked last: a file that is there while the overlay knows nothing is whole.
-        let settled = self.core.is_settled(key);
-        settled.then(|| self.root().join(path))
     }
 
     /// The folder of the store.
@@ -280,6 +270,11 @@ impl ObjectStore for LocalObjectStore {
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta> {
         self.core.head(key).map_err(|failure| about(key, failure))
+    }
+
+    async fn local_file(&self, key: &ObjectKey) -> Result<Option<File>> {
+        let found = self.core.local_file(key);
+        found.map_err(|failure| about(key, failure))
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool> {

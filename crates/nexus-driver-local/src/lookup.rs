@@ -1,5 +1,6 @@
 //! Finding a blob: in the overlay, else in its own file.
 
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -67,8 +68,24 @@ impl Core {
         }
     }
 
+    /// The blob's own file, if it has one by now and the machine's filesystem knows it.
+    pub(crate) fn local_file(&self, key: &ObjectKey) -> Result<Option<File>> {
+        if !self.is_settled(key) {
+            return Ok(None);
+        }
+        let opened = self.disk.open(&layout::blob(key), Access::Read);
+        let Some(file) = unless_missing(opened)? else {
+            return Ok(None);
+        };
+        // As in `open_file`.
+        match self.is_settled(key) {
+            true => Ok(file.local()?),
+            false => Ok(None),
+        }
+    }
+
     /// Whether the blob's own file says all there is.
-    pub(crate) fn is_settled(&self, key: &ObjectKey) -> bool {
+    fn is_settled(&self, key: &ObjectKey) -> bool {
         self.overlay.read().get(key).is_none()
     }
 

@@ -1,6 +1,7 @@
 //! [`ObjectStore`] in memory.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::ops::{Bound, Range};
 use std::sync::Arc;
 
@@ -90,6 +91,10 @@ impl ObjectStore for MemoryObjectStore {
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta> {
         Ok(self.find(key)?.meta(key))
+    }
+
+    async fn local_file(&self, _: &ObjectKey) -> Result<Option<File>> {
+        Ok(None)
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool> {

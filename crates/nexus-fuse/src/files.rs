@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use fuser::{Errno, FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenFlags, WriteFlags};
+use fuser::{
+    Errno, FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyOpen, WriteFlags,
+};
 use nexus_fs::{Ino, NewKind, OpenMode, Stat};
 use nexus_kernel::Kind;
 use parking_lot::Mutex;
@@ -18,12 +20,25 @@ use crate::filesystem::Core;
 use crate::names::{Maker, text};
 use crate::volume::VolumeFile;
 
+mod passthrough;
+
+use passthrough::{Passthrough, Past};
+
 /// What the kernel has open, by the number it was given.
 #[derive(Default)]
 pub(crate) struct Files {
     open: Mutex<HashMap<u64, Arc<dyn VolumeFile>>>,
     next: AtomicU64,
     pages: Pages,
+    pub(crate) passthrough: Passthrough,
+}
+
+/// A file that was opened, for the kernel.
+pub(crate) struct Opened {
+    pub(crate) file: FileHandle,
+    pub(crate) hints: FopenFlags,
+    /// Of a file that never changes.
+    past: Option<Past>,
 }
 
 /// Which version of a file the kernel has pages of.
@@ -58,13 +73,21 @@ impl Files {
     }
 }
 
+impl Opened {
+    pub(crate) fn answer(self, reply: ReplyOpen, files: &Files) {
+        let Self { file, hints, past } = self;
+        match past.and_then(|past| files.passthrough.opened(past, &reply)) {
+            // There are no pages to keep.
+            Some(backing) => {
+                reply.opened_passthrough(file, hints - FopenFlags::FOPEN_KEEP_CACHE, &backing);
+            }
+            None => reply.opened(file, hints),
+        }
+    }
+}
+
 impl Core {
-    pub(crate) async fn open(
-        &self,
-        ino: INodeNo,
-        flags: OpenFlags,
-        by: u32,
-    ) -> Answer<(FileHandle, FopenFlags)> {
+    pub(crate) async fn open(&self, ino: INodeNo, flags: OpenFlags, by: u32) -> Answer<Opened> {
         let (truncate, writable) = (has(flags, OFlags::TRUNC), writes(flags));
         if writable {
             self.check_writable()?;
@@ -81,7 +104,12 @@ impl Core {
         let mut hints = FopenFlags::empty();
         hints.set(FopenFlags::FOPEN_KEEP_CACHE, self.files.pages.read(&*file));
         hints.set(FopenFlags::FOPEN_NOFLUSH, !writable);
-        Ok((self.files.insert(file), hints))
+        let past = self.past(&*file).await;
+        Ok(Opened {
+            file: self.files.insert(file),
+            hints,
+            past,
+        })
     }
 
     /// Opens what another has made meanwhile, unless asked not to.
@@ -91,7 +119,7 @@ impl Core {
         name: &OsStr,
         flags: OpenFlags,
         by: Maker,
-    ) -> Answer<(Stat, (FileHandle, FopenFlags))> {
+    ) -> Answer<(Stat, Opened)> {
         let made = self.make(parent, name, NewKind::File, by).await;
         let (stat, flags) = match made {
             Err(Refusal::Error(error))
@@ -148,10 +176,13 @@ impl Core {
     /// After the last close.
     pub(crate) async fn release(&self, file: FileHandle) -> Answer<()> {
         let file = self.files.open.lock().remove(&file.0);
-        match file {
-            Some(file) => Ok(file.close().await?),
-            None => Ok(()),
+        let Some(file) = file else {
+            return Ok(());
+        };
+        if self.never_changes(file.ino()) {
+            self.files.passthrough.closed(file.ino());
         }
+        Ok(file.close().await?)
     }
 
     /// Closes what the kernel will not close any more.

@@ -117,6 +117,13 @@ fn opened(reply: ReplyOpen, (file, hints): (FileHandle, FopenFlags)) {
     reply.opened(file, hints);
 }
 
+/// Asks the kernel to read files of disks by itself. Whatever stands on the mount may still be in
+/// layers, so what the mount stands on may not.
+fn passes_through(config: &mut KernelConfig) -> bool {
+    let asked = config.add_capabilities(InitFlags::FUSE_PASSTHROUGH);
+    asked.is_ok() && config.set_max_stack_depth(1).is_ok()
+}
+
 fn maker(request: &Request, mode: u32) -> Maker {
     Maker {
         uid: request.uid(),
@@ -133,6 +140,10 @@ impl Filesystem for ZoneFilesystem {
             if let Err(missing) = config.add_capabilities(wanted) {
                 tracing::debug!(?missing, "this kernel's FUSE does without");
             }
+        }
+        // To gather writes itself, the kernel has to read everything through the mount.
+        if !self.core.options.write_cache && passes_through(config) {
+            self.core.files.passthrough.allow();
         }
         // Each answers with the nearest value that is possible.
         let _ = config
@@ -303,7 +314,11 @@ impl Filesystem for ZoneFilesystem {
             let core = if writes(flags) { acting.await } else { core };
             core.open(ino, flags, by).await
         };
-        self.bridge.serve("open", reply, work, opened);
+        let files = Arc::clone(&self.core.files);
+        self.bridge
+            .serve("open", reply, work, move |reply, opened| {
+                opened.answer(reply, &files);
+            });
     }
 
     fn create(
@@ -319,15 +334,12 @@ impl Filesystem for ZoneFilesystem {
         let (core, name, by) = (self.acting(request), name.to_owned(), maker(request, mode));
         let cache_for = self.cache_for();
         let work = async move { core.await.create(parent, &name, OpenFlags(flags), by).await };
-        self.bridge.serve(
-            "create",
-            reply,
-            work,
-            move |reply, (stat, (file, hints))| {
+        self.bridge
+            .serve("create", reply, work, move |reply, (stat, opened)| {
                 let attributes = attributes(&stat);
+                let (file, hints) = (opened.file, opened.hints);
                 reply.created(&cache_for, &attributes, GENERATION, file, hints);
-            },
-        );
+            });
     }
 
     fn read(

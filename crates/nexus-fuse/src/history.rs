@@ -4,6 +4,7 @@
 //! `.zfs` and `.snapshot` elsewhere. The kernel knows what is in it by numbers with the top bit
 //! set ([`numbers`]); behind each point stands a past state of the volume ([`states`]).
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,6 +114,11 @@ impl WithPast {
             _ => error,
         })
     }
+}
+
+/// Whether a number is that of an inode of a past state, under `.nexus/at`.
+pub(crate) fn is_past(ino: Ino) -> bool {
+    matches!(Node::of(ino), Node::Past(..))
 }
 
 /// How long the kernel may keep what it is told of an inode, if longer than of others.
@@ -369,6 +375,10 @@ impl VolumeFile for PastFile {
 
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
         self.file.read(offset, length).await
+    }
+
+    async fn backing(&self) -> Result<Option<File>> {
+        self.file.backing().await
     }
 
     async fn write(&self, _: Option<u64>, _: Bytes) -> Result<()> {

@@ -5,6 +5,7 @@
 //! of `nexus-fs`, whose errors a volume passes on: what is changed is visible to everybody when
 //! the call returns, and durable after [`Volume::sync`] or [`VolumeFile::fsync`].
 
+use std::fs::File;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -134,6 +135,11 @@ pub trait VolumeFile: Send + Sync {
 
     /// Up to `length` bytes from `offset`; fewer at the end of the file, none beyond it.
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes>;
+
+    /// A file of this machine that has exactly these bytes and is never written, for the kernel to
+    /// read by itself; none where there is none, or where it is not worth while. Asked only of
+    /// the files of a past state.
+    async fn backing(&self) -> Result<Option<File>>;
 
     /// Writes at `offset`, or at the end, wherever it is.
     async fn write(&self, offset: Option<u64>, bytes: Bytes) -> Result<()>;

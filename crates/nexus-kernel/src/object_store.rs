@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::fs::File;
 use std::ops::Range;
 use std::pin::Pin;
 
@@ -53,6 +54,12 @@ pub trait ObjectStore: Send + Sync + 'static {
 
     /// What is known of a blob without opening it.
     async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta>;
+
+    /// Opens the file that has a blob and nothing else, byte for byte, where the filesystem of
+    /// this machine has one: for who reads past this store. None at any time, for instance while
+    /// the bytes are still in a journal, and for a missing blob. What was opened never changes:
+    /// a put that replaces the blob leaves it as it is, and so does a delete.
+    async fn local_file(&self, key: &ObjectKey) -> Result<Option<File>>;
 
     /// Removes a blob; says whether there was one.
     async fn delete(&self, key: &ObjectKey) -> Result<bool>;

@@ -1,5 +1,6 @@
 //! An open file.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -426,6 +427,10 @@ impl VolumeFile for RemoteFile {
 
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
         self.file.read(offset, length).await
+    }
+
+    async fn backing(&self) -> Result<Option<File>> {
+        Ok(None)
     }
 
     async fn write(&self, offset: Option<u64>, bytes: Bytes) -> Result<()> {

@@ -1,5 +1,6 @@
 //! A past state of a zone elsewhere.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -222,6 +223,10 @@ impl VolumeFile for PastFile {
             read.extend_from_slice(&piece);
         }
         Ok(read.freeze())
+    }
+
+    async fn backing(&self) -> Result<Option<File>> {
+        Ok(None)
     }
 
     async fn write(&self, _: Option<u64>, _: Bytes) -> Result<()> {

@@ -207,6 +207,10 @@ impl DiskFile for RealFile {
         facts_of(&rustix::fs::fstat(&self.0)?)
     }
 
+    fn local(&self) -> io::Result<Option<File>> {
+        self.0.try_clone().map(Some)
+    }
+
     fn date(&self, modified: Timestamp) -> io::Result<()> {
         let omit = Timespec {
             tv_sec: 0,

@@ -6,6 +6,7 @@
 //! that is lost. Every journaling file system keeps that.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
@@ -298,6 +299,10 @@ impl DiskFile for SimFile {
 
     fn facts(&self) -> io::Result<Facts> {
         Ok(self.disk.0.lock().file_mut(self.inode)?.facts())
+    }
+
+    fn local(&self) -> io::Result<Option<File>> {
+        Ok(None)
     }
 
     fn date(&self, modified: Timestamp) -> io::Result<()> {

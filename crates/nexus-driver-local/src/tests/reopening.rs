@@ -1,10 +1,11 @@
 //! What is there after the store was closed, or just stopped.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use nexus_kernel::Kind;
+use nexus_kernel::{Kind, ObjectStore};
 use nexus_testkit::object_store::{
     OVERWRITE, RELAXED, Store, assert_missing, body, key, names, pattern, put, read,
 };
@@ -54,7 +55,7 @@ async fn everything_is_there_after_a_clean_stop_and_no_journal() {
     let before = store.list("", None, 100).await.unwrap();
     drop(store);
     let store = reopen(&dir);
-    assert!(store.path_of(&key("sync/10")).is_some());
+    assert!(store.local_file(&key("sync/10")).await.unwrap().is_some());
     let store: Store = store;
     assert_eq!(store.list("", None, 100).await.unwrap(), before);
     for length in [0, 10, 100_000, LARGE] {
@@ -115,10 +116,13 @@ async fn a_checkpoint_leaves_one_file_per_blob_and_nothing_else() {
     let before = store.list("", None, 100).await.unwrap();
     local.checkpoint().await.unwrap();
     for length in lengths {
-        let path = local.path_of(&key(&format!("b/{length}"))).unwrap();
-        assert!(fs::read(path).unwrap() == pattern(1, length));
+        let file = local.local_file(&key(&format!("b/{length}"))).await;
+        let mut bytes = Vec::new();
+        file.unwrap().unwrap().read_to_end(&mut bytes).unwrap();
+        assert!(bytes == pattern(1, length));
     }
-    assert_eq!(local.path_of(&key("b/deleted")), None);
+    let deleted = local.local_file(&key("b/deleted")).await;
+    assert!(deleted.unwrap().is_none());
     assert_eq!(
         fs::read_dir(dir.path().join("blobs/b")).unwrap().count(),
         lengths.len()

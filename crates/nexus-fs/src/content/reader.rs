@@ -1,5 +1,6 @@
 //! Reading content, whole or in part.
 
+use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::{self, TryStreamExt};
 use nexus_kernel::{ByteStream, Error, Freshness, Result, Scan};
 
-use super::ContentStore;
 use super::chunk_reader::Page;
+use super::{ContentStore, blob_key};
 use crate::etag::Etag;
 use crate::keys;
 use crate::records::{self, InodeRecord, ManifestPage, place, unreadable};
@@ -100,6 +101,15 @@ impl ContentStore {
         }
         let etag = record.content_etag()?.ok_or_else(|| unreadable("blob"))?;
         Ok(slice(&self.blob(&etag).await?, range))
+    }
+
+    /// The file of this machine that has a content of one blob, if there is one.
+    pub(crate) async fn local_file(&self, record: &InodeRecord) -> Result<Option<File>> {
+        if record.place != place::BLOB {
+            return Ok(None);
+        }
+        let etag = record.content_etag()?.ok_or_else(|| unreadable("blob"))?;
+        self.objects.local_file(&blob_key(&etag)).await
     }
 
     /// The manifest page of a content that covers an offset.

@@ -1,6 +1,7 @@
 //! A past state of the zone by inode number, for who shows one as a directory.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -314,6 +315,12 @@ impl PastFile {
         self.inode.record.version
     }
 
+    /// How many bytes it has.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.inode.record.size
+    }
+
     /// Up to `length` bytes from `offset`; fewer at the end of the file, none beyond it.
     ///
     /// # Errors
@@ -330,5 +337,20 @@ impl PastFile {
         }
         let zone = &self.session.zone;
         zone.content_bytes(record, offset..end).await
+    }
+
+    /// A file of this machine that has these bytes and is never written, if there is one by now.
+    /// Who reads it has no hash checked.
+    ///
+    /// # Errors
+    ///
+    /// Those of the object store, `Unauthenticated`.
+    pub async fn local_file(&self) -> Result<Option<File>> {
+        self.session.check_goes_on()?;
+        self.session
+            .zone
+            .content
+            .local_file(&self.inode.record)
+            .await
     }
 }

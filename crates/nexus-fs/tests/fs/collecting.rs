@@ -1,5 +1,6 @@
 //! Collecting garbage while others write.
 
+use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,10 @@ impl ObjectStore for LateRemoval {
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta> {
         self.inner.head(key).await
+    }
+
+    async fn local_file(&self, key: &ObjectKey) -> Result<Option<File>> {
+        self.inner.local_file(key).await
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool> {

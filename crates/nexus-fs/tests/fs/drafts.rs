@@ -1,5 +1,6 @@
 //! What is written to open files and waits in memory.
 
+use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -44,6 +45,10 @@ impl ObjectStore for SlowPuts {
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta> {
         self.inner.head(key).await
+    }
+
+    async fn local_file(&self, key: &ObjectKey) -> Result<Option<File>> {
+        self.inner.local_file(key).await
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool> {

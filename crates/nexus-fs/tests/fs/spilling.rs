@@ -1,5 +1,6 @@
 //! Files that outgrow memory while they are written.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -67,6 +68,10 @@ impl ObjectStore for Counting {
 
     async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta> {
         self.inner.head(key).await
+    }
+
+    async fn local_file(&self, key: &ObjectKey) -> Result<Option<File>> {
+        self.inner.local_file(key).await
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool> {

@@ -1,5 +1,6 @@
 //! A zone in this process.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -195,6 +196,10 @@ impl VolumeFile for LocalFile {
 
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
         self.handle.read(offset, length).await
+    }
+
+    async fn backing(&self) -> Result<Option<File>> {
+        Ok(None)
     }
 
     async fn write(&self, offset: Option<u64>, bytes: Bytes) -> Result<()> {

@@ -1,5 +1,6 @@
 //! A past state of a zone in this process.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,6 +14,9 @@ use nexus_fs::{
 use nexus_kernel::{Result, Revision, Timestamp};
 
 use super::{Caller, Name, Volume, VolumeFile, read_only};
+
+/// Below, to have the kernel read a file by itself costs more than it saves.
+const BACKED_BYTES_MIN: u64 = 64 << 10;
 
 /// A past state of a zone in this process, as its session sees it.
 #[derive(Clone)]
@@ -154,6 +158,16 @@ impl VolumeFile for PastFile {
 
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
         PastFile::read(self, offset, length).await
+    }
+
+    async fn backing(&self) -> Result<Option<File>> {
+        if self.size() < BACKED_BYTES_MIN {
+            return Ok(None);
+        }
+        let file = self.local_file().await?;
+        // What was cut short is for the store to report.
+        let is_whole = |file: &File| file.metadata().is_ok_and(|meta| meta.len() == self.size());
+        Ok(file.filter(is_whole))
     }
 
     async fn write(&self, _: Option<u64>, _: Bytes) -> Result<()> {

@@ -10,6 +10,7 @@ mod listing;
 mod mounting;
 mod names;
 mod oracle;
+mod passthrough;
 mod past;
 mod support;
 mod trouble;

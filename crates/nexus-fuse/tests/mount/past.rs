@@ -14,7 +14,7 @@ use nexus_service_api::Context;
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 use rustix::io::Errno;
 
-use crate::support::{Mounted, code, errno, memory_stores, names, open, runtime};
+use crate::support::{Mounted, code, errno, memory_stores, names, open, run, runtime};
 
 const EROFS: i32 = Errno::ROFS.raw_os_error();
 
@@ -26,13 +26,6 @@ fn now(mounted: &Mounted) -> Revision {
 /// Where a mount shows the state that it has now.
 fn kept(mounted: &Mounted) -> PathBuf {
     mounted.path(&format!(".nexus/at/{}", now(mounted)))
-}
-
-#[track_caller]
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// A tree with some of everything in it.

@@ -62,6 +62,11 @@ impl ObjectStore for Mute {
         self.inner.head(key).await
     }
 
+    async fn local_file(&self, key: &ObjectKey) -> Result<Option<File>> {
+        self.speak().await;
+        self.inner.local_file(key).await
+    }
+
     async fn delete(&self, key: &ObjectKey) -> Result<bool> {
         self.speak().await;
         self.inner.delete(key).await

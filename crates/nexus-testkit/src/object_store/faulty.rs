@@ -1,5 +1,6 @@
 //! An object store that fails on purpose.
 
+use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -145,6 +146,11 @@ impl ObjectStore for FaultyObjectStore {
     async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta> {
         self.before()?;
         self.inner.head(key).await
+    }
+
+    async fn local_file(&self, key: &ObjectKey) -> Result<Option<File>> {
+        self.before()?;
+        self.inner.local_file(key).await
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool> {

@@ -1,5 +1,7 @@
 //! What `get` and `head` answer.
 
+use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 
 use nexus_kernel::{Blob, Kind, Result};
@@ -98,5 +100,48 @@ pub async fn a_missing_blob_is_not_found(store: Store) {
     put(&store, "there/too", "x").await;
     for name in ["k", "there", "there/to", "there/too/far", "a/b/c/d"] {
         assert_missing(&store, name).await;
+    }
+}
+
+async fn local_file(store: &Store) -> Option<File> {
+    store.local_file(&key("k")).await.unwrap()
+}
+
+fn whole(mut file: File) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+pub async fn a_local_file_has_the_bytes_of_the_blob(store: Store) {
+    for length in [0, 10, 100_000, LARGE] {
+        for seed in [1, 2] {
+            put(&store, "k", pattern(seed, length)).await;
+            if let Some(file) = local_file(&store).await {
+                assert!(whole(file) == pattern(seed, length));
+            }
+        }
+    }
+}
+
+pub async fn an_open_local_file_never_changes(store: Store) {
+    for length in [100_000, LARGE] {
+        put(&store, "k", pattern(1, length)).await;
+        let file = local_file(&store).await;
+        put(&store, "k", pattern(2, length)).await;
+        store.delete(&key("k")).await.unwrap();
+        put(&store, "k", pattern(3, length)).await;
+        if let Some(file) = file {
+            assert!(whole(file) == pattern(1, length));
+        }
+    }
+}
+
+pub async fn a_missing_blob_has_no_local_file(store: Store) {
+    put(&store, "there/too", "x").await;
+    store.delete(&key("there/too")).await.unwrap();
+    for name in ["k", "there", "there/too", "there/too/far"] {
+        let file = store.local_file(&key(name)).await.unwrap();
+        assert!(file.is_none(), "{name}");
     }
 }
