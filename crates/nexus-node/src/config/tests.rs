@@ -7,7 +7,7 @@ use nexus_kernel::Kind;
 
 use super::settings::ALL;
 use super::show::mask;
-use super::{Config, LogFormat, RawConfig, Sources, StoreUri};
+use super::{Config, LogFormat, MountConfig, RawConfig, Sources, StoreUri};
 
 /// What a layer gives: name (or variable) and value.
 type Layer<'a> = &'a [(&'a str, &'a str)];
@@ -144,6 +144,21 @@ fn variables_meant_for_others_are_left_alone() {
         ("SONATYPE_NEXUS", "x"),
     ];
     assert!(load(None, others, &[]).is_ok());
+}
+
+#[test]
+fn a_mount_is_as_the_settings_say_wherever_its_directory_comes_from() {
+    let environment: Layer<'_> = &[("NEXUS_MOUNT_AS", "agent:alice")];
+    let mut raw = load(Some("mount.read_only = true"), environment, &[]).unwrap();
+    assert!(Config::new(&raw).unwrap().mount.is_none());
+    let given = MountConfig::new(&raw, "/mnt".into()).unwrap();
+    raw.set("mount.directory", "/mnt", "the test").unwrap();
+    let set = Config::new(&raw).unwrap().mount.unwrap();
+    for mount in [given, set] {
+        assert_eq!(mount.directory.as_os_str(), "/mnt");
+        assert!(mount.read_only && !mount.write_cache);
+        assert_eq!(mount.on_behalf_of.as_deref(), Some("agent:alice"));
+    }
 }
 
 #[test]
