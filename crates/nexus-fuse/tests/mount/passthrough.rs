@@ -12,13 +12,14 @@ use std::sync::mpsc::{Sender, channel};
 use async_trait::async_trait;
 use fuser::{Filesystem, InitFlags, KernelConfig, Request};
 use nexus_driver_local::{LocalConfig, LocalObjectStore};
-use nexus_fs::Stores;
-use nexus_fuse::Options;
+use nexus_fs::{At, Stores};
+use nexus_fuse::{LocalVolume, Mount, Options, Volume};
 use nexus_kernel::{
     Blob, ByteStream, Capabilities, ObjectKey, ObjectMeta, ObjectPage, ObjectStore, PutOptions,
-    PutOutcome, Result,
+    PutOutcome, Result, Revision,
 };
 use nexus_service_api::SystemClock;
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use crate::support::{Mounted, memory_stores, run};
@@ -27,12 +28,13 @@ use crate::support::{Mounted, memory_stores, run};
 const BLOB: usize = 1 << 20;
 const OVERLAYFS_MAGIC: i64 = 0x794c_7630;
 
-/// A store on the disk that counts the blobs that are read from it, and can keep its files to
-/// itself.
+/// A store on the disk that counts the blobs that are read from it. It can keep its files to
+/// itself, or hand out a copy.
 struct Observed {
     inner: LocalObjectStore,
     gets: AtomicU64,
     withholds: AtomicBool,
+    copy: Mutex<Option<File>>,
 }
 
 #[async_trait]
@@ -57,6 +59,9 @@ impl ObjectStore for Observed {
     async fn local_file(&self, key: &ObjectKey) -> Result<Option<File>> {
         if self.withholds.load(Ordering::Relaxed) {
             return Ok(None);
+        }
+        if let Some(copy) = &*self.copy.lock() {
+            return Ok(Some(copy.try_clone().unwrap()));
         }
         self.inner.local_file(key).await
     }
@@ -87,6 +92,8 @@ impl ObjectStore for Observed {
 struct Scene {
     mounted: Mounted,
     objects: Arc<Observed>,
+    then: Revision,
+    /// What `a` was then.
     old: PathBuf,
     folder: TempDir,
 }
@@ -108,6 +115,7 @@ impl Scene {
             inner: LocalObjectStore::open(config, Arc::new(SystemClock)).unwrap(),
             gets: AtomicU64::new(0),
             withholds: AtomicBool::new(false),
+            copy: Mutex::default(),
         });
         let stores = Stores {
             objects: objects.clone(),
@@ -123,6 +131,7 @@ impl Scene {
         mounted.block_on(objects.inner.checkpoint()).unwrap();
         Self {
             old: mounted.path(&format!(".nexus/at/{then}/a")),
+            then,
             mounted,
             objects,
             folder,
@@ -212,11 +221,47 @@ fn the_kernel_reads_a_blob_of_the_past_by_itself() {
     let gets = scene.gets_of(|| {
         let file = File::open(&scene.old).unwrap();
         assert!(read_from(&file, 0) == old);
-        // With the pages dropped, too.
+        // The mount has no pages of it that it could have been read from.
         rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
         assert!(read_from(&file, BLOB / 2) == old[BLOB / 2..]);
     });
     assert_eq!(gets, 0);
+}
+
+#[test]
+fn a_mounted_past_state_is_read_by_the_kernel_itself() {
+    if !is_possible() {
+        return;
+    }
+    let scene = Scene::new(BLOB);
+    let present = LocalVolume::new(scene.mounted.session());
+    let past = present.as_of(At::Revision(scene.then));
+    let past = scene.mounted.block_on(past).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let mount = Mount::start(past, place.path(), Options::default());
+    let mount = scene.mounted.block_on(mount).unwrap();
+    let gets = scene.gets_of(|| {
+        for _ in 0..2 {
+            assert!(fs::read(place.path().join("a")).unwrap() == content(1, BLOB));
+        }
+    });
+    scene.mounted.block_on(mount.unmount()).unwrap();
+    assert_eq!(gets, 0);
+}
+
+/// As it refuses a file that is itself on a mount, so it does without rights, and on an overlay.
+#[test]
+fn a_file_that_the_kernel_refuses_is_read_through_the_mount() {
+    let (other, scene) = (Mounted::in_memory(), Scene::new(BLOB));
+    let old = content(1, BLOB);
+    fs::write(other.path("copy"), &old).unwrap();
+    *scene.objects.copy.lock() = Some(File::open(other.path("copy")).unwrap());
+    let gets = scene.gets_of(|| {
+        for _ in 0..2 {
+            assert!(fs::read(&scene.old).unwrap() == old);
+        }
+    });
+    assert_eq!(gets, 1);
 }
 
 #[test]
