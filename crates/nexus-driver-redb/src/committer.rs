@@ -121,7 +121,7 @@ impl Committer {
         if place == Place::Caller && !self.barrier.is_clean() {
             self.queue.put_back(group);
         } else if !group.is_empty() {
-            self.serve(group);
+            self.serve(group, place);
         }
     }
 
@@ -165,12 +165,13 @@ impl Committer {
                 self.answer_synced();
                 self.flush_for_syncing();
             }
-            Err(failure) => self.flush_failed(flushed.newest, &failure),
+            Err(failure) => self.flush_failed(&failure),
         }
     }
 
-    fn flush_failed(&mut self, newest: Revision, failure: &Failure) {
-        self.refuse_syncing(newest, || failure.answer());
+    /// Who waits for a later flush is told too: it begins with what failed now.
+    fn flush_failed(&mut self, failure: &Failure) {
+        self.refuse_syncing(|| failure.answer());
         if failure.may_be_tried_again() {
             self.flush_at = Some(Instant::now() + RETRY_DELAY);
             self.queue.set_flush_at(self.flush_at);
@@ -188,7 +189,7 @@ impl Committer {
             self.view.write().take();
         }
         let queue = Arc::clone(&self.queue);
-        self.refuse_syncing(self.visible, || queue.why_closed());
+        self.refuse_syncing(|| queue.why_closed());
     }
 
     /// Makes everything durable, and lets the next start go on with the very next revision.

@@ -7,14 +7,15 @@
 //! the thread flushes, without the seat: in time, or at once for those who wait in `sync`.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use nexus_kernel::Txn;
 use parking_lot::Mutex;
 
-use crate::committer::{ClosesTheQueueInAPanic, Committer, Place};
+use crate::committer::{Committer, Place};
 use crate::evaluate::Verdict;
-use crate::queue::Queue;
+use crate::queue::{Closed, Queue};
 
 /// How long a caller waits for the seat: longer than a commit in memory takes, and shorter
 /// than handing it to the thread.
@@ -37,7 +38,7 @@ impl Seat {
     /// The body of the committer's thread: ends once the queue is closed and drained, or
     /// a write has failed.
     pub(crate) fn serve(&self) {
-        let _panics = ClosesTheQueueInAPanic(self.queue.clone());
+        let _panics = EndsTheCommitterInAPanic(self);
         while self.queue.wait_for_work() {
             let flush = self.with_committer(|committer| {
                 committer.serve_waiting(Place::Thread);
@@ -85,9 +86,27 @@ impl Seat {
         {
             committer.serve_in_memory();
         }
+        // What was put back by then has nobody else to call the thread.
+        self.queue.wake();
+    }
+
+    fn end(&self) {
+        self.queue.close(Closed::AfterFailure);
+        self.committer.lock().take();
     }
 
     fn with_committer<T>(&self, act: impl FnOnce(&mut Committer) -> T) -> Option<T> {
         self.committer.lock().as_mut().map(act)
+    }
+}
+
+/// So that those who wait for the committer itself hear of its end.
+struct EndsTheCommitterInAPanic<'a>(&'a Seat);
+
+impl Drop for EndsTheCommitterInAPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.end();
+        }
     }
 }

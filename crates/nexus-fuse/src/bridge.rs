@@ -119,14 +119,16 @@ impl Bridge {
 
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let slots = Arc::clone(&self.slots);
-        let slot = match Arc::clone(&slots).try_acquire_owned() {
-            Ok(slot) => Some(slot),
-            Err(_) => self.runtime.block_on(slots.acquire_owned()).ok(),
-        };
+        // It goes on at once, for it may hold what others wait for; the next one waits.
         self.runtime.spawn(async move {
             work.await;
-            drop(slot);
+            slots.add_permits(1);
         });
+        let slot = match self.slots.try_acquire() {
+            Ok(slot) => Ok(slot),
+            Err(_) => self.runtime.block_on(self.slots.acquire()),
+        };
+        slot.expect("the slots are never closed").forget();
     }
 
     /// Waits until no request is under way.

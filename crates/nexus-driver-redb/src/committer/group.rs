@@ -7,7 +7,7 @@ use std::time::Instant;
 use nexus_kernel::{Commit, Durability, Revision, Txn, TxnId};
 use redb::StorageError;
 
-use super::{ClosesTheQueueInAPanic, Committer};
+use super::{ClosesTheQueueInAPanic, Committer, Place};
 use crate::batch::{Batch, Failure, Reserved};
 use crate::evaluate::{Evaluated, Verdict, evaluate};
 use crate::layers::{Base, Below, Layers};
@@ -30,9 +30,9 @@ struct Group {
 
 impl Committer {
     /// Commits and answers a group. A failure of the file closes the queue.
-    pub(super) fn serve(&mut self, group: Vec<Waiting>) {
+    pub(super) fn serve(&mut self, group: Vec<Waiting>, place: Place) {
         let _panics = ClosesTheQueueInAPanic(self.queue.clone());
-        match self.commit(&group) {
+        match self.commit(&group, place) {
             Ok(verdicts) => self.answer(group, verdicts),
             Err(failure) => {
                 if !failure.may_be_tried_again() {
@@ -108,7 +108,7 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, waiting: &[Waiting]) -> Result<Vec<Verdict>, Failure> {
+    fn commit(&mut self, waiting: &[Waiting], place: Place) -> Result<Vec<Verdict>, Failure> {
         let before = self.visible;
         let mut group = Group::after(before);
         for waiting in waiting {
@@ -119,7 +119,10 @@ impl Committer {
         }
         let has_changes = group.newest > self.visible;
         if has_changes || (group.must_sync && self.durable < self.visible) {
-            self.barrier.flush().map_err(Failure::Barrier)?;
+            // A caller found it clean after this group was complete: what it refers to is there.
+            if place == Place::Thread {
+                self.barrier.flush().map_err(Failure::Barrier)?;
+            }
             self.make_durable(&mut group)?;
         }
         let applied = (group.newest.0 - before.0) as usize;

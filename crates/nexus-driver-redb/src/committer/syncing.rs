@@ -39,9 +39,9 @@ impl Committer {
         }
     }
 
-    /// Tells those who waited for a flush up to `newest` that it failed.
-    pub(super) fn refuse_syncing(&mut self, newest: Revision, error: impl Fn() -> Error) {
-        while let Some(failed) = self.syncing.pop_front_if(|next| next.visible <= newest) {
+    /// Tells all who wait for a flush that there will be none.
+    pub(super) fn refuse_syncing(&mut self, error: impl Fn() -> Error) {
+        for failed in self.syncing.drain(..) {
             failed.waiting.request.refuse(error());
         }
     }

@@ -98,6 +98,9 @@ async fn what_waits_for_a_failing_barrier_is_tried_again() {
     applied(&shared, relaxed()).await;
     until(|| barrier.failures() >= 3).await;
     applied(&shared, relaxed()).await;
+    let syncing = tokio::time::timeout(Duration::from_secs(60), store.sync());
+    let refused = syncing.await.expect("an answer").unwrap_err();
+    assert_eq!(refused.kind(), Kind::Unavailable);
     let committed = counter(&shared, "n").await;
     barrier.fail(false);
     until(|| barrier.is_clean()).await;

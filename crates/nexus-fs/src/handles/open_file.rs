@@ -18,7 +18,7 @@ use crate::content::{CONTENT_BYTES_MAX, ChunkReader, Pinned, Stored};
 use crate::log::ChangeKind;
 use crate::records::InodeRecord;
 use crate::session::Session;
-use crate::steps::replace_content;
+use crate::steps::{ATTEMPTS_MAX, replace_content};
 use crate::tx::Tx;
 use crate::types::{At, Ino, Stat};
 use crate::zone::Shared;
@@ -214,15 +214,16 @@ impl OpenFile {
         let Shared {
             handles, config, ..
         } = &*session.zone;
+        let (mut failed, mut why) = (Vec::new(), None);
         while handles.memory() + more > config.draft_bytes_max {
-            let Some(fullest) = handles.fullest() else {
-                return Ok(());
+            let Some(fullest) = handles.fullest_but(&failed) else {
+                return why.map_or(Ok(()), |error| Err(too_much_waits(error)));
             };
-            let written = fullest.write_back(session).await;
-            written.map_err(|error| {
-                Error::limit("too much waits to be written to open files; flush some of them")
-                    .because(error)
-            })?;
+            // One that cannot be written back is not to stop the writers of all others.
+            if let Err(error) = fullest.write_back(session).await {
+                failed.push(fullest.ino());
+                why = Some(error);
+            }
         }
         Ok(())
     }
@@ -288,11 +289,11 @@ impl OpenFile {
     async fn store_draft(&self, zone: &Arc<Shared>) -> Result<bool> {
         let _changing = self.changing.lock().await;
         let mut progress = self.progress.lock().await;
-        for attempt in 0.. {
+        for attempt in 0..ATTEMPTS_MAX {
             let (inode, draft, intact) = {
                 let mut state = self.state.lock().await;
                 let Some(draft) = state.draft.clone() else {
-                    break;
+                    return Ok(false);
                 };
                 let inode = state.refresh(zone, self.ino).await?;
                 (inode, draft, std::mem::replace(&mut state.intact, u64::MAX))
@@ -306,7 +307,11 @@ impl OpenFile {
                 return Ok(true);
             }
         }
-        Ok(false)
+        Err(Error::conflict(
+            "others replace this file faster than it can be written; flush it again",
+        )
+        .with("ino", self.ino)
+        .with("attempts", ATTEMPTS_MAX))
     }
 
     /// Makes `content` that of the file, and drops the draft; not if somebody has changed the
@@ -369,6 +374,10 @@ pub(super) async fn in_background<T: Send + 'static>(
             .because(why)
             .outcome_unknown()
     })?
+}
+
+fn too_much_waits(why: Error) -> Error {
+    Error::limit("too much waits to be written to open files; flush some of them").because(why)
 }
 
 fn check_size(size: u64) -> Result<()> {

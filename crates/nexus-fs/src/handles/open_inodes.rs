@@ -109,12 +109,12 @@ impl OpenInodes {
             .collect()
     }
 
-    /// The file with the largest draft.
-    pub(super) fn fullest(&self) -> Option<Arc<OpenFile>> {
+    /// The file with the largest draft, but for these inodes.
+    pub(super) fn fullest_but(&self, passed: &[u64]) -> Option<Arc<OpenFile>> {
         let inodes = self.inodes.lock();
         let drafts = inodes.open.values().map(|(file, _)| (file.memory(), file));
         let (_, fullest) = drafts
-            .filter(|(memory, _)| *memory > 0)
+            .filter(|(memory, file)| *memory > 0 && !passed.contains(&file.ino()))
             .max_by_key(|(memory, _)| *memory)?;
         Some(Arc::clone(fullest))
     }

@@ -177,10 +177,21 @@ struct LocalFile {
 }
 
 impl LocalFile {
-    /// Notes a write that is to come, so that no flush misses it.
-    fn writing(&self) -> &Handle {
+    /// Notes a write before and after it: a flush meanwhile may have missed it, and the write may
+    /// be given up when it has taken place.
+    async fn noted<T>(&self, write: impl Future<Output = Result<T>>) -> Result<()> {
+        let _after = Unflushed(&self.written);
         self.written.store(true, Ordering::Release);
-        &self.handle
+        write.await.map(drop)
+    }
+}
+
+/// Notes when it goes that there is something to flush.
+struct Unflushed<'a>(&'a AtomicBool);
+
+impl Drop for Unflushed<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 
@@ -203,15 +214,14 @@ impl VolumeFile for LocalFile {
     }
 
     async fn write(&self, offset: Option<u64>, bytes: Bytes) -> Result<()> {
-        let handle = self.writing();
         match offset {
-            Some(offset) => handle.write(offset, bytes).await.map(drop),
-            None => handle.append(bytes).await.map(drop),
+            Some(offset) => self.noted(self.handle.write(offset, bytes)).await,
+            None => self.noted(self.handle.append(bytes)).await,
         }
     }
 
     async fn truncate(&self, size: u64) -> Result<()> {
-        self.writing().truncate(size).await
+        self.noted(self.handle.truncate(size)).await
     }
 
     /// What others wrote is left to them: it is no version yet.
@@ -219,11 +229,10 @@ impl VolumeFile for LocalFile {
         if !self.written.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
-        let flushed = self.handle.flush().await;
-        if flushed.is_err() {
-            self.written.store(true, Ordering::Release);
-        }
-        flushed
+        let unflushed = Unflushed(&self.written);
+        self.handle.flush().await?;
+        std::mem::forget(unflushed);
+        Ok(())
     }
 
     async fn fsync(&self) -> Result<()> {
