@@ -27,7 +27,7 @@ use crate::path;
 use crate::read::stat_of;
 use crate::records::kind_of;
 use crate::resolve::not_found;
-use crate::session::Session;
+use crate::session::{Asked, Session};
 use crate::steps::{ByInode, Step, TORN_MAX, clear_metadata};
 use crate::tx::Tx;
 use crate::types::{At, DirEntry, Ino, SetAttributes, Stat};
@@ -97,7 +97,8 @@ impl Session {
         loop {
             let (path, chain) = self.place_of(ino).await?;
             for action in actions {
-                self.permit(*action, &path, &chain).await?;
+                let asked = Asked::inode(ino.0);
+                self.permit_asked(*action, asked, (&path, &chain)).await?;
             }
             match self.zone.handles.open(ino.0, path) {
                 Ok(file) => return Ok(file),
@@ -118,7 +119,9 @@ impl Session {
         let view = self.zone.view(At::Latest).await?;
         let found = view.dentry(parent.0, name).await?;
         chain.extend(found.map(|(dentry, _)| dentry.ino));
-        self.permit(Action::Stat, &path, &chain).await?;
+        let asked = Asked::child(parent.0, name);
+        self.permit_asked(Action::Stat, asked, (&path, &chain))
+            .await?;
         let (dentry, _) = found.ok_or_else(|| not_found(&path))?;
         self.attributes_of(dentry.ino, &path).await
     }
@@ -129,8 +132,7 @@ impl Session {
     ///
     /// `NotFound`, `PermissionDenied`.
     pub async fn getattr(&self, ino: Ino) -> Result<Stat> {
-        let (path, chain) = self.place_of(ino).await?;
-        self.permit(Action::Stat, &path, &chain).await?;
+        let (path, _) = self.permit_inode(Action::Stat, ino).await?;
         self.attributes_of(ino.0, &path).await
     }
 
@@ -193,8 +195,7 @@ impl Session {
         if limit == 0 {
             return Err(Error::limit("a page has at least one entry"));
         }
-        let (directory, chain) = self.place_of(dir).await?;
-        self.permit(Action::Stat, &directory, &chain).await?;
+        let (directory, chain) = self.permit_inode(Action::Stat, dir).await?;
         let view = self.zone.view(At::Latest).await?;
         let inode = view.inode(dir.0).await?.ok_or_else(|| gone(dir.0))?;
         if !inode.record.is_dir() {
@@ -221,8 +222,7 @@ impl Session {
     ///
     /// `NotFound` when it has none.
     pub async fn path_of(&self, ino: Ino) -> Result<String> {
-        let (path, chain) = self.place_of(ino).await?;
-        self.permit(Action::Stat, &path, &chain).await?;
+        let (path, _) = self.permit_inode(Action::Stat, ino).await?;
         Ok(path)
     }
 

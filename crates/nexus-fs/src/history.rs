@@ -66,8 +66,7 @@ impl Session {
     ///
     /// `NotFound`, `WrongType` for a directory, `PermissionDenied`.
     pub async fn versions_of(&self, ino: Ino, limit: usize) -> Result<Vec<Version>> {
-        let (path, chain) = self.place_of(ino).await?;
-        self.permit(Action::Read, &path, &chain).await?;
+        let (path, _) = self.permit_inode(Action::Read, ino).await?;
         let view = self.zone.view(At::Latest).await?;
         let inode = view.inode(ino.0).await?.ok_or_else(|| gone(ino.0))?;
         self.versions_down_from(ino, &inode, &path, limit).await

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use crate::cache::CachedDentry;
 use crate::path;
 use crate::records::{DentryRecord, kind_code, kind_of, unreadable};
+use crate::session::Asked;
 use crate::types::{FileKind, Ino};
 use crate::view::View;
 
@@ -48,6 +49,8 @@ pub(crate) struct Place<'p> {
     /// The links that were followed. Who may not see one learns nothing of where it leads.
     pub links: Vec<Link>,
     pub end: End,
+    /// What was asked for, if it was no path.
+    pub asked: Option<Asked<'p>>,
 }
 
 /// Inode numbers from the root's on.
@@ -143,6 +146,7 @@ pub(crate) async fn resolve<'p>(
             chain,
             links,
             end,
+            asked: None,
         });
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
-use nexus_kernel::{ByteStream, Result, Revision, Timestamp};
+use nexus_kernel::{ByteStream, Error, Kind, Result, Revision, Timestamp};
 use nexus_service_api::{Action, Context, Target};
 
+use crate::path::shown;
 use crate::resolve::Place;
 use crate::types::Ino;
 use crate::zone::{Shared, Zone};
@@ -25,6 +26,39 @@ impl Zone {
         Session {
             zone: Arc::clone(&self.shared),
             context,
+        }
+    }
+}
+
+/// What somebody named who named no path: an inode, or a name in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'n> {
+    ino: u64,
+    name: Option<&'n str>,
+}
+
+impl<'n> Asked<'n> {
+    pub(crate) const fn inode(ino: u64) -> Self {
+        Self { ino, name: None }
+    }
+
+    pub(crate) const fn child(parent: u64, name: &'n str) -> Self {
+        Self {
+            ino: parent,
+            name: Some(name),
+        }
+    }
+
+    /// The error with what was asked in place of where it is, which may be out of the
+    /// caller's sight.
+    pub(crate) fn without_path(self, error: &Error) -> Error {
+        let facts = error.context().iter().filter(|(fact, _)| *fact != "path");
+        let told = Error::new(error.kind(), error.message().to_owned());
+        let told = facts.fold(told, |told, (fact, value)| told.with(fact, value));
+        let told = told.with("ino", self.ino);
+        match self.name {
+            Some(name) => told.with("name", shown(name)),
+            None => told,
         }
     }
 }
@@ -84,13 +118,45 @@ impl Session {
             .await
     }
 
+    /// As [`permit`](Self::permit), of where an inode is that was asked for by its number.
+    pub(crate) async fn permit_asked(
+        &self,
+        action: Action,
+        asked: Asked<'_>,
+        (path, inodes): (&str, &[u64]),
+    ) -> Result<()> {
+        let permitted = self.permit(action, path, inodes).await;
+        permitted.map_err(|error| match error.kind() {
+            Kind::PermissionDenied => asked.without_path(&error),
+            _ => error,
+        })
+    }
+
+    /// Where an inode is, if that may be done there.
+    pub(crate) async fn permit_inode(
+        &self,
+        action: Action,
+        ino: Ino,
+    ) -> Result<(String, Vec<u64>)> {
+        let (path, chain) = self.place_of(ino).await?;
+        self.permit_asked(action, Asked::inode(ino.0), (&path, &chain))
+            .await?;
+        Ok((path, chain))
+    }
+
     /// As [`permit`](Self::permit), of where a path led; first whether each link on the way may
     /// be seen.
     pub(crate) async fn permit_at(&self, action: Action, place: &Place<'_>) -> Result<()> {
         for link in &place.links {
             self.permit(Action::Stat, &link.path, &link.chain).await?;
         }
-        self.permit(action, &place.path, &place.chain).await
+        match place.asked {
+            Some(asked) => {
+                let found = (&*place.path, &place.chain[..]);
+                self.permit_asked(action, asked, found).await
+            }
+            None => self.permit(action, &place.path, &place.chain).await,
+        }
     }
 
     /// Asks for an action that is not about a file.

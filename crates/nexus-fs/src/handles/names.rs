@@ -124,8 +124,7 @@ impl Session {
     ///
     /// `NotFound`, `PermissionDenied`.
     pub async fn parent_of(&self, ino: Ino) -> Result<Ino> {
-        let (path, chain) = self.place_of(ino).await?;
-        self.permit(Action::Stat, &path, &chain).await?;
+        let (_, chain) = self.permit_inode(Action::Stat, ino).await?;
         let above = chain.len().saturating_sub(2);
         Ok(Ino(chain[above]))
     }
@@ -162,8 +161,7 @@ impl Session {
     ///
     /// `NotFound` for a key without a value, `PermissionDenied`.
     pub async fn metadata_value(&self, ino: Ino, key: &str) -> Result<Bytes> {
-        let (path, chain) = self.place_of(ino).await?;
-        self.permit(Action::Read, &path, &chain).await?;
+        self.permit_inode(Action::Read, ino).await?;
         let view = self.zone.view(At::Latest).await?;
         let found = view.get(&keys::metadata(ino.0, key)).await?;
         Ok(found.ok_or_else(|| no_such_key(key))?.bytes)
@@ -175,8 +173,7 @@ impl Session {
     ///
     /// `PermissionDenied`; whatever the metastore answers.
     pub async fn metadata_keys(&self, ino: Ino) -> Result<Vec<String>> {
-        let (path, chain) = self.place_of(ino).await?;
-        self.permit(Action::Read, &path, &chain).await?;
+        self.permit_inode(Action::Read, ino).await?;
         let view = self.zone.view(At::Latest).await?;
         let page = view.scan(keys::all_metadata(ino.0), KEYS_MAX).await?;
         let names = page.entries.iter().map(|entry| {

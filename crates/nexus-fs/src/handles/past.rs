@@ -17,7 +17,7 @@ use crate::path;
 use crate::read::stat_of;
 use crate::records::InodeRecord;
 use crate::resolve::not_found;
-use crate::session::Session;
+use crate::session::{Asked, Session};
 use crate::steps::{is_a_directory, no_such_key, not_a_directory};
 use crate::types::{At, DirEntry, Ino, Stat, Version};
 use crate::view::View;
@@ -95,7 +95,10 @@ impl Snapshot {
         let path = path::join(directory, name);
         let found = view.dentry(parent.0, name).await?;
         chain.extend(found.map(|(dentry, _)| dentry.ino));
-        self.session.permit(Action::Stat, &path, &chain).await?;
+        let asked = Asked::child(parent.0, name);
+        self.session
+            .permit_asked(Action::Stat, asked, (&path, &chain))
+            .await?;
         let (dentry, _) = found.ok_or_else(|| not_found(&path))?;
         self.stat(Ino(dentry.ino)).await
     }
@@ -238,7 +241,10 @@ impl Snapshot {
     /// Where an inode was, if that may be done there.
     async fn permit(&self, action: Action, ino: Ino) -> Result<Arc<Located>> {
         let place = self.place_of(ino).await?;
-        self.session.permit(action, &place.0, &place.1).await?;
+        let asked = Asked::inode(ino.0);
+        self.session
+            .permit_asked(action, asked, (&place.0, &place.1))
+            .await?;
         Ok(place)
     }
 

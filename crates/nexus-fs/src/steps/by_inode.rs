@@ -22,6 +22,7 @@ use crate::log::ChangeKind;
 use crate::path;
 use crate::records::{DentryRecord, kind_of};
 use crate::resolve::{End, Names, Place, blocked};
+use crate::session::Asked;
 use crate::tx::Tx;
 use crate::types::{
     FileKind, KeyPresence, MoveOptions, NewInode, NewKind, RemoveOptions, Replace, SetAttributes,
@@ -159,14 +160,15 @@ pub(crate) fn no_such_key(key: &str) -> Error {
 }
 
 /// Where a name in a directory leads, a link not followed.
-async fn child(tx: &mut Tx<'_>, at: &Child) -> Result<Place<'static>> {
+async fn child<'c>(tx: &mut Tx<'_>, at: &'c Child) -> Result<Place<'c>> {
     path::check_name(&at.name)?;
+    let asked = Asked::child(at.parent, &at.name);
     let (directory, kind, mut chain) = located(tx, at.parent).await?;
     if kind_of(kind)? != FileKind::Directory {
-        return Err(blocked(&directory));
+        return Err(asked.without_path(&blocked(&directory)));
     }
     let path = path::join(&directory, &at.name);
-    path::normalize(&path)?;
+    path::normalize(&path).map_err(|error| asked.without_path(&error))?;
     let found = Names::dentry(tx, at.parent, &at.name).await?;
     let end = match found {
         Some((dentry, _)) => {
@@ -175,22 +177,24 @@ async fn child(tx: &mut Tx<'_>, at: &Child) -> Result<Place<'static>> {
         }
         None => End::Missing(1),
     };
-    Ok(place(path, chain, end))
+    Ok(place(asked, path, chain, end))
 }
 
 /// The place of an inode: of one without a name that is still open, where it was.
 async fn place_of(tx: &mut Tx<'_>, ino: u64) -> Result<Place<'static>> {
     let (path, kind, chain) = located(tx, ino).await?;
     let dentry = DentryRecord { ino, kind };
-    Ok(place(path, chain, End::Found(dentry)))
+    let end = End::Found(dentry);
+    Ok(place(Asked::inode(ino), path, chain, end))
 }
 
-fn place(path: String, chain: Vec<u64>, end: End) -> Place<'static> {
+fn place(asked: Asked<'_>, path: String, chain: Vec<u64>, end: End) -> Place<'_> {
     Place {
         path: Cow::Owned(path),
         chain: SmallVec::from_vec(chain),
         links: Vec::new(),
         end,
+        asked: Some(asked),
     }
 }
 

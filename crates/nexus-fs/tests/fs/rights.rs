@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use nexus_fs::{
-    At, ChangeKind, Ino, LogQuery, MkdirOptions, MoveOptions, Precondition, Record, RemoveOptions,
-    Session, SetAttributes, WatchQuery, WriteOptions, Zone, ZoneConfig,
+    At, ChangeKind, Ino, KeyPresence, LogQuery, MkdirOptions, MoveOptions, NewInode, NewKind,
+    OpenMode, Precondition, Record, RemoveOptions, Replace, Session, SetAttributes, WatchQuery,
+    WriteOptions, Zone, ZoneConfig,
 };
 use nexus_kernel::{ByteStream, Durability, Error, Kind, Result};
 use nexus_service_api::{
@@ -429,4 +430,87 @@ async fn a_past_file_ends_with_its_credential() {
     assert_eq!(error.kind(), Kind::Unauthenticated);
     let error = past.getattr(ino).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unauthenticated);
+}
+
+/// Whoever may not see where an inode is gets its number back, and never its path: whatever is
+/// asked of it, now and in the past.
+#[tokio::test]
+async fn a_number_out_of_reach_does_not_tell_its_path() {
+    const NOW: Durability = Durability::Sync;
+    let (_zone, system, user) = confined().await;
+    put(&system, "/hidden/within/file", "1").await;
+    put(&system, "/team/own", "1").await;
+    let ino = async |path| system.stat(path, At::Latest).await.unwrap().ino;
+    let (within, file) = (
+        ino("/hidden/within").await,
+        ino("/hidden/within/file").await,
+    );
+    let (team, own) = (ino(TEAM).await, ino("/team/own").await);
+    let past = user.as_of(At::Latest).await.unwrap();
+    let mode = SetAttributes {
+        mode: Some(0o600),
+        ..SetAttributes::default()
+    };
+    let size = SetAttributes {
+        size: Some(0),
+        ..SetAttributes::default()
+    };
+    let new = || NewInode {
+        kind: NewKind::File,
+        mode: 0o600,
+        uid: 0,
+        gid: 0,
+    };
+    let value = Some(Bytes::new());
+    let allow = Replace::Allow;
+    let asked = [
+        user.getattr(file).await.map(drop),
+        user.open_handle(file, OpenMode::Read).await.map(drop),
+        user.lookup(within, "file").await.map(drop),
+        user.lookup(within, "none").await.map(drop),
+        user.lookup(file, "below").await.map(drop),
+        user.readdir(within, None, 1).await.map(drop),
+        user.readdir_plus(within, None, 1).await.map(drop),
+        user.path_of(file).await.map(drop),
+        user.parent_of(file).await.map(drop),
+        user.versions_of(file, 1).await.map(drop),
+        user.metadata_keys(file).await.map(drop),
+        user.metadata_value(file, "key").await.map(drop),
+        user.set_metadata_value(file, "key", value, KeyPresence::Any, NOW)
+            .await
+            .map(drop),
+        user.setattr(file, mode, NOW).await.map(drop),
+        user.setattr(file, size, NOW).await.map(drop),
+        user.make_at(within, "new", new(), NOW).await.map(drop),
+        user.make_at(within, "file", new(), NOW).await.map(drop),
+        user.make_at(file, "below", new(), NOW).await.map(drop),
+        user.unlink_at(within, "file", NOW).await.map(drop),
+        user.rmdir_at(within, "file", NOW).await.map(drop),
+        user.rename_at((within, "file"), (team, "x"), allow, NOW)
+            .await
+            .map(drop),
+        user.rename_at((team, "own"), (within, "x"), allow, NOW)
+            .await
+            .map(drop),
+        user.link_at(file, team, "x", NOW).await.map(drop),
+        user.link_at(own, within, "x", NOW).await.map(drop),
+        past.getattr(file).await.map(drop),
+        past.open(file).await.map(drop),
+        past.lookup(within, "file").await.map(drop),
+        past.lookup(within, "none").await.map(drop),
+        past.readdir(within, None, 1, true).await.map(drop),
+        past.path_of(file).await.map(drop),
+        past.parent_of(file).await.map(drop),
+        past.versions(file, 1).await.map(drop),
+        past.metadata_keys(file).await.map(drop),
+        past.metadata_value(file, "key").await.map(drop),
+    ];
+    let (within, file) = (within.0.to_string(), file.0.to_string());
+    for (call, answer) in asked.into_iter().enumerate() {
+        let error = answer.unwrap_err();
+        let told = format!("{error:?} {error}");
+        assert!(!told.contains("hidden"), "call {call}: {told}");
+        let ino = error.fact("ino").unwrap_or_default();
+        assert!(ino == within || ino == file, "call {call}: {told}");
+    }
 }
