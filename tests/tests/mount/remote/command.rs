@@ -139,8 +139,16 @@ fn without_a_node_the_data_beside_is_mounted() {
     let read = fs::read(folder.path().join("a")).expect("it is there");
     assert_eq!(read, b"content");
     fs::write(folder.path().join("b"), "more").expect("it is mounted");
-    cli.ok(["umount".as_ref(), folder.path().as_os_str()]);
+    let link = cli.folder().join("link");
+    std::os::unix::fs::symlink(folder.path(), &link).expect("it is writable");
+    cli.ok(["umount".as_ref(), link.as_os_str()]);
     process.wait_for_success(WAIT_MAX);
+    let mut foreign = cli.command(["mount", "--zone", "elsewhere", "--data"]);
+    let refused = foreign.arg(home.data()).arg(folder.path()).output();
+    let refused = refused.expect("it starts");
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("another zone"), "{said}");
     let said = cli.fails(["mount".as_ref(), folder.path().as_os_str()]);
     assert!(said.contains("no node answers"), "{said}");
     let node = home.start();

@@ -10,6 +10,8 @@ use super::Mount;
 use crate::io::io_error;
 
 const NODE: &str = "nexus-node";
+/// The zone that the data of a node holds.
+const ZONE: &str = "root";
 
 /// Whether a URL leads to this machine.
 pub(super) fn is_local(url: &str) -> bool {
@@ -31,6 +33,12 @@ pub(super) fn mount(mount: &Mount, on_behalf_of: Option<&str>, unreachable: Erro
         return unreachable.with(
             "hint",
             "a past state is mounted from a running node; start one with nexus-node",
+        );
+    }
+    if let Some(zone) = mount.zone.as_deref().filter(|zone| *zone != ZONE) {
+        return unreachable.with("zone", zone.escape_debug()).with(
+            "hint",
+            "the data here is of another zone; leave --zone out, or start the node",
         );
     }
     let Some(node) = find() else {

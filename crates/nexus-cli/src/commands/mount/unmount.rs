@@ -1,6 +1,8 @@
 //! `umount`.
 
+use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,7 +16,9 @@ use crate::app::App;
 use crate::io::io_error;
 
 /// As the kernel lists what is mounted.
-const NAME: &str = "nexus";
+const NAME: &[u8] = b"nexus";
+/// Symbolic links that are followed.
+const LINKS_MAX: usize = 40;
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -44,18 +48,18 @@ impl Umount {
 
 /// The directory by its full name, if a zone is mounted there.
 fn mounted_at(directory: &Path) -> Result<PathBuf> {
-    // Not by asking the directory, which may not answer.
-    let full = std::path::absolute(directory)
-        .map_err(|error| io_error("there is no such directory", &error))?;
-    let above = full.parent().and_then(|above| above.canonicalize().ok());
-    let full = match (above, full.file_name()) {
-        (Some(above), Some(name)) => above.join(name),
-        _ => full,
-    };
-    let mounts = fs::read_to_string("/proc/self/mounts")
+    let mounts = fs::read("/proc/self/mounts")
         .map_err(|error| io_error("the list of mounts could not be read", &error))?;
-    if zones(&mounts).any(|mounted| mounted == full) {
-        return Ok(full);
+    let zones: Vec<_> = zones(&mounts).collect();
+    let mut full = full_name(directory)?;
+    for _ in 0..LINKS_MAX {
+        if zones.contains(&full) {
+            return Ok(full);
+        }
+        let Ok(target) = fs::read_link(&full) else {
+            break;
+        };
+        full = full_name(&full.with_file_name(target))?;
     }
     Err(
         Error::not_found("no zone is mounted there; `findmnt -t fuse.nexus` lists those that are")
@@ -63,28 +67,40 @@ fn mounted_at(directory: &Path) -> Result<PathBuf> {
     )
 }
 
+/// Not by asking the directory itself, which may not answer; so it may be a link.
+fn full_name(directory: &Path) -> Result<PathBuf> {
+    let full = std::path::absolute(directory)
+        .map_err(|error| io_error("there is no such directory", &error))?;
+    let above = full.parent().and_then(|above| above.canonicalize().ok());
+    Ok(match (above, full.file_name()) {
+        (Some(above), Some(name)) => above.join(name),
+        _ => full,
+    })
+}
+
 /// Where zones are mounted, by the kernel's list.
-fn zones(mounts: &str) -> impl Iterator<Item = PathBuf> {
-    mounts.lines().filter_map(|line| {
-        let mut fields = line.split(' ');
+fn zones(mounts: &[u8]) -> impl Iterator<Item = PathBuf> {
+    mounts.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut fields = line.split(|byte| *byte == b' ');
         let (name, at, kind) = (fields.next()?, fields.next()?, fields.next()?);
-        (name == NAME && kind.starts_with("fuse")).then(|| PathBuf::from(unescaped(at)))
+        (name == NAME && kind.starts_with(b"fuse")).then(|| PathBuf::from(unescaped(at)))
     })
 }
 
 /// The kernel writes blanks, and the backslash, as octal numbers.
-fn unescaped(text: &str) -> String {
-    let escapes = [
-        ("\\040", " "),
-        ("\\011", "\t"),
-        ("\\012", "\n"),
-        ("\\134", "\\"),
-    ];
-    escapes
-        .iter()
-        .fold(text.to_owned(), |text, (escape, plain)| {
-            text.replace(escape, plain)
-        })
+fn unescaped(mut text: &[u8]) -> OsString {
+    let mut plain = Vec::with_capacity(text.len());
+    while let Some((first, rest)) = text.split_first() {
+        let escaped = rest.get(..3).filter(|_| *first == b'\\').and_then(octal);
+        plain.push(escaped.unwrap_or(*first));
+        text = if escaped.is_some() { &rest[3..] } else { rest };
+    }
+    OsString::from_vec(plain)
+}
+
+fn octal(digits: &[u8]) -> Option<u8> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    u8::from_str_radix(digits, 8).ok()
 }
 
 fn unmount(directory: &Path, lazy: bool) -> Result<()> {
