@@ -231,9 +231,10 @@ pub(crate) fn record(wire: v1::Record) -> Result<Record> {
 fn change(wire: v1::Change) -> Result<Change> {
     let kind = ChangeKind::ALL
         .iter()
+        .copied()
         .find(|kind| kind.to_wire() == wire.kind());
     Ok(Change {
-        kind: *kind.ok_or_else(|| misunderstood("a change of an unknown kind"))?,
+        kind: kind.unwrap_or(ChangeKind::Unknown),
         file_kind: file_kind(wire.file_kind())?,
         path: wire.path,
         old_path: wire.old_path,

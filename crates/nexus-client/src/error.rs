@@ -17,7 +17,7 @@ pub(crate) fn from_status(status: Status) -> Error {
 }
 
 /// The error of a change. If it is not the node's own answer, then nobody knows whether the
-/// change was applied.
+/// change was applied; unless it never left, for there was no connection.
 pub(crate) fn from_status_of_change(status: Status) -> Error {
     if let Some(detail) = detail(&status) {
         return from_detail(&detail);
@@ -30,6 +30,7 @@ pub(crate) fn from_status_of_change(status: Status) -> Error {
             | Code::DeadlineExceeded
             | Code::Internal
     );
+    let lost = lost && !is_unsent(&status);
     let error = from_code(status);
     if lost { error.outcome_unknown() } else { error }
 }
@@ -72,6 +73,17 @@ fn from_code(status: Status) -> Error {
         _ => status.message().to_owned(),
     };
     Error::new(kind_of(status.code()), message).because(status)
+}
+
+fn is_unsent(status: &Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if error.is::<tonic::ConnectError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 fn has_source(status: &Status) -> bool {

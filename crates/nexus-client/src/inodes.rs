@@ -12,7 +12,7 @@ use crate::types::changes::Replace;
 use crate::types::files::{At, FileKind, Stat};
 use crate::types::history::Version;
 use crate::types::inodes::{
-    DirectoryEntry, Finish, InodeAttributes, KeyPresence, NewInode, Opened, Piece,
+    DirectoryEntry, Finish, InodeAttributes, KeyPresence, NewInode, Opened, Piece, Written,
 };
 
 /// Most bytes that one [`Inodes::read`] answers.
@@ -352,7 +352,7 @@ impl Inodes {
         Ok(ask!(self.read, request)?.data)
     }
 
-    /// Writes to an open file, in order, up to 2 MiB in all; answers where each piece ended. The
+    /// Writes to an open file, in order, up to 1,024 pieces and 2 MiB in all. The
     /// calls of a handle are numbered from 1, and one with the same number again does what the
     /// first one left undone.
     ///
@@ -365,7 +365,7 @@ impl Inodes {
         sequence: u64,
         pieces: Vec<Piece>,
         finish: Finish,
-    ) -> Result<Vec<u64>> {
+    ) -> Result<Written> {
         let finish = match finish {
             Finish::Nothing => v1::Finish::Unspecified,
             Finish::Flush => v1::Finish::Flush,
@@ -377,7 +377,8 @@ impl Inodes {
             pieces: pieces.into_iter().map(piece).collect(),
             finish: finish.into(),
         };
-        Ok(change!(self.write, request)?.ends)
+        let v1::WriteHandleResponse { ends, version } = change!(self.write, request)?;
+        Ok(Written { ends, version })
     }
 
     /// Closes open files, which were flushed before.

@@ -59,6 +59,6 @@ pub use types::files::{
 };
 pub use types::history::{Change, ChangeKind, LogQuery, Record, Version, VersionAt, WatchQuery};
 pub use types::inodes::{
-    DirectoryEntry, Finish, InodeAttributes, KeyPresence, NewInode, Opened, Piece,
+    DirectoryEntry, Finish, InodeAttributes, KeyPresence, NewInode, Opened, Piece, Written,
 };
 pub use types::search::{GlobQuery, GrepMatch, GrepQuery};

@@ -123,12 +123,8 @@ pub(crate) fn version(version: client::Version) -> Result<Version> {
 }
 
 fn change(change: client::Change) -> Result<Change> {
-    let kinds = ChangeKind::ALL.iter().copied();
-    let found = kinds
-        .into_iter()
-        .find(|kind| kind.as_str() == change.kind.as_str());
     Ok(Change {
-        kind: found.ok_or_else(|| misunderstood("a change"))?,
+        kind: change_kind(change.kind.as_str()),
         path: change.path,
         old_path: change.old_path,
         parent: Ino(change.parent),
@@ -139,6 +135,14 @@ fn change(change: client::Change) -> Result<Change> {
         etag: change.etag.as_deref().map(etag).transpose()?,
         size: change.size,
     })
+}
+
+/// Of what a newer node calls a change, all may be another: the content too, as after a copy.
+fn change_kind(name: &str) -> ChangeKind {
+    let mut kinds = ChangeKind::ALL.iter().copied();
+    kinds
+        .find(|kind| kind.as_str() == name)
+        .unwrap_or(ChangeKind::FileCopy)
 }
 
 fn misunderstood(what: &'static str) -> Error {

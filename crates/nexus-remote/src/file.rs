@@ -1,27 +1,22 @@
 //! An open file.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use nexus_client::{Finish, Inodes, Opened, READ_AT_BYTES_MAX};
-use nexus_fs::{CONTENT_BYTES_MAX, Ino};
-use nexus_fuse::VolumeFile;
+use nexus_client::{Finish, Inodes, Opened, READ_AT_BYTES_MAX, Stat};
+use nexus_fs::CONTENT_BYTES_MAX;
 use nexus_kernel::{Durability, Error, Kind, Result};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::journal::{CALL_BYTES_MAX, Journal, Next};
+use crate::journal::{CALL_BYTES_MAX, Journal, Next, Reopened};
 use crate::patience::{Patience, patiently};
 use crate::volume::Shared;
 
 /// A journal that holds more is flushed: the node would do the same of itself.
 const JOURNAL_BYTES_MAX: usize = 64 << 20;
-/// So is each that is written to while all of them hold more.
-const JOURNALS_BYTES_MAX: usize = 256 << 20;
 
 /// How many of its first bytes come with a file that is opened to be read.
 pub(crate) const HEAD_BYTES: u32 = 64 << 10;
@@ -29,20 +24,13 @@ pub(crate) const HEAD_BYTES: u32 = 64 << 10;
 /// take.
 const HEAD_KEPT_FOR: Duration = Duration::from_millis(50);
 
-/// A file as the kernel has it open. Dropped without being closed, it closes itself.
-pub(crate) struct RemoteFile {
-    file: Arc<OpenFile>,
-    closed: AtomicBool,
-}
-
-/// An open file.
+/// An open file. All who write to an inode have one in common, so that there is one order of what
+/// they write.
 pub(crate) struct OpenFile {
     shared: Arc<Shared>,
     inodes: Inodes,
     ino: u64,
     writes: bool,
-    /// The file's when it was opened.
-    version: u64,
     /// Its first bytes, for who reads them next.
     head: parking_lot::Mutex<Option<Head>>,
     state: Mutex<State>,
@@ -52,12 +40,18 @@ pub(crate) struct OpenFile {
     written: AtomicBool,
     /// Bytes that the journal holds, as they were last counted.
     counted: AtomicUsize,
+    /// Since when something is not flushed.
+    since: parking_lot::Mutex<Option<Instant>>,
+    /// How many have it open, counted by the table of open files.
+    pub(crate) users: AtomicUsize,
 }
 
 struct State {
     /// None when the node has forgotten it.
     handle: Option<u64>,
     journal: Journal,
+    /// Others have changed the file, and the node has lost what was written to it here.
+    is_changed: bool,
 }
 
 /// The first bytes of a file, as they came with it when it was opened.
@@ -70,7 +64,7 @@ struct Head {
 }
 
 /// Something written.
-enum Write {
+pub(crate) enum Write {
     Put(u64, Bytes),
     Append(Bytes),
     Truncate(u64),
@@ -88,22 +82,21 @@ impl OpenFile {
             inodes,
             ino: opened.stat.ino,
             writes,
-            version: opened.stat.version,
             state: Mutex::new(State {
                 handle: opened.handle,
+                is_changed: false,
                 journal: Journal::new(opened.stat.size),
             }),
             head: parking_lot::Mutex::default(),
             gathered: AtomicBool::new(false),
             written: AtomicBool::new(false),
             counted: AtomicUsize::new(0),
+            since: parking_lot::Mutex::default(),
+            users: AtomicUsize::new(1),
             shared,
         });
         if let Some(handle) = opened.handle {
             file.shared.open.add_handle(handle);
-        }
-        if writes {
-            file.shared.open.add_writer(&file);
         }
         file
     }
@@ -146,13 +139,25 @@ impl OpenFile {
         self.written.load(Ordering::Acquire)
     }
 
+    /// Bytes that are not flushed.
+    pub(crate) fn held(&self) -> usize {
+        self.counted.load(Ordering::Acquire)
+    }
+
+    /// Whether something was written so long ago and not flushed.
+    pub(crate) fn is_older_than(&self, age: Duration) -> bool {
+        self.since
+            .lock()
+            .is_some_and(|since| since.elapsed() >= age)
+    }
+
     /// Sends what has gathered.
     pub(crate) async fn send_gathered(&self) -> Result<()> {
         if !self.gathered.load(Ordering::Acquire) {
             return Ok(());
         }
         let mut state = self.state.lock().await;
-        self.send(&mut state, Finish::Nothing).await
+        self.send_for_others(&mut state).await
     }
 
     /// Sends what has gathered, and sees that the node still has what was sent before.
@@ -168,7 +173,14 @@ impl OpenFile {
                 self.lost(&mut state);
             }
         }
-        self.send(&mut state, Finish::Nothing).await
+        self.send_for_others(&mut state).await
+    }
+
+    /// Whoever reads goes on with what the node has, should what was written be lost: those who
+    /// wrote it are told.
+    async fn send_for_others(&self, state: &mut State) -> Result<()> {
+        let sent = self.send(state, Finish::Nothing).await;
+        if state.is_changed { Ok(()) } else { sent }
     }
 
     /// Cuts or extends it, as part of what is written.
@@ -176,7 +188,7 @@ impl OpenFile {
         self.write(Write::Truncate(size)).await
     }
 
-    async fn write(&self, write: Write) -> Result<()> {
+    pub(crate) async fn write(&self, write: Write) -> Result<()> {
         if !self.writes {
             return Err(Error::denied(
                 "this file was opened to read; open it to write",
@@ -187,8 +199,9 @@ impl OpenFile {
         } else if let Write::Truncate(size) = &write {
             check_size(*size)?;
         }
-        self.send_those_of_others().await?;
+        self.shared.open.make_room().await?;
         let mut state = self.state.lock().await;
+        self.check(&state)?;
         self.make_room(&mut state).await?;
         match write {
             Write::Put(offset, bytes) => put(&mut state.journal, offset, bytes),
@@ -205,25 +218,11 @@ impl OpenFile {
         Ok(())
     }
 
-    /// What others have written to the same file goes before what is written now.
-    async fn send_those_of_others(&self) -> Result<()> {
-        for writer in self.shared.open.writers(self.ino) {
-            if !std::ptr::eq(&*writer, self) {
-                writer.send_gathered().await?;
-            }
-        }
-        Ok(())
-    }
-
     async fn make_room(&self, state: &mut State) -> Result<()> {
-        let held = self.shared.open.count_held(0, 0);
-        let journal = &state.journal;
-        if journal.bytes() >= JOURNAL_BYTES_MAX
-            || held >= JOURNALS_BYTES_MAX && journal.bytes() >= CALL_BYTES_MAX
-        {
+        if state.journal.bytes() >= JOURNAL_BYTES_MAX {
             return self.send(state, self.flushes()).await;
         }
-        if journal.is_full() {
+        if state.journal.is_full() {
             return self.send(state, Finish::Nothing).await;
         }
         Ok(())
@@ -237,6 +236,15 @@ impl OpenFile {
         let now = state.journal.bytes();
         let before = self.counted.swap(now, Ordering::AcqRel);
         self.shared.open.count_held(before, now);
+        let mut since = self.since.lock();
+        *since = (!state.journal.is_empty()).then(|| since.unwrap_or_else(Instant::now));
+    }
+
+    fn check(&self, state: &State) -> Result<()> {
+        if state.is_changed {
+            return Err(changed(self.ino));
+        }
+        Ok(())
     }
 
     fn flushes(&self) -> Finish {
@@ -246,18 +254,19 @@ impl OpenFile {
         }
     }
 
-    async fn flush(&self) -> Result<()> {
+    pub(crate) async fn flush(&self) -> Result<()> {
         if !self.writes {
             return Ok(());
         }
         let mut state = self.state.lock().await;
+        self.check(&state)?;
         if state.journal.is_empty() {
             return Ok(());
         }
         self.send(&mut state, self.flushes()).await
     }
 
-    async fn fsync(&self) -> Result<()> {
+    pub(crate) async fn fsync(&self) -> Result<()> {
         if !self.writes {
             return self.shared.sync().await;
         }
@@ -288,6 +297,7 @@ impl OpenFile {
     /// Makes one call; says whether it was the last.
     async fn step(&self, state: &mut State, finish: Finish) -> Result<bool> {
         let handle = self.handle(state).await?;
+        self.check(state)?;
         let State { journal, .. } = state;
         match journal.next() {
             Next::Check(offset, bytes) => {
@@ -301,8 +311,8 @@ impl OpenFile {
                 } else {
                     Finish::Nothing
                 };
-                let ends = self.inodes.write(handle, sequence, pieces, finish);
-                journal.answered(&ends.await?);
+                let written = self.inodes.write(handle, sequence, pieces, finish);
+                journal.answered(&written.await?);
                 if finish != Finish::Nothing {
                     journal.flushed();
                 }
@@ -329,9 +339,44 @@ impl OpenFile {
         }
         let opened = self.inodes.open(self.ino, self.writes, 0).await?;
         let handle = opened.handle.ok_or_else(unnumbered)?;
+        self.reconcile(state, handle, &opened.stat).await?;
         self.shared.open.add_handle(handle);
         state.handle = Some(handle);
         Ok(handle)
+    }
+
+    /// Sees that what is sent once more does not go over what others did since.
+    async fn reconcile(&self, state: &mut State, handle: u64, stat: &Stat) -> Result<()> {
+        let is_kept = match state.journal.reopened(stat.version, stat.size) {
+            Reopened::AsBefore => return Ok(()),
+            Reopened::Compare(image) => self.has(handle, image).await?,
+            Reopened::Changed => false,
+        };
+        if is_kept {
+            state.journal.kept();
+            return Ok(());
+        }
+        tracing::error!(
+            ino = self.ino,
+            "the node has lost what was written to a file and not flushed, and others have changed \
+             the file since: it is not written once more"
+        );
+        state.journal = Journal::default();
+        state.is_changed = true;
+        self.note(state);
+        // Who opens it from now on begins with what the node has.
+        self.shared.open.forget_writer(self);
+        Ok(())
+    }
+
+    /// Whether the file has all of these bytes.
+    async fn has(&self, handle: u64, image: Vec<(u64, Bytes)>) -> Result<bool> {
+        for (offset, bytes) in image {
+            if self.inodes.read(handle, offset, bytes.len()).await? != bytes {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn lost(&self, state: &mut State) {
@@ -341,11 +386,11 @@ impl OpenFile {
                 ino = self.ino,
                 "the node has lost an open file; it is opened again"
             );
+            state.journal.lost();
         }
-        state.journal.lost();
     }
 
-    async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
+    pub(crate) async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
         if let Some(bytes) = self.take_head(offset, length) {
             return Ok(bytes);
         }
@@ -390,9 +435,11 @@ impl OpenFile {
         }
     }
 
-    async fn close(&self) -> Result<()> {
+    pub(crate) async fn close(&self) -> Result<()> {
         let flushed = self.flush().await;
-        self.shared.open.remove_writer(self);
+        if self.writes && !self.shared.open.leave(self) {
+            return flushed;
+        }
         let mut state = self.state.lock().await;
         if flushed.is_err() {
             // Nobody is left to try again.
@@ -406,70 +453,9 @@ impl OpenFile {
     }
 }
 
-impl RemoteFile {
-    pub(crate) fn new(file: Arc<OpenFile>) -> Self {
-        Self {
-            file,
-            closed: AtomicBool::new(false),
-        }
-    }
-}
-
-#[async_trait]
-impl VolumeFile for RemoteFile {
-    fn ino(&self) -> Ino {
-        Ino(self.file.ino)
-    }
-
-    fn version(&self) -> u64 {
-        self.file.version
-    }
-
-    async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
-        self.file.read(offset, length).await
-    }
-
-    async fn backing(&self) -> Result<Option<File>> {
-        Ok(None)
-    }
-
-    async fn write(&self, offset: Option<u64>, bytes: Bytes) -> Result<()> {
-        let write = match offset {
-            Some(offset) => Write::Put(offset, bytes),
-            None => Write::Append(bytes),
-        };
-        self.file.write(write).await
-    }
-
-    async fn truncate(&self, size: u64) -> Result<()> {
-        self.file.resize(size).await
-    }
-
-    async fn flush(&self) -> Result<()> {
-        self.file.flush().await
-    }
-
-    async fn fsync(&self) -> Result<()> {
-        self.file.fsync().await
-    }
-
-    async fn close(self: Arc<Self>) -> Result<()> {
-        self.closed.store(true, Ordering::Release);
-        self.file.close().await
-    }
-}
-
-impl Drop for RemoteFile {
+impl Drop for OpenFile {
     fn drop(&mut self) {
-        let runtime = tokio::runtime::Handle::try_current();
-        if let (false, Ok(runtime)) = (*self.closed.get_mut(), runtime) {
-            let file = Arc::clone(&self.file);
-            runtime.spawn(async move {
-                if let Err(error) = file.close().await {
-                    tracing::error!(ino = file.ino, ?error, "what was written could not be kept");
-                }
-            });
-        }
+        self.shared.open.count_held(*self.counted.get_mut(), 0);
     }
 }
 
@@ -487,6 +473,14 @@ fn check_size(size: u64) -> Result<()> {
         return Ok(());
     }
     Err(Error::limit("a file has at most 64 GiB").with("size", size))
+}
+
+fn changed(ino: u64) -> Error {
+    let error = Error::corrupt(
+        "the node has lost what was written to the file and not flushed, and others have changed \
+         the file since; open it again and write anew",
+    );
+    error.with("ino", ino)
 }
 
 /// Whether the node does not know the open file, as after a restart.

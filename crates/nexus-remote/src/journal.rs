@@ -1,9 +1,14 @@
 //! What was written to a file and is not known to be flushed, in order.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use nexus_client::Piece;
+use nexus_client::{Piece, Written};
+
+use covered::Covered;
+
+mod covered;
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +35,12 @@ pub(crate) struct Journal {
     gathered: usize,
     /// The file's size before the first entry.
     base: u64,
+    /// The file's version before the first entry that the node has, or had.
+    version: u64,
+    /// What the node had when it lost the file.
+    had: usize,
+    /// What was on its way then, next to that.
+    in_doubt: usize,
 }
 
 struct Entry {
@@ -61,6 +72,17 @@ pub(crate) enum Next {
     Call(u64, Vec<Piece>),
     /// See whether these bytes are there already.
     Check(u64, Bytes),
+}
+
+/// What to make of a file that was lost and is open again.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reopened {
+    /// It is as it was before the first entry: all is to be sent.
+    AsBefore,
+    /// It has another version. If these bytes are there, that is of what the node had.
+    Compare(Vec<(u64, Bytes)>),
+    /// Others have changed it.
+    Changed,
 }
 
 impl Journal {
@@ -161,8 +183,11 @@ impl Journal {
         Next::Call(self.sequence, call.map(Entry::piece).collect())
     }
 
-    /// The node has done the call, whose pieces ended there.
-    pub(crate) fn answered(&mut self, ends: &[u64]) {
+    /// The node has done the call.
+    pub(crate) fn answered(&mut self, Written { ends, version }: &Written) {
+        if self.has == 0 {
+            self.version = *version;
+        }
         let call = self.entries.range_mut(self.has..self.has + self.under_way);
         for (entry, end) in call.zip(ends) {
             entry.end = Some(*end);
@@ -218,7 +243,60 @@ impl Journal {
                 self.gathered += entry.len();
             }
         }
+        (self.had, self.in_doubt) = (self.has, self.under_way);
         (self.has, self.under_way, self.sequence) = (0, 0, 0);
+    }
+
+    /// What to make of the file, which is open again with this version and size. What the node
+    /// never had may go after whatever others did.
+    pub(crate) fn reopened(&self, version: u64, size: u64) -> Reopened {
+        if self.had == 0 || version == self.version {
+            return Reopened::AsBefore;
+        }
+        if self.sizes().contains(&size) {
+            Reopened::Compare(self.image())
+        } else {
+            Reopened::Changed
+        }
+    }
+
+    /// What the node had, the file still has.
+    pub(crate) fn kept(&mut self) {
+        for entry in self.entries.range_mut(..self.had) {
+            entry.doubtful = false;
+            self.gathered -= entry.len();
+        }
+        self.has = self.had;
+    }
+
+    /// Sizes that the file may have with what the node had, and some of what was on its way.
+    fn sizes(&self) -> Vec<u64> {
+        let mut size = self.base;
+        let sizes = self.entries.iter().take(self.had + self.in_doubt);
+        let sizes = sizes.map(|entry| {
+            size = entry.size_after(size);
+            size
+        });
+        sizes.skip(self.had - 1).collect()
+    }
+
+    /// The bytes that the node had and that nothing after them has written over, or may have.
+    fn image(&self) -> Vec<(u64, Bytes)> {
+        let mut covered = Covered::default();
+        let mut image = Vec::new();
+        let sent = self.entries.range(..self.had + self.in_doubt);
+        for (index, entry) in sent.enumerate().rev() {
+            let touched = entry.touches();
+            if let (true, Some(bytes)) = (index < self.had, entry.bytes()) {
+                let part = |gap: Range<u64>| {
+                    let from = |at| (at - touched.start) as usize;
+                    (gap.start, bytes.slice(from(gap.start)..from(gap.end)))
+                };
+                image.extend(covered.gaps(&touched).into_iter().map(part));
+            }
+            covered.add(touched);
+        }
+        image
     }
 }
 
@@ -231,6 +309,8 @@ impl Entry {
     }
 
     fn join(&mut self, bytes: &Bytes) {
+        // It was that of the shorter one.
+        self.end = None;
         if let What::Put(_, data) | What::Append(data) = &mut self.what {
             data.join(bytes);
         }
@@ -245,13 +325,27 @@ impl Entry {
     }
 
     fn check(&self) -> Next {
-        let bytes = match &self.what {
-            What::Append(Data::Whole(bytes)) => bytes.clone(),
-            What::Append(Data::Joined(bytes)) => Bytes::copy_from_slice(bytes),
-            What::Put(..) | What::Truncate(_) => Bytes::new(),
-        };
-        let end = self.end.unwrap_or_default();
-        Next::Check(end.saturating_sub(bytes.len() as u64), bytes)
+        Next::Check(self.touches().start, self.bytes().unwrap_or_default())
+    }
+
+    fn bytes(&self) -> Option<Bytes> {
+        match &self.what {
+            What::Put(_, data) | What::Append(data) => Some(data.bytes()),
+            What::Truncate(_) => None,
+        }
+    }
+
+    /// Where the file is another with it.
+    fn touches(&self) -> Range<u64> {
+        let length = self.len() as u64;
+        match self.what {
+            What::Put(offset, _) => offset..offset + length,
+            What::Append(_) => {
+                let end = self.end.unwrap_or_default();
+                end.saturating_sub(length)..end
+            }
+            What::Truncate(size) => size..u64::MAX,
+        }
     }
 
     /// How large a file of this size is with it.
@@ -270,6 +364,13 @@ impl Data {
         match self {
             Self::Whole(bytes) => bytes.len(),
             Self::Joined(bytes) => bytes.len(),
+        }
+    }
+
+    fn bytes(&self) -> Bytes {
+        match self {
+            Self::Whole(bytes) => bytes.clone(),
+            Self::Joined(bytes) => Bytes::copy_from_slice(bytes),
         }
     }
 

@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | `volume` | names, attributes, metadata |
 //! | `file` | an open file |
+//! | `remote_file` | the same, as the kernel has it |
 //! | `past` | past states of the zone |
 //! | `journal` | what was written to it and is not flushed |
 //! | `open_files` | which files are open: leases, and who has something to send |
@@ -25,6 +26,7 @@ mod journal;
 mod open_files;
 mod past;
 mod patience;
+mod remote_file;
 mod volume;
 
 pub use volume::{Options, RemoteVolume};

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream;
 use nexus_client::{Inodes, Opened};
 use nexus_kernel::Result;
 use parking_lot::Mutex;
@@ -19,10 +21,19 @@ const GATHER_FOR: Duration = Duration::from_millis(5);
 /// Most handles named in one call.
 const NAMED_MAX: usize = 16_384;
 
+/// Above this in all journals, the fullest is flushed.
+const JOURNALS_BYTES_MAX: usize = 256 << 20;
+/// What waits longer to be flushed, in a file that stays open, is flushed.
+const AGE_MAX: Duration = Duration::from_secs(30);
+/// So many such files at a time.
+const AGING_MAX: usize = 16;
+
+type Writers = HashMap<u64, Weak<OpenFile>>;
+
 /// The open files of a volume.
 pub(crate) struct OpenFiles {
-    /// Those that are open for writing.
-    writers: Mutex<HashMap<u64, Vec<Weak<OpenFile>>>>,
+    /// Those that are open for writing, by inode.
+    writers: Mutex<Writers>,
     handles: Mutex<HashSet<u64>>,
     /// Made and opened in one call, and not yet asked for.
     made: Mutex<HashMap<u64, Opened>>,
@@ -48,6 +59,7 @@ impl OpenFiles {
         });
         tokio::spawn(close(inodes.clone(), closed));
         tokio::spawn(renew(inodes, Arc::downgrade(&files)));
+        tokio::spawn(age(Arc::downgrade(&files)));
         files
     }
 
@@ -82,48 +94,82 @@ impl OpenFiles {
         opened.handle.is_some_and(known).then_some(opened)
     }
 
-    pub(crate) fn add_writer(&self, file: &Arc<OpenFile>) {
+    /// The open file of all who write to an inode; made if nobody does.
+    pub(crate) fn join(&self, ino: u64, make: impl FnOnce() -> Arc<OpenFile>) -> Arc<OpenFile> {
         let mut writers = self.writers.lock();
-        let writers = writers.entry(file.ino()).or_default();
-        writers.push(Arc::downgrade(file));
+        if let Some(file) = writers.get(&ino).and_then(Weak::upgrade) {
+            file.users.fetch_add(1, Ordering::Relaxed);
+            return file;
+        }
+        let file = make();
+        writers.insert(ino, Arc::downgrade(&file));
+        file
     }
 
-    pub(crate) fn remove_writer(&self, file: &OpenFile) {
-        let mut all = self.writers.lock();
-        if let Some(writers) = all.get_mut(&file.ino()) {
-            writers.retain(|writer| !std::ptr::eq(writer.as_ptr(), file));
-            if writers.is_empty() {
-                all.remove(&file.ino());
+    /// Somebody who wrote closes it; says whether that was the last.
+    pub(crate) fn leave(&self, file: &OpenFile) -> bool {
+        let mut writers = self.writers.lock();
+        let is_last = file.users.fetch_sub(1, Ordering::Relaxed) == 1;
+        if is_last {
+            forget(&mut writers, file);
+        }
+        is_last
+    }
+
+    /// Nobody joins it from now on.
+    pub(crate) fn forget_writer(&self, file: &OpenFile) {
+        forget(&mut self.writers.lock(), file);
+    }
+
+    /// The file, if it is open for writing.
+    pub(crate) fn writer(&self, ino: u64) -> Option<Arc<OpenFile>> {
+        self.writers.lock().get(&ino).and_then(Weak::upgrade)
+    }
+
+    fn all_writers(&self) -> Vec<Arc<OpenFile>> {
+        let writers = self.writers.lock();
+        writers.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Flushes the fullest journals until there is room in all of them.
+    pub(crate) async fn make_room(&self) -> Result<()> {
+        while self.held.load(Ordering::Relaxed) >= JOURNALS_BYTES_MAX {
+            let fullest = self
+                .all_writers()
+                .into_iter()
+                .max_by_key(|file| file.held());
+            let Some(fullest) = fullest.filter(|file| file.held() > 0) else {
+                return Ok(());
+            };
+            let before = fullest.held();
+            let flushed = fullest.flush().await;
+            // One that is given up makes room too.
+            if fullest.held() >= before {
+                flushed?;
             }
         }
-    }
-
-    /// Those that are open for writing.
-    pub(crate) fn writers(&self, ino: u64) -> Vec<Arc<OpenFile>> {
-        let writers = self.writers.lock();
-        let writers = writers.get(&ino).into_iter().flatten();
-        writers.filter_map(Weak::upgrade).collect()
+        Ok(())
     }
 
     /// Sends what has gathered for a file, so that the node answers for all of it.
     pub(crate) async fn send(&self, ino: u64) -> Result<()> {
-        for writer in self.writers(ino) {
-            writer.send_gathered().await?;
+        match self.writer(ino) {
+            Some(writer) => writer.send_gathered().await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The same, and sees that the node still has what was sent and not flushed.
     pub(crate) async fn settle(&self, ino: u64) -> Result<()> {
-        for writer in self.writers(ino) {
-            writer.settle().await?;
+        match self.writer(ino) {
+            Some(writer) => writer.settle().await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Whether the node does not know, or may have lost, what was written to a file.
     pub(crate) fn is_unsettled(&self, ino: u64) -> bool {
-        self.writers(ino).iter().any(|writer| writer.is_written())
+        self.writer(ino).is_some_and(|writer| writer.is_written())
     }
 
     /// Notes that something is written.
@@ -137,10 +183,10 @@ impl OpenFiles {
         self.writes.load(Ordering::Acquire)
     }
 
-    /// Counts bytes that a journal holds; answers those of all.
-    pub(crate) fn count_held(&self, before: usize, now: usize) -> usize {
+    /// Counts bytes that a journal holds.
+    pub(crate) fn count_held(&self, before: usize, now: usize) {
         self.held.fetch_add(now, Ordering::Relaxed);
-        self.held.fetch_sub(before, Ordering::Relaxed) - before
+        self.held.fetch_sub(before, Ordering::Relaxed);
     }
 
     /// Closes what was made and opened in one call, and never asked for.
@@ -152,6 +198,35 @@ impl OpenFiles {
             }
         }
         made.keys().copied().collect()
+    }
+}
+
+fn forget(writers: &mut Writers, file: &OpenFile) {
+    let is_it = |writer: &Weak<OpenFile>| std::ptr::eq(writer.as_ptr(), file);
+    if writers.get(&file.ino()).is_some_and(is_it) {
+        writers.remove(&file.ino());
+    }
+}
+
+/// Flushes what waits for too long.
+async fn age(files: Weak<OpenFiles>) {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let Some(files) = files.upgrade() else { return };
+        let mut due = files.all_writers();
+        due.retain(|file| file.is_older_than(AGE_MAX));
+        let flush = |file: Arc<OpenFile>| async move {
+            if let Err(error) = file.flush().await {
+                tracing::warn!(
+                    ino = file.ino(),
+                    ?error,
+                    "what is written to an open file waits"
+                );
+            }
+        };
+        stream::iter(due)
+            .for_each_concurrent(AGING_MAX, flush)
+            .await;
     }
 }
 

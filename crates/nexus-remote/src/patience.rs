@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nexus_kernel::{Error, Kind, Result};
+use nexus_kernel::{Error, Kind, Outcome, Result};
 use tokio::time::{Instant, sleep, timeout_at};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -41,8 +41,8 @@ impl Patience {
     }
 }
 
-/// Calls until there is an answer; the call is told whether it is made again, so that what was
-/// asked for may have been done already.
+/// Calls until there is an answer; the call is told whether that of an earlier try was lost, so
+/// that what is asked for may have been done already.
 pub(crate) async fn patiently<T, F>(lasts: Duration, mut call: impl FnMut(bool) -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
@@ -51,10 +51,12 @@ where
     let mut again = false;
     loop {
         match patience.once(call(again)).await {
-            Err(error) => patience.rest(error).await?,
+            Err(error) => {
+                again |= error.outcome() == Outcome::Unknown;
+                patience.rest(error).await?;
+            }
             answer => return answer,
         }
-        again = true;
     }
 }
 
@@ -62,3 +64,6 @@ fn no_answer() -> Error {
     Error::unavailable("the node did not answer in time; check that nexus-node is running")
         .outcome_unknown()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use nexus_client::{Client, Inodes, KeyPresence as Presence, LogQuery};
+use nexus_client::{Client, Inodes, KeyPresence as Presence, LogQuery, Opened};
 use nexus_fs::{
     At, DirEntry, Ino, KeyPresence, NewInode, NewKind, OpenMode, Record, Replace, SetAttributes,
     Stat, Version,
@@ -18,10 +18,11 @@ use nexus_service_api::Clock;
 
 use crate::convert;
 use crate::feed;
-use crate::file::{HEAD_BYTES, OpenFile, RemoteFile};
+use crate::file::{HEAD_BYTES, OpenFile};
 use crate::open_files::OpenFiles;
 use crate::past::PastVolume;
 use crate::patience::{Patience, patiently};
+use crate::remote_file::RemoteFile;
 
 /// Versions in one answer.
 const VERSIONS_MAX: usize = 10_000;
@@ -114,23 +115,38 @@ impl RemoteVolume {
         patiently(self.shared.patience, |_| call()).await
     }
 
-    fn file(&self, opened: &nexus_client::Opened, writes: bool) -> Arc<OpenFile> {
+    fn open_file(&self, opened: &Opened, writes: bool) -> Arc<OpenFile> {
         let (shared, inodes) = (Arc::clone(&self.shared), self.inodes.clone());
         OpenFile::new(shared, inodes, opened, writes)
     }
 
+    /// A file that was just opened to be written, as all who write to it have it.
+    fn writer(&self, opened: &Opened) -> RemoteFile {
+        let mut is_made = false;
+        let file = self.shared.open.join(opened.stat.ino, || {
+            is_made = true;
+            self.open_file(opened, true)
+        });
+        if let (false, Some(handle)) = (is_made, opened.handle) {
+            // Theirs will do.
+            self.shared.open.add_handle(handle);
+            self.shared.open.close_handle(handle);
+        }
+        RemoteFile::new(file, opened.stat.version)
+    }
+
     /// Opens a file to be read, of which something is read at once as a rule.
-    async fn open_to_read(&self, ino: Ino) -> Result<Arc<OpenFile>> {
-        self.shared.open.send(ino.0).await?;
+    async fn open_to_read(&self, ino: Ino) -> Result<RemoteFile> {
         let writes = self.shared.open.writes();
+        self.shared.open.send(ino.0).await?;
         let opened = self.ask(|| self.inodes.open(ino.0, false, HEAD_BYTES));
         // A key that opens nothing any more reads nothing that came before either.
         let opened = opened
             .await
             .inspect_err(|_| self.shared.open.count_write())?;
-        let file = self.file(&opened, false);
+        let file = self.open_file(&opened, false);
         file.keep_head(opened.head, writes);
-        Ok(file)
+        Ok(RemoteFile::new(file, opened.stat.version))
     }
 
     /// The attributes of an inode that was seen with what the node knew of it.
@@ -156,12 +172,7 @@ impl RemoteVolume {
         Ok(ours.then_some(found))
     }
 
-    async fn try_make(
-        &self,
-        at: Name<'_>,
-        new: &NewInode,
-        again: bool,
-    ) -> Result<nexus_client::Opened> {
+    async fn try_make(&self, at: Name<'_>, new: &NewInode, again: bool) -> Result<Opened> {
         let is_file = new.kind == NewKind::File;
         let made = self
             .inodes
@@ -169,7 +180,7 @@ impl RemoteVolume {
         match made.await {
             Err(error) if again && error.kind() == Kind::AlreadyExists => {
                 let stat = self.is_made(at).await?.ok_or(error)?;
-                Ok(nexus_client::Opened {
+                Ok(Opened {
                     stat,
                     handle: None,
                     head: Bytes::new(),
@@ -253,7 +264,7 @@ impl Volume for RemoteVolume {
     }
 
     async fn setattr(&self, ino: Ino, mut set: SetAttributes) -> Result<Stat> {
-        if let (Some(size), [writer, ..]) = (set.size, &*self.shared.open.writers(ino.0)) {
+        if let (Some(size), Some(writer)) = (set.size, self.shared.open.writer(ino.0)) {
             // Among the writes, in their order.
             writer.resize(size).await?;
             set.size = None;
@@ -382,14 +393,15 @@ impl Volume for RemoteVolume {
     async fn open(&self, ino: Ino, mode: OpenMode, truncate: bool) -> Result<Arc<dyn VolumeFile>> {
         let writes = mode != OpenMode::Read;
         let file = match self.shared.open.take_made(ino.0) {
-            Some(opened) => self.file(&opened, writes),
+            Some(opened) if writes => self.writer(&opened),
+            Some(opened) => RemoteFile::new(self.open_file(&opened, false), opened.stat.version),
             None if writes => {
                 let opened = self.ask(|| self.inodes.open(ino.0, true, 0));
-                self.file(&opened.await?, true)
+                self.writer(&opened.await?)
             }
             None => self.open_to_read(ino).await?,
         };
-        let file = Arc::new(RemoteFile::new(file));
+        let file = Arc::new(file);
         if truncate {
             file.truncate(0).await?;
         }

@@ -79,3 +79,14 @@ fn every_kind_has_its_name_on_the_wire() {
         assert_eq!(from_status(status(&detail)).kind(), kind);
     }
 }
+
+#[test]
+fn a_change_that_never_left_was_not_applied() {
+    let refused = || Box::new(tonic::ConnectError("refused".into()));
+    let error = from_status_of_change(Status::from_error(refused()));
+    assert_eq!(error.kind(), Kind::Unavailable);
+    assert_eq!(error.outcome(), Outcome::NotApplied);
+    let lost = std::io::Error::other("reset");
+    let error = from_status_of_change(Status::from_error(Box::new(lost)));
+    assert_eq!(error.outcome(), Outcome::Unknown);
+}

@@ -120,10 +120,12 @@ macro_rules! change_kinds {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum ChangeKind {
             $(#[doc = $doc] $kind,)*
+            /// One that only a newer node knows.
+            Unknown,
         }
 
         impl ChangeKind {
-            /// Every kind.
+            /// Every kind that is known.
             pub const ALL: &[Self] = &[$(Self::$kind),*];
 
             /// The name as people and doors write it.
@@ -131,12 +133,14 @@ macro_rules! change_kinds {
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$kind => $name,)*
+                    Self::Unknown => "unknown",
                 }
             }
 
             pub(crate) fn to_wire(self) -> nexus_proto::v1::ChangeKind {
                 match self {
                     $(Self::$kind => nexus_proto::v1::ChangeKind::$kind,)*
+                    Self::Unknown => nexus_proto::v1::ChangeKind::Unspecified,
                 }
             }
         }

@@ -62,6 +62,15 @@ pub struct DirectoryEntry {
     pub stat: Option<Stat>,
 }
 
+/// What became of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where each piece ended; of a truncation, the size.
+    pub ends: Vec<u64>,
+    /// The file's version before the pieces were done.
+    pub version: u64,
+}
+
 /// What was made or opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {

@@ -52,7 +52,7 @@ impl Node {
             Next::Done => return false,
             Next::Call(_, pieces) => {
                 let ends: Vec<u64> = pieces.iter().map(|piece| self.write(piece)).collect();
-                journal.answered(&ends);
+                journal.answered(&written(&ends));
             }
             Next::Check(offset, bytes) => {
                 let there = self.draft.get(offset as usize..).unwrap_or_default();
@@ -60,6 +60,14 @@ impl Node {
             }
         }
         true
+    }
+}
+
+/// The answer of a node that has not changed the file.
+fn written(ends: &[u64]) -> Written {
+    Written {
+        ends: ends.to_vec(),
+        version: 1,
     }
 }
 
@@ -88,7 +96,7 @@ fn a_call_is_the_same_until_it_is_answered() {
     let call = journal.next();
     journal.put(3, bytes("two"));
     assert_eq!(journal.next(), call);
-    journal.answered(&[3]);
+    journal.answered(&written(&[3]));
     let next = vec![Piece::Put(3, bytes("two"))];
     assert_eq!(journal.next(), Next::Call(2, next));
 }
@@ -106,7 +114,7 @@ fn a_call_has_so_many_bytes_and_no_more() {
             panic!("there is more");
         };
         assert_eq!((number, pieces.len()), (sequence, 1));
-        journal.answered(&[0]);
+        journal.answered(&written(&[0]));
     }
     assert_eq!(journal.next(), Next::Done);
     assert_eq!(journal.bytes(), 3 * (600 << 10));
@@ -146,7 +154,7 @@ fn what_a_node_kept_is_not_appended_again() {
         };
         let end = node.write(&pieces[0]);
         if answered {
-            journal.answered(&[end]);
+            journal.answered(&written(&[end]));
         }
         // As a node does that is stopped, and not killed.
         node.flush();
@@ -176,4 +184,88 @@ fn cuts_keep_their_place_among_writes() {
         node.take(&mut journal);
         assert_eq!(node.draft, b"abd");
     }
+}
+
+/// A journal whose entries the node had all, of a file that held ten bytes.
+fn lost_after(write: impl Fn(&mut Journal)) -> Journal {
+    let mut node = Node::holding(b"..........");
+    let mut journal = Journal::new(10);
+    write(&mut journal);
+    node.take(&mut journal);
+    journal.lost();
+    journal
+}
+
+#[test]
+fn a_file_of_the_same_version_is_sent_all_again() {
+    let journal = lost_after(|journal| journal.put(0, bytes("one")));
+    assert_eq!(journal.reopened(1, 10), Reopened::AsBefore);
+}
+
+#[test]
+fn a_file_of_another_version_must_have_what_was_written_last_everywhere() {
+    let journal = lost_after(|journal| {
+        journal.put(0, bytes("AAAAAAAA"));
+        journal.put(2, bytes("BB"));
+        journal.truncate(6);
+        journal.append(bytes("CC"));
+    });
+    let mut image = vec![
+        (6, bytes("CC")),
+        (2, bytes("BB")),
+        (0, bytes("AA")),
+        (4, bytes("AA")),
+    ];
+    let Reopened::Compare(mut found) = journal.reopened(2, 8) else {
+        panic!("it may be as it was left");
+    };
+    image.sort();
+    found.sort();
+    assert_eq!(found, image);
+    assert_eq!(journal.reopened(2, 9), Reopened::Changed);
+}
+
+#[test]
+fn what_the_node_kept_is_not_sent_again_and_still_to_be_flushed() {
+    let mut journal = lost_after(|journal| journal.append(bytes("one")));
+    journal.kept();
+    assert_eq!(journal.next(), Next::Done);
+    assert!(!journal.is_empty());
+    assert_eq!(journal.next_sequence(), 1);
+    journal.flushed();
+    assert!(journal.is_empty());
+}
+
+#[test]
+fn what_was_on_its_way_may_be_there_or_not() {
+    let mut node = Node::holding(b"..........");
+    let mut journal = Journal::new(10);
+    journal.put(0, bytes("AAAA"));
+    node.take(&mut journal);
+    journal.put(2, bytes("BB"));
+    journal.append(bytes("CC"));
+    journal.next();
+    journal.lost();
+    let image = vec![(0, bytes("AA"))];
+    assert_eq!(journal.reopened(2, 10), Reopened::Compare(image.clone()));
+    assert_eq!(journal.reopened(2, 12), Reopened::Compare(image));
+    journal.kept();
+    let again = vec![Piece::Put(2, bytes("BB"))];
+    assert_eq!(journal.next(), Next::Call(1, again));
+}
+
+#[test]
+fn an_append_that_grows_after_a_loss_ends_elsewhere() {
+    let mut node = Node::holding(b"start");
+    let mut journal = Journal::new(5);
+    journal.append(bytes(" a"));
+    journal.lost();
+    journal.append(bytes(" b"));
+    // Its answer is lost once more, together with the file.
+    journal.next();
+    node.draft.extend_from_slice(b" a b");
+    node.flush();
+    journal.lost();
+    node.take(&mut journal);
+    assert_eq!(node.draft, b"start a b");
 }

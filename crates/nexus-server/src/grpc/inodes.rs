@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nexus_fs::{At, Ino, NewKind, OpenMode, Session};
-use nexus_kernel::{Error, Result, Timestamp};
+use nexus_kernel::{Error, Kind, Result, Timestamp};
 use nexus_proto::v1::inodes_server::Inodes;
 use nexus_proto::v1::*;
 use tonic::{Request, Response, Status};
@@ -111,9 +111,14 @@ impl Inodes for InodesDoor {
             }
             let stat = files.make_at(parent, &name, new, durability).await?;
             if open {
-                return self
+                match self
                     .open_handle(&files, stat.ino, OpenMode::ReadWrite)
-                    .await;
+                    .await
+                {
+                    // It is made all the same; opening it will say so.
+                    Err(error) if error.kind() == Kind::LimitExceeded => {}
+                    opened => return opened,
+                }
             }
             Ok(Opened {
                 stat: Some(convert::stat(stat)),
@@ -302,13 +307,13 @@ impl Inodes for InodesDoor {
         let write = |files: Session, ask: WriteHandleRequest| async move {
             let open = self.0.handles.get(&files, ask.handle)?;
             let finish = messages::finish(ask.finish)?;
-            let ends = written(&open, ask.sequence, ask.pieces).await?;
+            let written = written(&open, ask.sequence, ask.pieces).await?;
             match finish {
                 Finish::Unspecified => {}
                 Finish::Flush => open.handle.flush().await?,
                 Finish::Fsync => open.handle.fsync().await?,
             }
-            Ok(WriteHandleResponse { ends })
+            Ok(written)
         };
         self.answer(request, write).await
     }

@@ -106,3 +106,35 @@ async fn what_was_written_and_not_flushed_is_kept_when_the_server_stops() {
     let found = session.read("/a", nexus_fs::At::Latest).await.unwrap();
     assert_eq!(&found.bytes[..], b"kept");
 }
+
+#[tokio::test]
+async fn a_write_that_is_not_numbered_or_too_large_or_another_is_refused() {
+    let server = Server::start().await;
+    let mut client = client(&server).await;
+    let (_, handle) = make(&mut client).await;
+    let none = Finish::Unspecified;
+    let first = client.write(append(handle, 1, &["one"], none)).await;
+    let first = first.unwrap().into_inner().version;
+    let large = "x".repeat(2 << 20);
+    for (refused, code) in [
+        (append(handle, 0, &["one"], none), Code::InvalidArgument),
+        (append(handle, 1, &["other"], none), Code::InvalidArgument),
+        (
+            append(handle, 2, &["x"; 1_025], none),
+            Code::ResourceExhausted,
+        ),
+        (
+            append(handle, 2, &[&large, &large, "x"], none),
+            Code::OutOfRange,
+        ),
+    ] {
+        assert_eq!(client.write(refused).await.unwrap_err().code(), code);
+    }
+    client
+        .write(append(handle, 2, &["two"], Finish::Flush))
+        .await
+        .unwrap();
+    let later = client.write(append(handle, 3, &["three"], none)).await;
+    assert!(later.unwrap().into_inner().version > first);
+    assert_eq!(&server.get("/api/v2/files/a").await.body[..], b"onetwo");
+}
