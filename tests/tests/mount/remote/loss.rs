@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nexus_tests::{Home, Node, Process, WAIT_MAX};
@@ -15,6 +15,7 @@ use super::{EIO, Remote, errno};
 struct Writer {
     child: Child,
     orders: Option<ChildStdin>,
+    said: BufReader<ChildStdout>,
 }
 
 const PROGRAM: &str = r#"
@@ -37,13 +38,25 @@ for order in sys.stdin:
 "#;
 
 impl Writer {
-    fn start(directory: &Path) -> Self {
+    fn start(directory: &Path, program: &str) -> Self {
         let mut python = Command::new("python3");
-        python.args(["-c", PROGRAM]).current_dir(directory);
+        python.args(["-c", program]).current_dir(directory);
         python.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = python.spawn().expect("there is a python3");
         let orders = child.stdin.take();
-        Self { child, orders }
+        let said = BufReader::new(child.stdout.take().expect("it is piped"));
+        Self {
+            child,
+            orders,
+            said,
+        }
+    }
+
+    #[track_caller]
+    fn wait_until_it_says(&mut self, what: &str) {
+        let mut line = String::new();
+        self.said.read_line(&mut line).expect("it speaks");
+        assert_eq!(line.trim(), what);
     }
 
     /// Tells it to write, without waiting.
@@ -55,8 +68,7 @@ impl Writer {
     /// Lets it do what it was told and end; how often it was done.
     fn finish(mut self) -> usize {
         drop(self.orders.take());
-        let said = BufReader::new(self.child.stdout.take().expect("it is piped"));
-        let done = said.lines().count();
+        let done = self.said.lines().count();
         let ended = self.child.wait().expect("it can be waited for");
         assert!(ended.success(), "{ended}");
         done
@@ -90,7 +102,7 @@ fn a_node_that_is_killed_and_comes_back_gets_what_was_written() {
     let node = home.start();
     let (address, http) = (node.address().to_owned(), node.http());
     let mounted = Remote::mount(node.cli());
-    let mut writer = Writer::start(mounted.root());
+    let mut writer = Writer::start(mounted.root(), PROGRAM);
     writer.order("write");
     node_has(&mounted, "log");
     node.kill();
@@ -105,6 +117,79 @@ fn a_node_that_is_killed_and_comes_back_gets_what_was_written() {
     writer.order("write");
     assert_eq!(writer.finish(), 4);
     check(&http, 4);
+    mounted.unmount();
+    assert!(node.terminate().success());
+}
+
+/// Writes, says so, and finds out at the next order that it is lost.
+const LATE: &str = r#"
+import errno, os, sys
+fd = os.open("file", os.O_RDWR)
+os.pwrite(fd, b"mine", 0)
+assert os.fstat(fd).st_size == 10
+print("sent", flush=True)
+sys.stdin.readline()
+for operation in [os.fsync, lambda fd: os.pwrite(fd, b"more", 0), os.close]:
+    try:
+        operation(fd)
+        raise SystemExit("it is written over what others wrote")
+    except OSError as error:
+        assert error.errno == errno.EIO, error
+assert open("file", "rb").read() == b"theirs"
+with open("file", "r+b") as file:
+    file.write(b"THEIR")
+print("done", flush=True)
+"#;
+
+#[test]
+fn what_others_wrote_meanwhile_is_not_written_over() {
+    let home = Home::new();
+    let node = home.start();
+    let (address, http) = (node.address().to_owned(), node.http());
+    http.write("/file", "0123456789").ok();
+    let mounted = Remote::mount(node.cli());
+    let mut writer = Writer::start(mounted.root(), LATE);
+    writer.wait_until_it_says("sent");
+    node.kill();
+    let node = start_again(&home, &address);
+    http.write("/file", "theirs").ok();
+    writer.order("go on");
+    assert_eq!(writer.finish(), 1);
+    assert_eq!(http.read("/file").ok().text(), "THEIRs");
+    mounted.unmount();
+    assert!(node.terminate().success());
+}
+
+/// Writes to a file that it has open twice, to and fro.
+const TWICE: &str = r#"
+import os, sys
+one, other = [os.open("file", os.O_CREAT | os.O_RDWR) for _ in range(2)]
+os.pwrite(one, b"aaaaaa", 0)
+os.pwrite(other, b"bbbb", 1)
+os.pwrite(one, b"cc", 2)
+assert os.fstat(one).st_size == 6
+print("sent", flush=True)
+sys.stdin.readline()
+os.fsync(other)
+os.close(other)
+os.pwrite(one, b"d", 5)
+os.close(one)
+print("done", flush=True)
+"#;
+
+#[test]
+fn what_is_written_through_two_descriptors_is_sent_again_in_order() {
+    let home = Home::new();
+    let node = home.start();
+    let (address, http) = (node.address().to_owned(), node.http());
+    let mounted = Remote::mount(node.cli());
+    let mut writer = Writer::start(mounted.root(), TWICE);
+    writer.wait_until_it_says("sent");
+    node.kill();
+    let node = start_again(&home, &address);
+    writer.order("go on");
+    assert_eq!(writer.finish(), 1);
+    assert_eq!(http.read("/file").ok().text(), "abccbd");
     mounted.unmount();
     assert!(node.terminate().success());
 }
