@@ -407,17 +407,18 @@ impl Handle {
         Ok(())
     }
 
-    /// Closes. What was written is left to the other handles of the file, if there are any.
+    /// Closes. What was written and need not be durable is left to the other handles of the
+    /// file, if there are any.
     async fn leave(mut self, durability: Durability) -> Result<()> {
+        if durability == Durability::Sync {
+            let written = self.fsync().await;
+            return written.and(self.close().await);
+        }
         self.closed = self.session.zone.handles.leave(&self.file);
         if self.closed {
             return Ok(());
         }
-        let written = match durability {
-            Durability::Sync => self.fsync().await,
-            Durability::Relaxed => self.flush().await,
-        };
-        written.and(self.close().await)
+        self.close().await
     }
 
     fn check_writable(&self) -> Result<()> {

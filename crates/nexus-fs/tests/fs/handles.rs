@@ -177,3 +177,19 @@ async fn what_a_handle_appends_goes_to_the_end() {
     handle.close().await.unwrap();
     assert_eq!(text(&files, "/a").await, "0abconetwo");
 }
+
+/// A new size that is asked for durably is no draft that others may flush some time.
+#[tokio::test]
+async fn a_durable_size_is_one_though_others_have_the_file_open() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a", "0123456789").await;
+    let ino = files.lookup(Ino::ROOT, "a").await.unwrap().ino;
+    let other = files.open_handle(ino, OpenMode::Read).await.unwrap();
+    let set = SetAttributes {
+        size: Some(3),
+        ..SetAttributes::default()
+    };
+    files.setattr(ino, set, Durability::Sync).await.unwrap();
+    assert_eq!(text(&files, "/a").await, "012");
+    other.close().await.unwrap();
+}
