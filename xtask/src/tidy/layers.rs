@@ -26,7 +26,13 @@ fn may_use(package: &str) -> Result<Option<&'static [&'static str]>, Unplaced> {
             "nexus-proto",
         ],
         "nexus-client" => &[KERNEL, "nexus-proto"],
-        "nexus-remote" => &[KERNEL, SERVICE_API, "nexus-fs", "nexus-fuse", "nexus-client"],
+        "nexus-remote" => &[
+            KERNEL,
+            SERVICE_API,
+            "nexus-fs",
+            "nexus-fuse",
+            "nexus-client",
+        ],
         "nexus-cli" => &[
             KERNEL,
             SERVICE_API,
