@@ -105,8 +105,8 @@ impl Bridge {
     }
 
     fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
-        // A panic must not take the kernel's thread along; the reply, dropped, says EIO.
         let arrived = Instant::now();
+        // A panic must not take the kernel's thread along; the reply, dropped, says EIO.
         let mut task = Box::pin(AssertUnwindSafe(task).catch_unwind());
         let entered = self.runtime.enter();
         let done = (&mut task).now_or_never();
