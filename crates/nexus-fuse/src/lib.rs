@@ -41,4 +41,6 @@ mod xattrs;
 
 pub use mount::Mount;
 pub use options::Options;
-pub use volume::{Caller, LocalVolume, Name, Volume, VolumeFile, read_only};
+pub use volume::{
+    Caller, LocalVolume, Name, PastContent, PastState, PastVolume, Volume, VolumeFile,
+};

@@ -18,9 +18,11 @@ use nexus_fs::{
 use nexus_kernel::{Error, Result, Revision, Timestamp};
 
 mod local;
+mod local_past;
 mod past;
 
 pub use local::LocalVolume;
+pub use past::{PastContent, PastState, PastVolume};
 
 /// A name in a directory.
 pub type Name<'a> = (Ino, &'a str);
@@ -35,8 +37,7 @@ pub trait Volume: Send + Sync + 'static {
     /// The same, with changes on record as those of `caller`.
     fn acting_for(&self, caller: &Caller) -> Arc<dyn Volume>;
 
-    /// The zone as it was at a point; it never changes, and refuses to be changed with
-    /// [`read_only`].
+    /// The zone as it was at a point: a [`PastVolume`], which refuses to be changed.
     async fn as_of(&self, at: At) -> Result<Arc<dyn Volume>>;
 
     /// Whether it is a past state, which never changes.
@@ -118,8 +119,7 @@ pub trait Volume: Send + Sync + 'static {
 }
 
 /// What whoever would change a past state is told.
-#[must_use]
-pub fn read_only() -> Error {
+pub(crate) fn read_only() -> Error {
     Error::unsupported("a past state cannot be changed; copy what you need out of it")
         .with("read_only", true)
 }

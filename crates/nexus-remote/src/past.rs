@@ -5,14 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
-use futures::stream::{self, BoxStream};
 use nexus_client::Inodes;
-use nexus_fs::{
-    At, DirEntry, Ino, KeyPresence, NewInode, OpenMode, Record, Replace, SetAttributes, Stat,
-    Version,
-};
-use nexus_fuse::{Caller, Name, Volume, VolumeFile, read_only};
+use nexus_fs::{At, DirEntry, Ino, Stat, Version};
+use nexus_fuse::{Name, PastContent, PastState};
 use nexus_kernel::{Result, Revision, Timestamp};
 
 use crate::convert;
@@ -21,14 +16,14 @@ use crate::volume::{Shared, page};
 
 /// A past state of a zone elsewhere.
 #[derive(Clone)]
-pub(crate) struct PastVolume {
+pub(crate) struct RemotePast {
     inodes: Inodes,
     shared: Arc<Shared>,
     revision: Revision,
     at: nexus_client::At,
 }
 
-impl PastVolume {
+impl RemotePast {
     pub(crate) async fn new(inodes: &Inodes, shared: Arc<Shared>, at: At) -> Result<Self> {
         let revision = patiently(shared.patience, |_| revision(inodes, at)).await?;
         Ok(Self {
@@ -62,23 +57,15 @@ async fn revision(inodes: &Inodes, at: At) -> Result<Revision> {
 }
 
 #[async_trait]
-impl Volume for PastVolume {
-    /// Nothing of it gets on record.
-    fn acting_for(&self, _: &Caller) -> Arc<dyn Volume> {
-        Arc::new(self.clone())
+impl PastState for RemotePast {
+    type File = PastFile;
+
+    async fn as_of(&self, at: At) -> Result<Self> {
+        Self::new(&self.inodes, Arc::clone(&self.shared), at).await
     }
 
-    async fn as_of(&self, at: At) -> Result<Arc<dyn Volume>> {
-        let past = Self::new(&self.inodes, Arc::clone(&self.shared), at);
-        Ok(Arc::new(past.await?))
-    }
-
-    fn is_past(&self) -> bool {
-        true
-    }
-
-    async fn revision(&self) -> Result<Revision> {
-        Ok(self.revision)
+    fn revision(&self) -> Revision {
+        self.revision
     }
 
     fn now(&self) -> Timestamp {
@@ -93,30 +80,6 @@ impl Volume for PastVolume {
     async fn getattr(&self, ino: Ino) -> Result<Stat> {
         let found = self.ask(|| self.inodes.attributes(ino.0, &self.at));
         convert::stat(found.await?)
-    }
-
-    async fn setattr(&self, _: Ino, _: SetAttributes) -> Result<Stat> {
-        Err(read_only())
-    }
-
-    async fn make(&self, _: Name<'_>, _: NewInode) -> Result<Stat> {
-        Err(read_only())
-    }
-
-    async fn unlink(&self, _: Name<'_>) -> Result<()> {
-        Err(read_only())
-    }
-
-    async fn rmdir(&self, _: Name<'_>) -> Result<()> {
-        Err(read_only())
-    }
-
-    async fn rename(&self, _: Name<'_>, _: Name<'_>, _: Replace) -> Result<()> {
-        Err(read_only())
-    }
-
-    async fn link(&self, _: Ino, _: Name<'_>) -> Result<Stat> {
-        Err(read_only())
     }
 
     async fn readdir(
@@ -149,16 +112,6 @@ impl Volume for PastVolume {
             .await
     }
 
-    async fn set_metadata_value(
-        &self,
-        _: Ino,
-        _: &str,
-        _: Option<Bytes>,
-        _: KeyPresence,
-    ) -> Result<()> {
-        Err(read_only())
-    }
-
     async fn versions(&self, ino: Ino, limit: usize) -> Result<Vec<Version>> {
         let limit = page(limit);
         let versions = self.ask(|| self.inodes.versions(ino.0, limit, &self.at));
@@ -166,42 +119,27 @@ impl Volume for PastVolume {
         versions.collect()
     }
 
-    async fn open(&self, ino: Ino, mode: OpenMode, truncate: bool) -> Result<Arc<dyn VolumeFile>> {
-        if mode != OpenMode::Read || truncate {
-            return Err(read_only());
-        }
+    async fn open(&self, ino: Ino) -> Result<PastFile> {
         // Whether it may be read, and is a file.
         self.ask(|| self.inodes.read_past(ino.0, 0, 0, &self.at))
             .await?;
-        Ok(Arc::new(PastFile {
+        Ok(PastFile {
             version: self.getattr(ino).await?.version,
-            volume: self.clone(),
+            state: self.clone(),
             ino,
-        }))
-    }
-
-    async fn sync(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn changes(&self, _: Revision) -> BoxStream<'static, Result<Record>> {
-        stream::pending().boxed()
-    }
-
-    fn is_own(&self, _: &Record) -> bool {
-        false
+        })
     }
 }
 
 /// A file as it was.
-struct PastFile {
-    volume: PastVolume,
+pub(crate) struct PastFile {
+    state: RemotePast,
     ino: Ino,
     version: u64,
 }
 
 #[async_trait]
-impl VolumeFile for PastFile {
+impl PastContent for PastFile {
     fn ino(&self) -> Ino {
         self.ino
     }
@@ -214,9 +152,9 @@ impl VolumeFile for PastFile {
         let mut read = BytesMut::new();
         while read.len() < length {
             let (offset, rest) = (offset + read.len() as u64, length - read.len());
-            let PastVolume { inodes, at, .. } = &self.volume;
+            let RemotePast { inodes, at, .. } = &self.state;
             let piece = || inodes.read_past(self.ino.0, offset, rest, at);
-            let piece = self.volume.ask(piece).await?;
+            let piece = self.state.ask(piece).await?;
             if piece.is_empty() {
                 break;
             }
@@ -227,25 +165,5 @@ impl VolumeFile for PastFile {
 
     async fn backing(&self) -> Result<Option<File>> {
         Ok(None)
-    }
-
-    async fn write(&self, _: Option<u64>, _: Bytes) -> Result<()> {
-        Err(read_only())
-    }
-
-    async fn truncate(&self, _: u64) -> Result<()> {
-        Err(read_only())
-    }
-
-    async fn flush(&self) -> Result<()> {
-        Ok(())
-    }
-
-    async fn fsync(&self) -> Result<()> {
-        Ok(())
-    }
-
-    async fn close(self: Arc<Self>) -> Result<()> {
-        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use nexus_fs::{
     At, DirEntry, Ino, KeyPresence, NewInode, NewKind, OpenMode, Record, Replace, SetAttributes,
     Stat, Version,
 };
-use nexus_fuse::{Caller, Name, Volume, VolumeFile};
+use nexus_fuse::{Caller, Name, PastVolume, Volume, VolumeFile};
 use nexus_kernel::{Durability, Kind, Result, Revision, Timestamp};
 use nexus_service_api::Clock;
 
@@ -20,7 +20,7 @@ use crate::convert;
 use crate::feed;
 use crate::file::{HEAD_BYTES, OpenFile};
 use crate::open_files::OpenFiles;
-use crate::past::PastVolume;
+use crate::past::RemotePast;
 use crate::patience::{Patience, patiently};
 use crate::remote_file::RemoteFile;
 
@@ -234,8 +234,8 @@ impl Volume for RemoteVolume {
     }
 
     async fn as_of(&self, at: At) -> Result<Arc<dyn Volume>> {
-        let past = PastVolume::new(&self.inodes, Arc::clone(&self.shared), at);
-        Ok(Arc::new(past.await?))
+        let past = RemotePast::new(&self.inodes, Arc::clone(&self.shared), at);
+        Ok(Arc::new(PastVolume(past.await?)))
     }
 
     fn is_past(&self) -> bool {

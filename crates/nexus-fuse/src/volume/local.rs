@@ -13,8 +13,8 @@ use nexus_fs::{
 };
 use nexus_kernel::{Durability, Result, Revision, Timestamp};
 
-use super::past::PastVolume;
-use super::{Caller, Name, Volume, VolumeFile};
+use super::local_past::LocalPast;
+use super::{Caller, Name, PastVolume, Volume, VolumeFile};
 
 const RELAXED: Durability = Durability::Relaxed;
 
@@ -41,7 +41,8 @@ impl Volume for LocalVolume {
     }
 
     async fn as_of(&self, at: At) -> Result<Arc<dyn Volume>> {
-        Ok(Arc::new(PastVolume::new(&self.session, at).await?))
+        let past = LocalPast::new(&self.session, at).await?;
+        Ok(Arc::new(PastVolume(past)))
     }
 
     fn is_past(&self) -> bool {

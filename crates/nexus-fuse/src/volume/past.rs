@@ -1,4 +1,4 @@
-//! A past state of a zone in this process.
+//! Past states: what never changes refuses to be changed, wherever the zone is.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -8,41 +8,89 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use nexus_fs::{
-    At, DirEntry, Ino, KeyPresence, NewInode, OpenMode, PastFile, Record, Replace, Session,
-    SetAttributes, Snapshot, Stat, Version,
+    At, DirEntry, Ino, KeyPresence, NewInode, OpenMode, Record, Replace, SetAttributes, Stat,
+    Version,
 };
 use nexus_kernel::{Result, Revision, Timestamp};
 
 use super::{Caller, Name, Volume, VolumeFile, read_only};
 
-/// Below, to have the kernel read a file by itself costs more than it saves.
-const BACKED_BYTES_MIN: u64 = 64 << 10;
+/// What a past state can be asked; [`PastVolume`] makes a volume of it. Each call answers as
+/// that of [`Volume`] by the same name.
+#[async_trait]
+pub trait PastState: Clone + Send + Sync + 'static {
+    /// Its files.
+    type File: PastContent;
 
-/// A past state of a zone in this process, as its session sees it.
+    /// The zone at another point.
+    async fn as_of(&self, at: At) -> Result<Self>;
+
+    /// The revision of the state.
+    fn revision(&self) -> Revision;
+
+    /// The present time.
+    fn now(&self) -> Timestamp;
+
+    /// The entry of that name.
+    async fn lookup(&self, name: Name<'_>) -> Result<Stat>;
+
+    /// The attributes of an inode.
+    async fn getattr(&self, ino: Ino) -> Result<Stat>;
+
+    /// A page of a directory.
+    async fn readdir(
+        &self,
+        directory: Ino,
+        after: Option<&str>,
+        limit: usize,
+        details: bool,
+    ) -> Result<Vec<DirEntry>>;
+
+    /// The directory that holds an inode's first name.
+    async fn parent_of(&self, ino: Ino) -> Result<Ino>;
+
+    /// A custom metadata value.
+    async fn metadata_value(&self, ino: Ino, key: &str) -> Result<Bytes>;
+
+    /// The custom metadata keys.
+    async fn metadata_keys(&self, ino: Ino) -> Result<Vec<String>>;
+
+    /// The versions of a file.
+    async fn versions(&self, ino: Ino, limit: usize) -> Result<Vec<Version>>;
+
+    /// Opens a file to be read.
+    async fn open(&self, ino: Ino) -> Result<Self::File>;
+}
+
+/// A file of a past state. Each call answers as that of [`VolumeFile`] by the same name.
+#[async_trait]
+pub trait PastContent: Send + Sync + 'static {
+    /// The inode.
+    fn ino(&self) -> Ino;
+
+    /// The version that it has.
+    fn version(&self) -> u64;
+
+    /// Up to `length` bytes from `offset`.
+    async fn read(&self, offset: u64, length: usize) -> Result<Bytes>;
+
+    /// The file that the kernel may read instead.
+    async fn backing(&self) -> Result<Option<File>>;
+}
+
+/// A past state as a volume.
 #[derive(Clone)]
-pub(super) struct PastVolume {
-    session: Session,
-    snapshot: Snapshot,
-}
-
-impl PastVolume {
-    pub(super) async fn new(session: &Session, at: At) -> Result<Self> {
-        Ok(Self {
-            session: session.clone(),
-            snapshot: session.as_of(at).await?,
-        })
-    }
-}
+pub struct PastVolume<S>(pub S);
 
 #[async_trait]
-impl Volume for PastVolume {
+impl<S: PastState> Volume for PastVolume<S> {
     /// Nothing of it gets on record.
     fn acting_for(&self, _: &Caller) -> Arc<dyn Volume> {
         Arc::new(self.clone())
     }
 
     async fn as_of(&self, at: At) -> Result<Arc<dyn Volume>> {
-        Ok(Arc::new(Self::new(&self.session, at).await?))
+        Ok(Arc::new(Self(self.0.as_of(at).await?)))
     }
 
     fn is_past(&self) -> bool {
@@ -50,19 +98,19 @@ impl Volume for PastVolume {
     }
 
     async fn revision(&self) -> Result<Revision> {
-        Ok(self.snapshot.revision())
+        Ok(self.0.revision())
     }
 
     fn now(&self) -> Timestamp {
-        self.session.now()
+        self.0.now()
     }
 
-    async fn lookup(&self, (parent, name): Name<'_>) -> Result<Stat> {
-        self.snapshot.lookup(parent, name).await
+    async fn lookup(&self, name: Name<'_>) -> Result<Stat> {
+        self.0.lookup(name).await
     }
 
     async fn getattr(&self, ino: Ino) -> Result<Stat> {
-        self.snapshot.getattr(ino).await
+        self.0.getattr(ino).await
     }
 
     async fn setattr(&self, _: Ino, _: SetAttributes) -> Result<Stat> {
@@ -96,20 +144,19 @@ impl Volume for PastVolume {
         limit: usize,
         details: bool,
     ) -> Result<Vec<DirEntry>> {
-        let page = self.snapshot.readdir(directory, after, limit, details);
-        page.await
+        self.0.readdir(directory, after, limit, details).await
     }
 
     async fn parent_of(&self, ino: Ino) -> Result<Ino> {
-        self.snapshot.parent_of(ino).await
+        self.0.parent_of(ino).await
     }
 
     async fn metadata_value(&self, ino: Ino, key: &str) -> Result<Bytes> {
-        self.snapshot.metadata_value(ino, key).await
+        self.0.metadata_value(ino, key).await
     }
 
     async fn metadata_keys(&self, ino: Ino) -> Result<Vec<String>> {
-        self.snapshot.metadata_keys(ino).await
+        self.0.metadata_keys(ino).await
     }
 
     async fn set_metadata_value(
@@ -123,14 +170,14 @@ impl Volume for PastVolume {
     }
 
     async fn versions(&self, ino: Ino, limit: usize) -> Result<Vec<Version>> {
-        self.snapshot.versions(ino, limit).await
+        self.0.versions(ino, limit).await
     }
 
     async fn open(&self, ino: Ino, mode: OpenMode, truncate: bool) -> Result<Arc<dyn VolumeFile>> {
         if mode != OpenMode::Read || truncate {
             return Err(read_only());
         }
-        Ok(Arc::new(self.snapshot.open(ino).await?))
+        Ok(Arc::new(Past(self.0.open(ino).await?)))
     }
 
     async fn sync(&self) -> Result<()> {
@@ -146,28 +193,25 @@ impl Volume for PastVolume {
     }
 }
 
+/// A file of a past state, as one of a volume.
+struct Past<F>(F);
+
 #[async_trait]
-impl VolumeFile for PastFile {
+impl<F: PastContent> VolumeFile for Past<F> {
     fn ino(&self) -> Ino {
-        PastFile::ino(self)
+        self.0.ino()
     }
 
     fn version(&self) -> u64 {
-        PastFile::version(self)
+        self.0.version()
     }
 
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes> {
-        PastFile::read(self, offset, length).await
+        self.0.read(offset, length).await
     }
 
     async fn backing(&self) -> Result<Option<File>> {
-        if self.size() < BACKED_BYTES_MIN {
-            return Ok(None);
-        }
-        let file = self.local_file().await?;
-        // What was cut short is for the store to report.
-        let is_whole = |file: &File| file.metadata().is_ok_and(|meta| meta.len() == self.size());
-        Ok(file.filter(is_whole))
+        self.0.backing().await
     }
 
     async fn write(&self, _: Option<u64>, _: Bytes) -> Result<()> {
