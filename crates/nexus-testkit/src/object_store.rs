@@ -17,6 +17,7 @@ pub mod copying;
 pub mod durability;
 mod faulty;
 pub mod keys;
+mod layered;
 pub mod listing;
 pub mod putting;
 pub mod racing;
@@ -24,6 +25,7 @@ pub mod reading;
 pub mod removing;
 
 pub use faulty::{Faults, FaultyObjectStore};
+pub use layered::{Layer, Layered};
 
 /// The store under test.
 pub type Store = Arc<dyn ObjectStore>;

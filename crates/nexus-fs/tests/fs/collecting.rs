@@ -1,7 +1,5 @@
 //! Collecting garbage while others write.
 
-use std::fs::File;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream;
 use nexus_fs::{At, Session, Stores, WriteOptions};
-use nexus_kernel::{
-    Blob, ByteStream, Capabilities, Error, ObjectKey, ObjectMeta, ObjectPage, ObjectStore,
-    PutOptions, PutOutcome, Result,
-};
+use nexus_kernel::{Error, ObjectKey, ObjectStore, Result};
 use nexus_service_api::Context;
+use nexus_testkit::object_store::{Layer, Layered};
 use tokio::sync::Semaphore;
 
 use crate::support::{memory_stores, open};
@@ -28,25 +24,9 @@ struct LateRemoval {
 }
 
 #[async_trait]
-impl ObjectStore for LateRemoval {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    async fn put(&self, key: &ObjectKey, body: ByteStream, how: PutOptions) -> Result<PutOutcome> {
-        self.inner.put(key, body, how).await
-    }
-
-    async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Blob> {
-        self.inner.get(key, range).await
-    }
-
-    async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta> {
-        self.inner.head(key).await
-    }
-
-    async fn local_file(&self, key: &ObjectKey) -> Result<Option<File>> {
-        self.inner.local_file(key).await
+impl Layer for LateRemoval {
+    fn below(&self) -> &Arc<dyn ObjectStore> {
+        &self.inner
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<bool> {
@@ -57,23 +37,6 @@ impl ObjectStore for LateRemoval {
             inner.delete(&key).await
         });
         removal.await.unwrap()
-    }
-
-    async fn list(
-        &self,
-        prefix: &str,
-        after: Option<&ObjectKey>,
-        limit: usize,
-    ) -> Result<ObjectPage> {
-        self.inner.list(prefix, after, limit).await
-    }
-
-    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, how: PutOptions) -> Result<PutOutcome> {
-        self.inner.copy(from, to, how).await
-    }
-
-    async fn sync(&self) -> Result<()> {
-        self.inner.sync().await
     }
 }
 
@@ -99,11 +62,11 @@ async fn leave_garbage(files: &Session) {
 async fn a_collection_that_was_given_up_takes_nothing_in_use() {
     let memory = memory_stores();
     let allowed = Arc::new(Semaphore::new(0));
-    let objects = Arc::new(LateRemoval {
+    let objects = Arc::new(Layered(LateRemoval {
         inner: memory.objects,
         asked: Semaphore::new(0),
         allowed: Arc::clone(&allowed),
-    });
+    }));
     let zone = open(&Stores {
         metastore: memory.metastore,
         objects: objects.clone(),

@@ -1,7 +1,5 @@
 //! What is written to open files and waits in memory.
 
-use std::fs::File;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -9,11 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_fs::{At, Handle, Ino, OpenMode, Session, Stores, ZoneConfig};
-use nexus_kernel::{
-    Blob, ByteStream, Capabilities, ObjectKey, ObjectMeta, ObjectPage, ObjectStore, PutOptions,
-    PutOutcome, Result, Timestamp,
-};
+use nexus_kernel::{ByteStream, ObjectKey, ObjectStore, PutOptions, PutOutcome, Result, Timestamp};
 use nexus_service_api::{Clock, Context, Principal, PrincipalKind};
+use nexus_testkit::object_store::{Layer, Layered};
 use tokio::sync::Semaphore;
 
 use crate::support::{memory_stores, open, open_with, put, text};
@@ -28,48 +24,15 @@ struct SlowPuts {
 }
 
 #[async_trait]
-impl ObjectStore for SlowPuts {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+impl Layer for SlowPuts {
+    fn below(&self) -> &Arc<dyn ObjectStore> {
+        &self.inner
     }
 
     async fn put(&self, key: &ObjectKey, body: ByteStream, how: PutOptions) -> Result<PutOutcome> {
         self.asked.add_permits(1);
         self.allowed.acquire().await.unwrap().forget();
         self.inner.put(key, body, how).await
-    }
-
-    async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Blob> {
-        self.inner.get(key, range).await
-    }
-
-    async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta> {
-        self.inner.head(key).await
-    }
-
-    async fn local_file(&self, key: &ObjectKey) -> Result<Option<File>> {
-        self.inner.local_file(key).await
-    }
-
-    async fn delete(&self, key: &ObjectKey) -> Result<bool> {
-        self.inner.delete(key).await
-    }
-
-    async fn list(
-        &self,
-        prefix: &str,
-        after: Option<&ObjectKey>,
-        limit: usize,
-    ) -> Result<ObjectPage> {
-        self.inner.list(prefix, after, limit).await
-    }
-
-    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, how: PutOptions) -> Result<PutOutcome> {
-        self.inner.copy(from, to, how).await
-    }
-
-    async fn sync(&self) -> Result<()> {
-        self.inner.sync().await
     }
 }
 
@@ -94,11 +57,11 @@ async fn opened(files: &Session, path: &str) -> (Ino, Handle) {
 #[tokio::test]
 async fn a_file_can_be_read_while_it_is_flushed() {
     let memory = memory_stores();
-    let objects = Arc::new(SlowPuts {
+    let objects = Arc::new(Layered(SlowPuts {
         inner: memory.objects,
         asked: Semaphore::new(0),
         allowed: Semaphore::new(0),
-    });
+    }));
     let stores = Stores {
         metastore: memory.metastore,
         objects: objects.clone(),

@@ -1,6 +1,5 @@
 //! Files that outgrow memory while they are written.
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,10 +11,10 @@ use nexus_fs::{
     ZoneConfig,
 };
 use nexus_kernel::{
-    Blob, ByteStream, Capabilities, Durability, ObjectKey, ObjectMeta, ObjectPage, ObjectStore,
-    PutOptions, PutOutcome, Result,
+    Blob, ByteStream, Durability, ObjectKey, ObjectStore, PutOptions, PutOutcome, Result,
 };
 use nexus_service_api::Context;
+use nexus_testkit::object_store::{Layer, Layered};
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 
@@ -45,9 +44,9 @@ struct Counting {
 }
 
 #[async_trait]
-impl ObjectStore for Counting {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+impl Layer for Counting {
+    fn below(&self) -> &Arc<dyn ObjectStore> {
+        &self.inner
     }
 
     async fn put(&self, key: &ObjectKey, body: ByteStream, how: PutOptions) -> Result<PutOutcome> {
@@ -66,45 +65,20 @@ impl ObjectStore for Counting {
         Ok(blob)
     }
 
-    async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta> {
-        self.inner.head(key).await
-    }
-
-    async fn local_file(&self, key: &ObjectKey) -> Result<Option<File>> {
-        self.inner.local_file(key).await
-    }
-
-    async fn delete(&self, key: &ObjectKey) -> Result<bool> {
-        self.inner.delete(key).await
-    }
-
-    async fn list(
-        &self,
-        prefix: &str,
-        after: Option<&ObjectKey>,
-        limit: usize,
-    ) -> Result<ObjectPage> {
-        self.inner.list(prefix, after, limit).await
-    }
-
-    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, how: PutOptions) -> Result<PutOutcome> {
-        self.inner.copy(from, to, how).await
-    }
-
     async fn sync(&self) -> Result<()> {
         self.flushes.fetch_add(1, Ordering::Relaxed);
         self.inner.sync().await
     }
 }
 
-async fn counting(config: ZoneConfig) -> (Arc<Counting>, Zone, Session) {
+async fn counting(config: ZoneConfig) -> (Arc<Layered<Counting>>, Zone, Session) {
     let memory = memory_stores();
-    let objects = Arc::new(Counting {
+    let objects = Arc::new(Layered(Counting {
         inner: memory.objects,
         put: AtomicU64::new(0),
         read: AtomicU64::new(0),
         flushes: AtomicU64::new(0),
-    });
+    }));
     let stores = Stores {
         metastore: memory.metastore,
         objects: objects.clone(),

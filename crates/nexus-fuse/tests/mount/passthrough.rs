@@ -14,11 +14,9 @@ use fuser::{Filesystem, InitFlags, KernelConfig, Request};
 use nexus_driver_local::{LocalConfig, LocalObjectStore};
 use nexus_fs::{At, Stores};
 use nexus_fuse::{LocalVolume, Mount, Options, Volume};
-use nexus_kernel::{
-    Blob, ByteStream, Capabilities, ObjectKey, ObjectMeta, ObjectPage, ObjectStore, PutOptions,
-    PutOutcome, Result, Revision,
-};
+use nexus_kernel::{Blob, ObjectKey, ObjectStore, Result, Revision};
 use nexus_service_api::SystemClock;
+use nexus_testkit::object_store::{Layer, Layered};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
@@ -31,29 +29,21 @@ const OVERLAYFS_MAGIC: i64 = 0x794c_7630;
 /// A store on the disk that counts the blobs that are read from it. It can keep its files to
 /// itself, or hand out a copy.
 struct Observed {
-    inner: LocalObjectStore,
+    inner: Arc<dyn ObjectStore>,
     gets: AtomicU64,
     withholds: AtomicBool,
     copy: Mutex<Option<File>>,
 }
 
 #[async_trait]
-impl ObjectStore for Observed {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    async fn put(&self, key: &ObjectKey, body: ByteStream, how: PutOptions) -> Result<PutOutcome> {
-        self.inner.put(key, body, how).await
+impl Layer for Observed {
+    fn below(&self) -> &Arc<dyn ObjectStore> {
+        &self.inner
     }
 
     async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Blob> {
         self.gets.fetch_add(1, Ordering::Relaxed);
         self.inner.get(key, range).await
-    }
-
-    async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta> {
-        self.inner.head(key).await
     }
 
     async fn local_file(&self, key: &ObjectKey) -> Result<Option<File>> {
@@ -65,33 +55,12 @@ impl ObjectStore for Observed {
         }
         self.inner.local_file(key).await
     }
-
-    async fn delete(&self, key: &ObjectKey) -> Result<bool> {
-        self.inner.delete(key).await
-    }
-
-    async fn list(
-        &self,
-        prefix: &str,
-        after: Option<&ObjectKey>,
-        limit: usize,
-    ) -> Result<ObjectPage> {
-        self.inner.list(prefix, after, limit).await
-    }
-
-    async fn copy(&self, from: &ObjectKey, to: &ObjectKey, how: PutOptions) -> Result<PutOutcome> {
-        self.inner.copy(from, to, how).await
-    }
-
-    async fn sync(&self) -> Result<()> {
-        self.inner.sync().await
-    }
 }
 
 /// A mounted zone whose file `a` had one content and has another now.
 struct Scene {
     mounted: Mounted,
-    objects: Arc<Observed>,
+    objects: Arc<Layered<Observed>>,
     then: Revision,
     /// What `a` was then.
     old: PathBuf,
@@ -111,12 +80,14 @@ impl Scene {
     fn with(length: usize, options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = LocalConfig::new(folder.path());
-        let objects = Arc::new(Observed {
-            inner: LocalObjectStore::open(config, Arc::new(SystemClock)).unwrap(),
+        let disk = LocalObjectStore::open(config, Arc::new(SystemClock)).unwrap();
+        let disk = Arc::new(disk);
+        let objects = Arc::new(Layered(Observed {
+            inner: disk.clone(),
             gets: AtomicU64::new(0),
             withholds: AtomicBool::new(false),
             copy: Mutex::default(),
-        });
+        }));
         let stores = Stores {
             objects: objects.clone(),
             ..memory_stores()
@@ -128,7 +99,7 @@ impl Scene {
         let session = mounted.session();
         let then = mounted.block_on(session.revision()).unwrap();
         fs::write(&path, content(2, length)).unwrap();
-        mounted.block_on(objects.inner.checkpoint()).unwrap();
+        mounted.block_on(disk.checkpoint()).unwrap();
         Self {
             old: mounted.path(&format!(".nexus/at/{then}/a")),
             then,

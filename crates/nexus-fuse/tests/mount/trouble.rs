@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,11 +9,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use nexus_fs::Stores;
 use nexus_fuse::Options;
-use nexus_kernel::{
-    Blob, ByteStream, Capabilities, ObjectKey, ObjectMeta, ObjectPage, ObjectStore, PutOptions,
-    PutOutcome, Result,
-};
-use nexus_testkit::object_store::{Faults, FaultyObjectStore};
+use nexus_kernel::ObjectStore;
+use nexus_testkit::object_store::{Faults, FaultyObjectStore, Layer, Layered};
 use rustix::io::Errno;
 
 use crate::support::{Mounted, errno, memory_stores, names};
@@ -28,83 +24,26 @@ struct Mute {
     mute: AtomicBool,
 }
 
-impl Mute {
-    async fn speak(&self) {
+#[async_trait]
+impl Layer for Mute {
+    fn below(&self) -> &Arc<dyn ObjectStore> {
+        &self.inner
+    }
+
+    async fn before(&self) {
         if self.mute.load(Ordering::Acquire) {
             std::future::pending::<()>().await;
         }
     }
 }
 
-#[async_trait]
-impl ObjectStore for Mute {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    async fn put(
-        &self,
-        key: &ObjectKey,
-        body: ByteStream,
-        options: PutOptions,
-    ) -> Result<PutOutcome> {
-        self.speak().await;
-        self.inner.put(key, body, options).await
-    }
-
-    async fn get(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<Blob> {
-        self.speak().await;
-        self.inner.get(key, range).await
-    }
-
-    async fn head(&self, key: &ObjectKey) -> Result<ObjectMeta> {
-        self.speak().await;
-        self.inner.head(key).await
-    }
-
-    async fn local_file(&self, key: &ObjectKey) -> Result<Option<File>> {
-        self.speak().await;
-        self.inner.local_file(key).await
-    }
-
-    async fn delete(&self, key: &ObjectKey) -> Result<bool> {
-        self.speak().await;
-        self.inner.delete(key).await
-    }
-
-    async fn list(
-        &self,
-        prefix: &str,
-        after: Option<&ObjectKey>,
-        limit: usize,
-    ) -> Result<ObjectPage> {
-        self.speak().await;
-        self.inner.list(prefix, after, limit).await
-    }
-
-    async fn copy(
-        &self,
-        from: &ObjectKey,
-        to: &ObjectKey,
-        options: PutOptions,
-    ) -> Result<PutOutcome> {
-        self.speak().await;
-        self.inner.copy(from, to, options).await
-    }
-
-    async fn sync(&self) -> Result<()> {
-        self.speak().await;
-        self.inner.sync().await
-    }
-}
-
 #[test]
 fn a_store_that_does_not_answer_is_an_error_and_not_a_hang() {
     let stores = memory_stores();
-    let mute = Arc::new(Mute {
+    let mute = Arc::new(Layered(Mute {
         inner: Arc::clone(&stores.objects),
         mute: AtomicBool::new(false),
-    });
+    }));
     let stores = Stores {
         objects: mute.clone(),
         ..stores
