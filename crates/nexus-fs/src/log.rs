@@ -1,31 +1,19 @@
-//! The operation log: one record for each commit, stamped with its revision. It is also
-//! the change feed.
+//! The operation log: one record for each commit, stamped with its revision. The change feed is
+//! made of it.
 
-use std::time::Duration;
-
-use futures::StreamExt;
-use futures::stream::BoxStream;
-use nexus_kernel::{
-    Error, Freshness, KeyRange, Kind, Metastore, Result, Revision, Scan, Timestamp,
-};
-use nexus_service_api::Action;
+use nexus_kernel::{Error, Freshness, KeyRange, Metastore, Result, Revision, Scan, Timestamp};
 
 use crate::etag::Etag;
 use crate::keys;
 use crate::path;
-use crate::pattern::PathPattern;
 use crate::records::{self, ChangeRecord, LogRecord, unreadable};
 use crate::session::Session;
 use crate::types::{FileKind, Ino};
-use crate::zone::Shared;
 
 /// Records read at a time. One can have a megabyte.
 const PAGE: usize = 32;
 /// Most bytes of records, as stored, that a page of the log gathers.
 const PAGE_BYTES_MAX: usize = 4 << 20;
-/// How often a watch that has nothing to tell looks whether its credential still holds. One
-/// that has something looks each time.
-const IN_FORCE_CHECK: Duration = Duration::from_secs(1);
 /// Largest page of the log.
 pub const LOG_LIMIT_MAX: usize = 10_000;
 /// Most records a page may look through for its filters; past that it returns what it has
@@ -133,7 +121,7 @@ change_kinds! {
 
 impl ChangeKind {
     /// Whether it is about a directory with all below it.
-    const fn is_of_a_tree(self) -> bool {
+    pub(crate) const fn is_of_a_tree(self) -> bool {
         matches!(self, Self::DirDelete | Self::DirRename | Self::DirCopy)
     }
 }
@@ -184,16 +172,6 @@ pub struct LogPage {
     pub records: Vec<Record>,
     /// Where the next page begins; none after the last.
     pub next: Option<String>,
-}
-
-/// Which changes to wait for.
-#[derive(Clone, Debug, Default)]
-pub struct WatchQuery {
-    /// Only changes whose new or old path matches this glob; for a directory that went, moved or
-    /// was copied, also when it holds the pattern's base.
-    pub pattern: Option<String>,
-    /// From after this revision; from now on if not given.
-    pub after: Option<Revision>,
 }
 
 impl Session {
@@ -250,107 +228,6 @@ impl Session {
             }
         }
     }
-
-    /// Every commit from `after` on, in order, without loss; waits for more at the end.
-    /// Ends only with an error, or when dropped.
-    #[must_use]
-    pub fn watch(&self, query: WatchQuery) -> BoxStream<'static, Result<Record>> {
-        let session = self.clone();
-        let stream = async_stream::try_stream! {
-            let pattern = query.pattern.as_deref().map(|glob| PathPattern::new(glob, "/")).transpose()?;
-            let mut after = match query.after {
-                Some(revision) => {
-                    session.zone.check_reached(revision).await?;
-                    revision
-                }
-                None => session.zone.revision().await?,
-            };
-            loop {
-                let newest = session.next_change(after).await?;
-                let page = session.zone.log_after(after, newest).await?;
-                let last = page.last().map_or(newest, |record| record.revision);
-                let whole = page.len() < PAGE;
-                for record in page {
-                    let Some(mut record) = session.visible_part(record).await? else { continue };
-                    if let Some(pattern) = &pattern {
-                        record.changes.retain(|change| change_matches(pattern, change));
-                    }
-                    if !record.changes.is_empty() {
-                        yield record;
-                    }
-                }
-                after = if whole { newest } else { last };
-            }
-        };
-        stream.boxed()
-    }
-
-    /// Waits for a commit after `after`, for as long as the caller's credential is in force.
-    async fn next_change(&self, after: Revision) -> Result<Revision> {
-        loop {
-            self.permit(Action::Stat, "/", &[Ino::ROOT.0]).await?;
-            let changed = self.zone.metastore.changed(after);
-            if let Ok(newest) = tokio::time::timeout(IN_FORCE_CHECK, changed).await {
-                return newest;
-            }
-        }
-    }
-
-    /// The changes of a record as this caller may see them; none if there are none.
-    async fn visible_part(&self, mut record: Record) -> Result<Option<Record>> {
-        let mut seen = Vec::with_capacity(record.changes.len());
-        for change in record.changes {
-            seen.extend(self.near_side(change).await?);
-        }
-        record.changes = seen;
-        Ok(Some(record).filter(|record| !record.changes.is_empty()))
-    }
-
-    /// What this caller may know of a change: of a move out of its sight, that the old name went;
-    /// of one into it, not where from.
-    async fn near_side(&self, mut change: Change) -> Result<Option<Change>> {
-        let sees_old = match &change.old_path {
-            Some(old) => self.may_know(&change, old).await?,
-            None => false,
-        };
-        let sees_new = self.may_know(&change, &change.path).await?;
-        if sees_new {
-            change.old_path = change.old_path.filter(|_| sees_old);
-            change.old_parent = change.old_parent.filter(|_| sees_old);
-            return Ok(Some(change));
-        }
-        let removed = match change.kind {
-            ChangeKind::FileRename => ChangeKind::FileDelete,
-            ChangeKind::DirRename => ChangeKind::DirDelete,
-            // Something came to be out of sight; where it was taken from nothing changed.
-            _ => return Ok(None),
-        };
-        let old = change.old_path.take().filter(|_| sees_old);
-        Ok(old.map(|path| Change {
-            kind: removed,
-            path,
-            parent: change.old_parent.take().unwrap_or(change.parent),
-            ..change
-        }))
-    }
-
-    /// Whether a change at `path` concerns this caller: what it may read and, for it holds that,
-    /// a directory on the way there that goes or comes with all below it.
-    async fn may_know(&self, change: &Change, path: &str) -> Result<bool> {
-        let action = if change.kind.is_of_a_tree() {
-            Action::Stat
-        } else {
-            Action::Read
-        };
-        match self
-            .permit(action, path, &[Ino::ROOT.0, change.ino.0])
-            .await
-        {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == Kind::PermissionDenied => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 /// The part of the log that a query has not read yet.
@@ -388,25 +265,6 @@ impl Rest {
         } else {
             Scan::forward(range, PAGE)
         }
-    }
-}
-
-fn change_matches(pattern: &PathPattern, change: &Change) -> bool {
-    let paths = [Some(change.path.as_str()), change.old_path.as_deref()];
-    let whole_tree = change.kind.is_of_a_tree();
-    paths.into_iter().flatten().any(|path| {
-        pattern.matches(path) || (whole_tree && path::is_within(&pattern.base_dir(), path))
-    })
-}
-
-impl Shared {
-    async fn log_after(&self, after: Revision, until: Revision) -> Result<Vec<Record>> {
-        let scan = Scan::forward(keys::log_between(after, until), PAGE);
-        let page = self.metastore.scan(scan, Freshness::Linearizable).await?;
-        page.entries
-            .into_iter()
-            .map(|entry| decode(&entry.key, entry.value.bytes))
-            .collect()
     }
 }
 
@@ -448,7 +306,8 @@ fn matches(query: &LogQuery, prefix: Option<&str>, record: &Record) -> bool {
         && record.changes.iter().any(change_matches)
 }
 
-fn decode(key: &[u8], value: bytes::Bytes) -> Result<Record> {
+/// A row of the log.
+pub(crate) fn decode(key: &[u8], value: bytes::Bytes) -> Result<Record> {
     let record: LogRecord = records::decode(value)?;
     Ok(Record {
         revision: Revision(keys::last_number(key)),
