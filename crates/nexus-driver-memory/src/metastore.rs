@@ -1,6 +1,7 @@
 //! [`Metastore`] in a `BTreeMap`.
 
 mod recent;
+mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -10,12 +11,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_kernel::{
-    Commit, Durability, Error, FlushBarrier, Freshness, Limits, Metastore, Page, Result, Revision,
-    Scan, Txn, Value,
+    Commit, Durability, Error, FlushBarrier, Freshness, Limits, Metastore, MetastoreSnapshot, Page,
+    RestoreStep, Restoring, Result, Revision, Scan, Txn, Value,
 };
 use parking_lot::RwLock;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+use self::snapshot::MemorySnapshot;
 use self::state::State;
 
 /// The reference [`Metastore`]: everything in one ordered map behind one lock.
@@ -27,6 +29,8 @@ pub struct MemoryMetastore {
     state: RwLock<State>,
     newest: watch::Sender<Revision>,
     barrier: RwLock<Option<Arc<dyn FlushBarrier>>>,
+    /// A place for each snapshot that may be held.
+    snapshots: Arc<Semaphore>,
 }
 
 impl MemoryMetastore {
@@ -37,6 +41,7 @@ impl MemoryMetastore {
             state: RwLock::new(State::default()),
             newest: watch::Sender::new(Revision::ZERO),
             barrier: RwLock::default(),
+            snapshots: Arc::new(Semaphore::new(Limits::STANDARD.snapshots_max)),
         }
     }
 
@@ -82,12 +87,14 @@ impl Metastore for MemoryMetastore {
 
     async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Value>> {
         self.limits().check_key(key)?;
+        self.state.read().check_whole()?;
         self.wait_for(freshness).await;
         Ok(self.state.read().get(key))
     }
 
     async fn get_many(&self, keys: &[Bytes], freshness: Freshness) -> Result<Vec<Option<Value>>> {
         self.limits().check_keys(keys)?;
+        self.state.read().check_whole()?;
         self.wait_for(freshness).await;
         let state = self.state.read();
         Ok(keys.iter().map(|key| state.get(key)).collect())
@@ -95,6 +102,7 @@ impl Metastore for MemoryMetastore {
 
     async fn scan(&self, scan: Scan, freshness: Freshness) -> Result<Page> {
         self.limits().check_scan(&scan)?;
+        self.state.read().check_whole()?;
         self.wait_for(freshness).await;
         Ok(self.state.read().scan(&scan))
     }
@@ -105,21 +113,52 @@ impl Metastore for MemoryMetastore {
             self.pass_barrier().await?;
         }
         let mut state = self.state.write();
+        state.check_whole()?;
         let commit = state.commit(&txn)?;
         self.newest.send_replace(state.revision());
         Ok(commit)
     }
 
     async fn changed(&self, after: Revision) -> Result<Revision> {
+        self.state.read().check_whole()?;
         Ok(self.wait_until(|newest| newest > after).await)
     }
 
     async fn sync(&self) -> Result<Revision> {
+        self.state.read().check_whole()?;
         self.pass_barrier().await?;
         Ok(self.state.read().revision())
     }
 
     fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>) {
         *self.barrier.write() = Some(barrier);
+    }
+
+    async fn snapshot(&self) -> Result<Arc<dyn MetastoreSnapshot>> {
+        let state = self.state.read();
+        state.check_whole()?;
+        let place = self.snapshots.clone().try_acquire_owned().map_err(|_| {
+            Error::limit("too many snapshots are held; end another export or backup first")
+                .with("most", self.limits().snapshots_max)
+        })?;
+        Ok(Arc::new(MemorySnapshot::new(
+            state.rows(),
+            state.revision(),
+            place,
+        )))
+    }
+
+    async fn restore(&self, step: RestoreStep) -> Result<()> {
+        let mut state = self.state.write();
+        let begun = state.restoring();
+        self.limits()
+            .check_restore(&step, state.revision(), begun.as_ref())?;
+        state.restore(step);
+        self.newest.send_replace(state.revision());
+        Ok(())
+    }
+
+    async fn restoring(&self) -> Result<Option<Restoring>> {
+        Ok(self.state.read().restoring())
     }
 }

@@ -2,6 +2,7 @@
 
 mod group;
 mod in_memory;
+mod restoring;
 mod syncing;
 
 use std::collections::VecDeque;

@@ -5,8 +5,8 @@ use std::thread::{self, JoinHandle};
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_kernel::{
-    Commit, Durability, FlushBarrier, Freshness, Limits, Metastore, Page, Result, Revision, Scan,
-    Txn, Value,
+    Commit, Durability, FlushBarrier, Freshness, Limits, Metastore, MetastoreSnapshot, Page,
+    RestoreStep, Restoring, Result, Revision, Scan, Txn, Value,
 };
 use parking_lot::{Mutex, RwLock};
 use redb::StorageBackend;
@@ -21,6 +21,7 @@ use crate::memtable::Memtable;
 use crate::open::{self, Opened};
 use crate::queue::{Closed, Queue, Request};
 use crate::seat::Seat;
+use crate::snapshots::RedbSnapshot;
 use crate::space::Space;
 use crate::stats::{Counters, RedbStats};
 
@@ -88,7 +89,8 @@ impl RedbMetastore {
 
     fn start(config: &RedbConfig, opened: Opened, path: Option<PathBuf>) -> Result<Arc<Self>> {
         let progress = open::progress(&opened)?;
-        let view = View::new(opened, progress.revision).map_err(error::storage)?;
+        let view = View::new(opened, progress.revision, progress.restoring.clone());
+        let view = view.map_err(error::storage)?;
         let view = Arc::new(RwLock::new(Some(view)));
         let queue = Arc::new(Queue::new(config));
         let (barrier, counters) = (Arc::<Barrier>::default(), Arc::<Counters>::default());
@@ -126,6 +128,7 @@ impl RedbMetastore {
     }
 
     async fn wait_for(&self, freshness: Freshness) -> Result<()> {
+        self.check_whole()?;
         if let Freshness::AtLeast(revision) = freshness
             && *self.newest.borrow() < revision
         {
@@ -138,7 +141,14 @@ impl RedbMetastore {
     fn look<T>(&self, see: impl FnOnce(&View) -> T) -> Result<T> {
         let view = self.view.read();
         let view = view.as_ref().ok_or_else(|| self.queue.why_closed())?;
-        Ok(see(view))
+        match view.restoring {
+            Some(_) => Err(Restoring::refusal()),
+            None => Ok(see(view)),
+        }
+    }
+
+    fn check_whole(&self) -> Result<()> {
+        self.look(|_| ())
     }
 
     async fn ask<T>(
@@ -232,14 +242,40 @@ impl Metastore for RedbMetastore {
     }
 
     async fn changed(&self, after: Revision) -> Result<Revision> {
+        self.check_whole()?;
         self.wait_until(|newest| newest > after).await
     }
 
     async fn sync(&self) -> Result<Revision> {
+        self.check_whole()?;
         self.ask(Request::Sync, 0, Durability::Sync).await
     }
 
     fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>) {
         self.barrier.set(barrier);
+    }
+
+    async fn snapshot(&self) -> Result<Arc<dyn MetastoreSnapshot>> {
+        // What is in the file costs a snapshot nothing; what is in memory it copies.
+        self.sync().await?;
+        let most = self.limits().snapshots_max;
+        let (place, revision) = self.look(|view| view.snapshots.add(view.whole(), most))??;
+        let store = (self.view.clone(), self.queue.clone());
+        Ok(Arc::new(RedbSnapshot::new(store, place, revision)))
+    }
+
+    async fn restore(&self, step: RestoreStep) -> Result<()> {
+        let seat = self.seat.clone();
+        let taken = tokio::task::spawn_blocking(move || seat.restore(&step)).await;
+        let lost = || self.queue.why_closed().outcome_unknown();
+        taken
+            .map_err(|_| lost())?
+            .ok_or_else(|| self.queue.why_closed())?
+    }
+
+    async fn restoring(&self) -> Result<Option<Restoring>> {
+        let view = self.view.read();
+        let view = view.as_ref().ok_or_else(|| self.queue.why_closed())?;
+        Ok(view.restoring.clone())
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_kernel::{KeyRange, Revision, ScanDirection, Value};
+use nexus_kernel::{KeyRange, Restoring, Revision, ScanDirection, Value};
 use parking_lot::RwLock;
 use redb::{AccessGuard, Database, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageError};
 
@@ -12,6 +12,7 @@ use crate::memtable::Memtable;
 use crate::merge::{Merge, Row, RowInFile, Source};
 use crate::open::Opened;
 use crate::recent::Ids;
+use crate::snapshots::Snapshots;
 
 type Result<T, E = StorageError> = std::result::Result<T, E>;
 
@@ -25,6 +26,9 @@ pub(crate) struct View {
     pub(crate) active: Memtable,
     pub(crate) below: Arc<Below>,
     pub(crate) revision: Revision,
+    pub(crate) snapshots: Snapshots,
+    /// While one has begun and not ended, nothing else is served.
+    pub(crate) restoring: Option<Restoring>,
 }
 
 /// What does not change under a reader: it may be read without a lock.
@@ -52,13 +56,19 @@ pub(crate) struct Layers<'a> {
 }
 
 impl View {
-    pub(crate) fn new(opened: Opened, revision: Revision) -> Result<Self, redb::Error> {
+    pub(crate) fn new(
+        opened: Opened,
+        revision: Revision,
+        restoring: Option<Restoring>,
+    ) -> Result<Self, redb::Error> {
         let base = Base::newest(&opened.db)?;
         Ok(Self {
             opened: Arc::new(opened),
             active: Memtable::default(),
             below: Arc::new(Below::from(base)),
             revision,
+            snapshots: Snapshots::default(),
+            restoring,
         })
     }
 

@@ -14,6 +14,9 @@ pub(crate) const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("f
 /// Transaction ids, by a revision that grows with every row; see `recent`.
 pub(crate) const RECENT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("recent");
 
+/// A restore that has not ended: where it ends, and its note. No row otherwise.
+pub(crate) const RESTORE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("restore");
+
 /// Which layout the file has.
 pub(crate) const FORMAT_FACT: &str = "format";
 /// The newest revision.

@@ -17,6 +17,8 @@
 //! | `memtable`, `ranges` | changes in memory, and the ranges they remove |
 //! | `merge` | layers as one ordered sequence |
 //! | `reading` | what callers read of the layers |
+//! | `snapshots` | states that stay while somebody reads them |
+//! | `restore` | an empty file on its way to the state of another store |
 //! | `flush`, `batch` | memtables on their way into the file |
 //! | `barrier` | what becomes durable before that |
 //! | `recent` | transaction ids for retries |
@@ -41,7 +43,9 @@ mod queue;
 mod ranges;
 mod reading;
 mod recent;
+mod restore;
 mod seat;
+mod snapshots;
 mod space;
 mod stats;
 #[cfg(test)]

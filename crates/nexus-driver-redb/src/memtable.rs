@@ -16,7 +16,7 @@ const ROW_BYTES: usize = 96;
 const ROW_FILE_BYTES: u64 = 2 * 4096;
 
 /// The last change of each key, over whatever lies below.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Memtable {
     /// Values, and tombstones.
     rows: BTreeMap<Bytes, Option<Value>>,

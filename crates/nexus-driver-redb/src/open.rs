@@ -4,13 +4,14 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nexus_kernel::{Result, Revision};
+use nexus_kernel::{Restoring, Result, Revision};
 use redb::{Builder, Database, ReadableDatabase, StorageBackend};
 
 use crate::config::RedbConfig;
 use crate::error;
 use crate::layout::{FACTS, FORMAT, FORMAT_FACT, RECENT, RESERVED_FACT, REVISION_FACT, ROWS};
 use crate::recent::Recent;
+use crate::restore;
 
 /// An open database, with the lock on its file when it stands on one. Dropping it closes
 /// the file before the lock is let go.
@@ -24,6 +25,7 @@ pub(crate) struct Progress {
     /// No commit that anybody saw has a later one.
     pub(crate) revision: Revision,
     pub(crate) recent: Recent,
+    pub(crate) restoring: Option<Restoring>,
 }
 
 /// Opens the file of `config`, creating it when it is not there.
@@ -112,6 +114,7 @@ fn read_progress(db: &Database) -> Result<(Option<u64>, Progress), redb::Error> 
     let progress = Progress {
         revision: Revision(seen.unwrap_or(0)),
         recent: Recent::load(&txn.open_table(RECENT)?)?,
+        restoring: restore::read(&txn)?,
     };
     Ok((fact(FORMAT_FACT)?, progress))
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use nexus_kernel::KeyRange;
 
 /// Ranges that neither overlap nor touch: ends by starts.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Ranges(BTreeMap<Bytes, Bytes>);
 
 impl Ranges {

@@ -40,6 +40,15 @@ impl View {
             revision: self.revision,
         }
     }
+
+    /// What any scan has to look through.
+    pub(crate) fn whole(&self) -> Part {
+        Part {
+            active: self.active.clone(),
+            below: self.below.clone(),
+            revision: self.revision,
+        }
+    }
 }
 
 impl Found {
@@ -61,6 +70,10 @@ impl Below {
 }
 
 impl Part {
+    pub(crate) fn revision(&self) -> Revision {
+        self.revision
+    }
+
     pub(crate) fn page(&self, scan: &Scan) -> Result<Page, StorageError> {
         let memtables: Vec<_> = [&self.active]
             .into_iter()

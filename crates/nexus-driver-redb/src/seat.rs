@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use nexus_kernel::Txn;
+use nexus_kernel::{RestoreStep, Result, Txn};
 use parking_lot::Mutex;
 
 use crate::committer::{Committer, Place};
@@ -76,6 +76,11 @@ impl Seat {
         {
             committer.serve_waiting(Place::Caller);
         }
+    }
+
+    /// Takes a step of a restore; `None` when the store is closed. Blocks until it is durable.
+    pub(crate) fn restore(&self, step: &RestoreStep) -> Option<Result<()>> {
+        self.with_committer(|committer| committer.restore(step))
     }
 
     /// For whoever found the seat taken until now: the thread may be busy with a flush.

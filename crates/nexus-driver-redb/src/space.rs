@@ -51,7 +51,15 @@ impl Space {
     /// Refuses a transaction that only adds while there is little room.
     pub(crate) fn admit(&self, txn: &Txn) -> Result<()> {
         let deletes = |op: &Op| matches!(op, Op::Delete(_) | Op::DeleteRange(_));
-        if self.is_short() && !txn.ops.iter().any(deletes) {
+        if txn.ops.iter().any(deletes) {
+            return Ok(());
+        }
+        self.check()
+    }
+
+    /// Refuses anything while there is little room.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.is_short() {
             return Err(error::nearly_full(self.reserve));
         }
         Ok(())

@@ -4,6 +4,7 @@ mod files;
 mod groups;
 mod model;
 mod power_loss;
+mod restoring;
 mod syncing;
 
 use nexus_testkit::metastore_contract;

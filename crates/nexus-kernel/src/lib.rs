@@ -17,6 +17,7 @@ mod limits;
 mod metastore;
 mod object_store;
 mod router;
+mod snapshot;
 mod types;
 
 pub use error::{Error, Kind, Outcome, Result};
@@ -29,4 +30,5 @@ pub use object_store::{
     PutOptions, PutOutcome,
 };
 pub use router::{Mount, Routed, VfsRouter};
+pub use snapshot::{MetastoreSnapshot, RESTORE_NOTE_BYTES_MAX, RestoreStep, Restoring};
 pub use types::{Revision, Timestamp};

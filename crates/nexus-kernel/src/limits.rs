@@ -1,6 +1,9 @@
 //! What a call may carry, checked the same way by every driver.
 
-use crate::{Error, Guard, KeyRange, Limits, Op, Result, STAMP_LEN, Scan, Txn};
+use crate::{
+    Entry, Error, Guard, KeyRange, Limits, Op, RESTORE_NOTE_BYTES_MAX, RestoreStep, Restoring,
+    Result, Revision, STAMP_LEN, Scan, Txn,
+};
 
 impl Limits {
     /// Checks one key.
@@ -77,6 +80,62 @@ impl Limits {
         Ok(bytes)
     }
 
+    /// Checks a step of a restore against where the store is: `newest` is its revision.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` for a step that does not fit there, `InvalidArgument` for rows out of order or
+    /// of revisions that the restore does not reach, `LimitExceeded` when it is too large.
+    pub fn check_restore(
+        &self,
+        step: &RestoreStep,
+        newest: Revision,
+        begun: Option<&Restoring>,
+    ) -> Result<()> {
+        match (step, begun) {
+            (RestoreStep::Begin { .. }, Some(_)) => Err(Restoring::already_begun()),
+            (RestoreStep::Begin { .. }, None) if newest != Revision::ZERO => {
+                Err(Restoring::not_empty(newest))
+            }
+            (RestoreStep::Begin { revision, .. }, None) if *revision == Revision::ZERO => Err(
+                Error::invalid("a restore ends at revision 1 or later; take it from the archive"),
+            ),
+            (RestoreStep::Begin { note, .. }, None) => check_note(note),
+            (_, None) => Err(Restoring::not_begun()),
+            (RestoreStep::Rows { rows, note }, Some(begun)) => {
+                check_note(note)?;
+                self.check_rows(rows, begun)
+            }
+            (RestoreStep::Finish | RestoreStep::Abandon, Some(_)) => Ok(()),
+        }
+    }
+
+    fn check_rows(&self, rows: &[Entry], begun: &Restoring) -> Result<()> {
+        at_most("items in one transaction", rows.len(), self.txn_items_max)?;
+        let mut bytes = 0;
+        let mut before = begun.last_key.as_deref();
+        for row in rows {
+            let key = &*row.key;
+            bytes += self.check_row(key.len(), row.value.bytes.len())?;
+            if before.is_some_and(|before| key <= before) {
+                return Err(Error::invalid(
+                    "the rows of a restore come in key order, each once; take them from one scan",
+                )
+                .with("key", key.escape_ascii()));
+            }
+            if !(Revision(1)..=begun.revision).contains(&row.value.revision) {
+                return Err(Error::invalid(
+                    "a row of a restore has a revision that the restore reaches",
+                )
+                .with("key", key.escape_ascii())
+                .with("revision", row.value.revision)
+                .with("restored revision", begun.revision));
+            }
+            before = Some(key);
+        }
+        at_most("bytes in one transaction", bytes, self.txn_bytes_max)
+    }
+
     fn check_guard(&self, guard: &Guard) -> Result<usize> {
         match guard {
             Guard::Absent(key) | Guard::Present(key) | Guard::RevisionIs(key, _) => {
@@ -108,6 +167,10 @@ impl Limits {
         at_most("value bytes", value, self.value_bytes_max)?;
         Ok(key + value)
     }
+}
+
+fn check_note(note: &[u8]) -> Result<()> {
+    at_most("bytes in a note", note.len(), RESTORE_NOTE_BYTES_MAX)
 }
 
 fn at_most(what: &'static str, have: usize, max: usize) -> Result<()> {

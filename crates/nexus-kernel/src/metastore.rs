@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Result, Revision};
+use crate::{MetastoreSnapshot, RestoreStep, Restoring, Result, Revision};
 
 /// How many bytes [`Op::PutStamped`] appends to its key: the revision, big-endian.
 pub const STAMP_LEN: usize = 8;
@@ -29,6 +29,10 @@ pub const STAMP_LEN: usize = 8;
 /// * **Durable.** [`Durability::Sync`] commits survive power loss once acknowledged.
 ///   [`Durability::Relaxed`] ones are visible at once and survive a crash of the process's
 ///   machine only after the next `Sync` commit or [`sync`](Self::sync); a crash keeps a prefix of the commit order.
+/// * **Whole.** While a [restore](Self::restore) has begun and not ended, all other calls but
+///   [`limits`](Self::limits), [`set_barrier`](Self::set_barrier) and
+///   [`restoring`](Self::restoring) are refused with `Conflict`, also after a crash: nobody takes
+///   half a state for a whole one.
 /// * **Explicit.** A transaction beyond [`Limits`] is refused with `LimitExceeded`, a
 ///   malformed one with `InvalidArgument`; nothing is truncated.
 ///
@@ -69,6 +73,17 @@ pub trait Metastore: Send + Sync + 'static {
     /// Sets what the store has to wait for before it makes anything durable from now on,
     /// in place of what was set before. See [`FlushBarrier`].
     fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>);
+
+    /// The newest state, to be read at leisure. `LimitExceeded` while
+    /// [`Limits::snapshots_max`] others are held.
+    async fn snapshot(&self) -> Result<Arc<dyn MetastoreSnapshot>>;
+
+    /// Takes one step of a restore; durable when it is answered. `Conflict` for a step that does
+    /// not fit where the restore is: see [`RestoreStep`]. A refused step changes nothing.
+    async fn restore(&self, step: RestoreStep) -> Result<()>;
+
+    /// How far a restore has come that has begun and not ended.
+    async fn restoring(&self) -> Result<Option<Restoring>>;
 }
 
 /// Makes durable what commits refer to and the store does not hold, as a filesystem with
@@ -114,6 +129,8 @@ pub struct Limits {
     pub txn_bytes_max: usize,
     /// Largest page a scan returns; a larger request is refused.
     pub scan_entries_max: usize,
+    /// Most snapshots that may be held at a time.
+    pub snapshots_max: usize,
 }
 
 impl Limits {
@@ -124,6 +141,7 @@ impl Limits {
         txn_items_max: 200_000,
         txn_bytes_max: 64 << 20,
         scan_entries_max: 10_000,
+        snapshots_max: 16,
     };
 }
 

@@ -103,6 +103,28 @@ macro_rules! metastore_contract {
                 a_scan_of_nothing_is_invalid_and_of_too_much_refused,
                 a_range_out_of_order_is_invalid,
                 a_large_transaction_applies;
+            snapshots:
+                a_snapshot_has_every_row_with_its_revision,
+                a_snapshot_stays_as_it_was,
+                a_snapshot_of_an_empty_store_is_empty,
+                snapshots_of_different_states_are_apart,
+                pages_of_a_snapshot_join_to_the_whole,
+                a_scan_of_a_snapshot_has_the_limits_of_a_scan,
+                a_snapshot_during_writes_is_one_state,
+                only_so_many_snapshots_are_held_and_dropped_ones_make_room;
+            restoring:
+                a_restored_store_answers_as_the_original,
+                a_restored_store_goes_on_after_its_revision,
+                a_restore_serves_nothing_else_until_it_ends,
+                a_restore_tells_how_far_it_has_come,
+                a_used_store_is_not_restored_into,
+                only_one_restore_begins,
+                steps_without_a_beginning_are_refused,
+                rows_out_of_order_are_invalid_and_change_nothing,
+                rows_of_revisions_beyond_the_end_are_invalid,
+                an_abandoned_restore_leaves_an_empty_store,
+                a_restore_ends_after_its_beginning,
+                a_note_has_a_limit;
         }
     };
 }

@@ -1,20 +1,26 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use nexus_kernel::{
-    Commit, Entry, Error, Guard, KeyRange, Op, Page, Result, Revision, STAMP_LEN, Scan,
-    ScanDirection, Txn, Value,
+    Commit, Entry, Error, Guard, KeyRange, Op, Page, RestoreStep, Restoring, Result, Revision,
+    STAMP_LEN, Scan, ScanDirection, Txn, Value,
 };
 
 use super::recent::Recent;
 
+pub(super) type Rows = BTreeMap<Bytes, Value>;
+
 /// All rows, the revision they are at, and what was applied last.
 #[derive(Default)]
 pub(super) struct State {
-    rows: BTreeMap<Bytes, Value>,
+    /// Shared with snapshots; copied once when it changes under one.
+    rows: Arc<Rows>,
     revision: Revision,
     recent: Recent,
+    /// Where a restore ends, and the note of its last step.
+    restoring: Option<(Revision, Bytes)>,
 }
 
 /// What rows held before a transaction touched them, oldest first.
@@ -30,15 +36,45 @@ impl State {
     }
 
     pub(super) fn scan(&self, scan: &Scan) -> Page {
-        let rows = self.rows.range(bounds(&scan.range));
-        let (entries, more) = match scan.direction {
-            ScanDirection::Forward => take(rows, scan.limit),
-            ScanDirection::Backward => take(rows.rev(), scan.limit),
-        };
-        Page {
-            entries,
-            more,
-            revision: self.revision,
+        page(&self.rows, self.revision, scan)
+    }
+
+    pub(super) fn rows(&self) -> Arc<Rows> {
+        self.rows.clone()
+    }
+
+    /// Refuses while a restore has begun and not ended.
+    pub(super) fn check_whole(&self) -> Result<()> {
+        match self.restoring {
+            Some(_) => Err(Restoring::refusal()),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn restoring(&self) -> Option<Restoring> {
+        let (revision, note) = self.restoring.clone()?;
+        Some(Restoring {
+            revision,
+            last_key: self.rows.last_key_value().map(|(key, _)| key.clone()),
+            note,
+        })
+    }
+
+    /// Takes a step that was checked.
+    pub(super) fn restore(&mut self, step: RestoreStep) {
+        match step {
+            RestoreStep::Begin { revision, note } => self.restoring = Some((revision, note)),
+            RestoreStep::Rows { rows, note } => {
+                let rows = rows.into_iter().map(|row| (row.key, row.value));
+                Arc::make_mut(&mut self.rows).extend(rows);
+                let (_, last) = self.restoring.as_mut().expect("a step is checked first");
+                *last = note;
+            }
+            RestoreStep::Finish => {
+                let (revision, _) = self.restoring.take().expect("a step is checked first");
+                self.revision = revision;
+            }
+            RestoreStep::Abandon => *self = Self::default(),
         }
     }
 
@@ -112,19 +148,34 @@ impl State {
 
     fn write(&mut self, key: Bytes, value: Option<Value>, undo: &mut Undo) {
         let before = match value {
-            Some(value) => self.rows.insert(key.clone(), value),
-            None => self.rows.remove(&key),
+            Some(value) => Arc::make_mut(&mut self.rows).insert(key.clone(), value),
+            None => Arc::make_mut(&mut self.rows).remove(&key),
         };
         undo.push((key, before));
     }
 
     fn roll_back(&mut self, undo: Undo) {
+        let rows = Arc::make_mut(&mut self.rows);
         for (key, before) in undo.into_iter().rev() {
             match before {
-                Some(value) => self.rows.insert(key, value),
-                None => self.rows.remove(&key),
+                Some(value) => rows.insert(key, value),
+                None => rows.remove(&key),
             };
         }
+    }
+}
+
+/// What a scan answers of some rows.
+pub(super) fn page(rows: &Rows, revision: Revision, scan: &Scan) -> Page {
+    let rows = rows.range(bounds(&scan.range));
+    let (entries, more) = match scan.direction {
+        ScanDirection::Forward => take(rows, scan.limit),
+        ScanDirection::Backward => take(rows.rev(), scan.limit),
+    };
+    Page {
+        entries,
+        more,
+        revision,
     }
 }
 

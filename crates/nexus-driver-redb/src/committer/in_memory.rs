@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use nexus_kernel::{Commit, Revision, Txn, TxnId};
+use nexus_kernel::{Commit, Restoring, Revision, Txn, TxnId};
 use redb::StorageError;
 
 use super::{ClosesTheQueueInAPanic, Committer};
@@ -42,8 +42,11 @@ impl Committer {
         }
     }
 
-    /// Refuses what the disk may have no room for.
+    /// Refuses what the disk may have no room for, and anything in the middle of a restore.
     pub(super) fn admit(&mut self, txn: &Txn, now: Instant) -> nexus_kernel::Result<()> {
+        if self.view().restoring.is_some() {
+            return Err(Restoring::refusal());
+        }
         let Some(space) = &mut self.space else {
             return Ok(());
         };

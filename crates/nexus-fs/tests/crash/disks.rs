@@ -10,7 +10,8 @@ use nexus_driver_local::{LocalConfig, LocalObjectStore, Power, SimDisk, Trouble}
 use nexus_driver_redb::{RedbConfig, RedbMetastore};
 use nexus_fs::Stores;
 use nexus_kernel::{
-    Commit, FlushBarrier, Freshness, Limits, Metastore, Page, Result, Revision, Scan, Txn, Value,
+    Commit, FlushBarrier, Freshness, Limits, Metastore, MetastoreSnapshot, Page, RestoreStep,
+    Restoring, Result, Revision, Scan, Txn, Value,
 };
 use nexus_service_api::Clock;
 use nexus_testkit::power_loss::SimulatedDisk;
@@ -135,6 +136,18 @@ impl Metastore for Unordered {
     }
 
     fn set_barrier(&self, _: Arc<dyn FlushBarrier>) {}
+
+    async fn snapshot(&self) -> Result<Arc<dyn MetastoreSnapshot>> {
+        self.0.snapshot().await
+    }
+
+    async fn restore(&self, step: RestoreStep) -> Result<()> {
+        self.0.restore(step).await
+    }
+
+    async fn restoring(&self) -> Result<Option<Restoring>> {
+        self.0.restoring().await
+    }
 }
 
 /// Contents of a few bytes take every way that there is: through the journal, through a file

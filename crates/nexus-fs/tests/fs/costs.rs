@@ -10,8 +10,8 @@ use nexus_fs::{
     At, BatchStep, KEYS_MAX, ListOptions, LogQuery, Session, Stores, WriteOptions, Zone,
 };
 use nexus_kernel::{
-    Commit, Durability, FlushBarrier, Freshness, Kind, Limits, Metastore, Page, Result, Revision,
-    Scan, Txn, Value,
+    Commit, Durability, FlushBarrier, Freshness, Kind, Limits, Metastore, MetastoreSnapshot, Page,
+    RestoreStep, Restoring, Result, Revision, Scan, Txn, Value,
 };
 use nexus_service_api::Context;
 
@@ -59,6 +59,18 @@ impl Metastore for Counting {
 
     fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>) {
         self.inner.set_barrier(barrier);
+    }
+
+    async fn snapshot(&self) -> Result<Arc<dyn MetastoreSnapshot>> {
+        self.inner.snapshot().await
+    }
+
+    async fn restore(&self, step: RestoreStep) -> Result<()> {
+        self.inner.restore(step).await
+    }
+
+    async fn restoring(&self) -> Result<Option<Restoring>> {
+        self.inner.restoring().await
     }
 }
 

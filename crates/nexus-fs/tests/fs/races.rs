@@ -11,8 +11,8 @@ use nexus_fs::{
     Zone,
 };
 use nexus_kernel::{
-    Commit, Durability, Error, FlushBarrier, Freshness, Kind, Limits, Metastore, Op, Outcome, Page,
-    Result, Revision, Scan, Txn, Value,
+    Commit, Durability, Error, FlushBarrier, Freshness, Kind, Limits, Metastore, MetastoreSnapshot,
+    Op, Outcome, Page, RestoreStep, Restoring, Result, Revision, Scan, Txn, Value,
 };
 use nexus_service_api::Context;
 use nexus_testkit::metastore::{Faults, FaultyMetastore};
@@ -72,6 +72,18 @@ impl Metastore for SlowAnswers {
 
     fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>) {
         self.inner.set_barrier(barrier);
+    }
+
+    async fn snapshot(&self) -> Result<Arc<dyn MetastoreSnapshot>> {
+        self.inner.snapshot().await
+    }
+
+    async fn restore(&self, step: RestoreStep) -> Result<()> {
+        self.inner.restore(step).await
+    }
+
+    async fn restoring(&self) -> Result<Option<Restoring>> {
+        self.inner.restoring().await
     }
 }
 

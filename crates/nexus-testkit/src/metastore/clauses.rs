@@ -9,6 +9,8 @@ pub mod limits;
 pub mod ops;
 pub mod reads;
 pub mod refusals;
+pub mod restoring;
 pub mod retries;
 pub mod revisions;
 pub mod scans;
+pub mod snapshots;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_kernel::{
-    Commit, Error, FlushBarrier, Freshness, Limits, Metastore, Page, Result, Revision, Scan, Txn,
-    Value,
+    Commit, Error, FlushBarrier, Freshness, Limits, Metastore, MetastoreSnapshot, Page,
+    RestoreStep, Restoring, Result, Revision, Scan, Txn, Value,
 };
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
@@ -18,7 +18,7 @@ use rand::{Rng, SeedableRng};
 pub struct Faults {
     /// A call fails before it had any effect.
     pub before_per_mille: u32,
-    /// A commit takes effect and its answer is lost.
+    /// A commit, or a step of a restore, takes effect and its answer is lost.
     pub after_per_mille: u32,
     /// A commit's answer is lost first, and the commit is tried later, at a moment of the
     /// scheduler's choice.
@@ -146,5 +146,24 @@ impl Metastore for FaultyMetastore {
 
     fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>) {
         self.inner.set_barrier(barrier);
+    }
+
+    async fn snapshot(&self) -> Result<Arc<dyn MetastoreSnapshot>> {
+        self.before()?;
+        self.inner.snapshot().await
+    }
+
+    async fn restore(&self, step: RestoreStep) -> Result<()> {
+        self.before()?;
+        self.inner.restore(step).await?;
+        if self.strikes(|faults| faults.after_per_mille) {
+            return Err(lost());
+        }
+        Ok(())
+    }
+
+    async fn restoring(&self) -> Result<Option<Restoring>> {
+        self.before()?;
+        self.inner.restoring().await
     }
 }

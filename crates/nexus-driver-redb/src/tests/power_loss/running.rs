@@ -39,7 +39,7 @@ impl Running {
         let progress = open::progress(&opened)?;
         let revision = progress.revision;
         let survived = read_revision(&opened.db);
-        let view = View::new(opened, revision).map_err(crate::error::storage)?;
+        let view = View::new(opened, revision, None).map_err(crate::error::storage)?;
         let view = Arc::new(RwLock::new(Some(view)));
         let queue = Arc::new(Queue::new(config));
         let barrier = Arc::<Barrier>::default();
