@@ -118,6 +118,8 @@ pub(crate) fn record(record: &Record) -> Value {
         "session": record.session,
         "program": record.program,
         "request_id": record.request_id,
+        "operation": record.operation,
+        "about": record.about.iter().map(|revision| revision.0).collect::<Vec<_>>(),
         "changes": record.changes.iter().map(change).collect::<Vec<_>>(),
     }))
 }

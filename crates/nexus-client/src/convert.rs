@@ -220,6 +220,8 @@ pub(crate) fn record(wire: v1::Record) -> Result<Record> {
         session: wire.session,
         program: wire.program,
         request_id: wire.request_id,
+        operation: wire.operation,
+        about: wire.about.into_iter().map(Revision).collect(),
         changes: wire
             .changes
             .into_iter()

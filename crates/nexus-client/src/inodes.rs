@@ -295,20 +295,7 @@ impl Inodes {
     /// `NotFound` for a point before there was anything, `InvalidArgument` for one to come.
     pub async fn as_of(&self, at: &At) -> Result<Revision> {
         let at = at.clone().into_wire();
-        let request = v1::AsOfRequest { at, time_ns: None };
-        Ok(Revision(ask!(self.as_of, request)?.revision))
-    }
-
-    /// The last revision until a time.
-    ///
-    /// # Errors
-    ///
-    /// As [`as_of`](Self::as_of).
-    pub async fn as_of_time(&self, time: Timestamp) -> Result<Revision> {
-        let request = v1::AsOfRequest {
-            at: String::new(),
-            time_ns: Some(time.0),
-        };
+        let request = v1::AsOfRequest { at };
         Ok(Revision(ask!(self.as_of, request)?.revision))
     }
 

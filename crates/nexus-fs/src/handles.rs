@@ -38,7 +38,7 @@ pub(crate) use aging::run as write_back_by_age;
 use open_file::{OpenFile, in_background};
 use open_inodes::Closed;
 pub(crate) use open_inodes::{OpenInodes, Removal};
-pub use past::{PastFile, Snapshot};
+pub use past::{PastFile, PastZone};
 
 /// What a handle may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

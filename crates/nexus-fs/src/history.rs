@@ -26,7 +26,7 @@ const PAGE: usize = 32;
 pub const DIFF_BYTES_MAX: u64 = 16 << 20;
 
 /// One side of a comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VersionAt {
     /// A version of the file that the path names today.
     Version(u64),
@@ -130,17 +130,13 @@ impl Session {
     /// [`DIFF_BYTES_MAX`].
     pub async fn diff(&self, path: &str, from: VersionAt, to: VersionAt) -> Result<String> {
         let (old, new) = (
-            self.text_of(path, from).await?,
-            self.text_of(path, to).await?,
+            self.text_of(path, from.clone()).await?,
+            self.text_of(path, to.clone()).await?,
         );
         let name = |side: VersionAt| match side {
             VersionAt::Version(version) => format!("{path}@v{version}"),
             VersionAt::At(At::Latest | At::AtLeast(_)) => path.to_owned(),
-            VersionAt::At(At::Revision(revision)) => format!("{path}@{revision}"),
-            VersionAt::At(At::Time(time)) => {
-                format!("{path}@{}", crate::time::format_rfc3339(time))
-            }
-            VersionAt::At(At::Ago(age)) => format!("{path}@{} s ago", age.as_secs()),
+            VersionAt::At(at) => format!("{path}@{at}"),
         };
         let (old_name, new_name) = (name(from), name(to));
         compute(move || edit::unified_diff(&old, &new, &old_name, &new_name)).await

@@ -22,6 +22,9 @@
 //! | `q` | directory ino, revision | a detached tree that is still to be cleared |
 //! | `s` | name | a setting |
 //! | `v` | name | the filesystem's own facts: format, counters |
+//! | `j` | session, 0, revision | nothing: finds the operations of a run |
+//! | `g` | name | a snapshot |
+//! | `P` | revision, holder | a revision that stays readable, and until when |
 
 use bytes::{BufMut, Bytes, BytesMut};
 use nexus_kernel::{KeyRange, Revision, STAMP_LEN};
@@ -33,6 +36,9 @@ pub(crate) const FORMAT: &[u8] = b"vformat";
 /// Rewritten by every change that moves or detaches a directory, so that a path resolved
 /// before it can be told from one resolved after.
 pub(crate) const TOPOLOGY: &[u8] = b"vtopology";
+
+/// The oldest readable revision, as 8 bytes; none while all are.
+pub(crate) const COMPACTED: &[u8] = b"vcompacted";
 
 pub(crate) const LOG_TAG: u8 = b'l';
 pub(crate) const PURGE_TAG: u8 = b'q';
@@ -174,6 +180,40 @@ pub(crate) fn log_between(after: Revision, until: Revision) -> KeyRange {
         start: just_after(&[LOG_TAG], after),
         end: just_after(&[LOG_TAG], until),
     }
+}
+
+/// What a stamp makes into the key that finds an operation by the run it belongs to.
+pub(crate) fn session_log(session: &str) -> Bytes {
+    Key::tag(b'j', 1 + session.len() + STAMP_LEN)
+        .text(session)
+        .zero()
+        .done()
+}
+
+#[expect(dead_code, reason = "the log by run is on its way")]
+/// The operations of a run after one revision and up to another.
+pub(crate) fn session_log_between(session: &str, after: Revision, until: Revision) -> KeyRange {
+    let prefix = session_log(session);
+    KeyRange {
+        start: just_after(&prefix, after),
+        end: just_after(&prefix, until),
+    }
+}
+
+pub(crate) fn snapshot(name: &str) -> Bytes {
+    Key::tag(b'g', name.len()).text(name).done()
+}
+
+/// Holds on to a revision for somebody.
+pub(crate) fn pin(revision: Revision, holder: &str) -> Bytes {
+    Key::tag(b'P', 8 + holder.len())
+        .number(revision.0)
+        .text(holder)
+        .done()
+}
+
+pub(crate) fn pins_of(revision: Revision) -> KeyRange {
+    KeyRange::prefix(pin(revision, ""))
 }
 
 pub(crate) fn metadata(ino: u64, key: &str) -> Bytes {

@@ -94,7 +94,7 @@ pub use content::{CONTENT_BYTES_MAX, ChunkSizes, WHOLE_BYTES_MAX};
 pub use edits::{EditOptions, Edited};
 pub use etag::{Etag, HashAlgorithm, Hasher};
 pub use feed::WatchQuery;
-pub use handles::{Handle, OpenMode, PastFile, Snapshot};
+pub use handles::{Handle, OpenMode, PastFile, PastZone};
 pub use history::{DIFF_BYTES_MAX, VersionAt};
 pub use log::{Change, ChangeKind, LOG_LIMIT_MAX, LogPage, LogQuery, Record};
 pub use path::{DEPTH_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX};

@@ -62,7 +62,7 @@ impl Session {
     ///
     /// As [`list`](Self::list).
     pub async fn usage(&self, path: &str, at: At) -> Result<Usage> {
-        let stat = self.lstat(path, at).await?;
+        let stat = self.lstat(path, at.clone()).await?;
         let mut usage = Usage::default();
         count(&mut usage, stat.kind, stat.size);
         if !stat.is_dir() {

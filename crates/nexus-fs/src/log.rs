@@ -39,6 +39,10 @@ pub struct Record {
     pub program: Option<String>,
     /// In which request.
     pub request_id: Option<String>,
+    /// What it was as a whole, where that is more than its changes: `undo`, `restore`, `merge`.
+    pub operation: Option<String>,
+    /// The revisions that such an operation is about.
+    pub about: Vec<Revision>,
     /// What it changed, in order.
     pub changes: Vec<Change>,
 }
@@ -318,6 +322,8 @@ pub(crate) fn decode(key: &[u8], value: bytes::Bytes) -> Result<Record> {
         session: record.session,
         program: record.program,
         request_id: record.request_id,
+        operation: record.operation,
+        about: record.about.into_iter().map(Revision).collect(),
         changes: record
             .changes
             .into_iter()

@@ -109,6 +109,28 @@ pub(crate) struct LogRecord {
     pub changes: Vec<ChangeRecord>,
     #[prost(string, optional, tag = "8")]
     pub program: Option<String>,
+    /// What it was as a whole, where that is more than its changes.
+    #[prost(string, optional, tag = "9")]
+    pub operation: Option<String>,
+    /// The revisions that this is about.
+    #[prost(uint64, repeated, tag = "10")]
+    pub about: Vec<u64>,
+}
+
+/// A named revision of a directory.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SnapshotRecord {
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+}
+
+/// Why a revision stays readable.
+#[expect(dead_code, reason = "snapshots and forks are on their way")]
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(crate) struct Pin {
+    /// It may go when history before this revision does; 0: as long as its holder is there.
+    #[prost(uint64, tag = "1")]
+    pub until: u64,
 }
 
 /// One change within a commit, with what its undoing needs beyond the history rows.

@@ -136,7 +136,7 @@ impl Session {
                 }
                 return;
             }
-            let view = session.zone.view(query.at).await?;
+            let view = session.zone.view(query.at.clone()).await?;
             let from = pattern.base_dir();
             session.existing_base(&query).await?;
             let Some(mut found) = Selection::begin(&session, view, &from, query.ignore).await? else {
@@ -174,7 +174,7 @@ impl Session {
     /// What a glob without wildcards matches.
     async fn named(&self, path: &str, query: &GlobQuery) -> Result<Option<DirEntry>> {
         self.existing_base(query).await?;
-        match self.lstat(path, query.at).await {
+        match self.lstat(path, query.at.clone()).await {
             Ok(stat) => Ok(Some(DirEntry {
                 path: path.to_owned(),
                 ino: stat.ino,
@@ -191,7 +191,7 @@ impl Session {
         if query.pattern.starts_with('/') {
             return Ok(());
         }
-        self.stat(&query.path, query.at).await.map(drop)
+        self.stat(&query.path, query.at.clone()).await.map(drop)
     }
 }
 

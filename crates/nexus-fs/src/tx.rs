@@ -107,6 +107,8 @@ pub(crate) struct Tx<'a> {
     orphans: Vec<u64>,
     ops: Vec<Op>,
     changes: Vec<ChangeRecord>,
+    /// What the commit is as a whole, and the revisions it is about.
+    operation: Option<(&'static str, Vec<u64>)>,
 }
 
 impl<'a> Tx<'a> {
@@ -142,6 +144,7 @@ impl<'a> Tx<'a> {
             orphans: Vec::new(),
             ops: Vec::new(),
             changes: Vec::new(),
+            operation: None,
         }
     }
 
@@ -453,6 +456,12 @@ impl<'a> Tx<'a> {
     pub(crate) fn leave_orphan(&mut self, ino: u64) {
         self.ops.push(Op::Put(keys::orphan(ino), Bytes::new()));
         self.orphans.push(ino);
+    }
+
+    /// Says in the log what the commit is as a whole, and which revisions it is about.
+    #[expect(dead_code, reason = "undo and merge are on their way")]
+    pub(crate) fn as_operation(&mut self, name: &'static str, about: Vec<u64>) {
+        self.operation = Some((name, about));
     }
 
     pub(crate) fn also(&mut self, op: Op) {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,7 +51,7 @@ impl FileKind {
 }
 
 /// Which state of the zone a read sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum At {
     /// Everything acknowledged before the call.
     #[default]
@@ -63,6 +64,35 @@ pub enum At {
     Time(Timestamp),
     /// Exactly as of so long ago.
     Ago(Duration),
+    /// Exactly as this operation left it: there must be one with this revision.
+    Operation(Revision),
+    /// Exactly as the snapshot of this name has it.
+    Snapshot(Arc<str>),
+}
+
+impl At {
+    /// Longest name of a snapshot, in bytes.
+    pub const SNAPSHOT_NAME_BYTES_MAX: usize = 128;
+
+    /// Whether this can be the name of a snapshot: it begins with a letter, names no other point,
+    /// and can stand in `path@{name}`.
+    #[must_use]
+    pub fn is_snapshot_name(text: &str) -> bool {
+        let begins = text.chars().next().is_some_and(char::is_alphabetic);
+        let plain = |c: char| !c.is_control() && !matches!(c, '/' | '{' | '}' | ':' | '^');
+        begins
+            && text.len() <= Self::SNAPSHOT_NAME_BYTES_MAX
+            && text.trim_end() == text
+            && text.chars().all(plain)
+            && !names_another_point(text)
+    }
+}
+
+/// `latest`, a revision or the version of a file.
+fn names_another_point(text: &str) -> bool {
+    let number = text.strip_prefix(['r', 'v']);
+    let digits = |number: &str| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    text == "latest" || number.is_some_and(digits)
 }
 
 /// The attributes of an inode.
@@ -374,28 +404,65 @@ pub struct Version {
     pub current: bool,
 }
 
+impl fmt::Display for At {
+    /// As [`FromStr`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Latest => f.write_str("latest"),
+            Self::AtLeast(revision) => write!(f, ">={revision}"),
+            Self::Revision(revision) => write!(f, "r{revision}"),
+            Self::Time(time) => f.write_str(&crate::time::format_rfc3339(*time)),
+            Self::Ago(age) => write!(f, "{}s", age.as_secs()),
+            Self::Operation(revision) => write!(f, "op:{revision}"),
+            Self::Snapshot(name) => f.write_str(name),
+        }
+    }
+}
+
 impl FromStr for At {
     type Err = Error;
 
-    /// `latest`, a revision (`42`, `r42`), `>=42`, an RFC 3339 time
-    /// (`2026-01-31T12:00:00Z`, with or without fractions), or how long ago (`30s`, `90m`, `2h`,
-    /// `3d`, `1w`).
+    /// `latest`, a revision (`42`, `r42`), `>=42`, the state just before one (`r42^`), an RFC 3339
+    /// time (`2026-01-31T12:00:00Z`, with or without fractions), how long ago (`30s`, `90m`, `2h`,
+    /// `3d`, `1w`), an operation (`op:42`, and `op:42^` just before it), or the name of a snapshot.
     fn from_str(text: &str) -> Result<Self> {
-        let revision = |digits: &str| digits.parse().ok().map(Revision);
-        let parsed = match text {
-            "latest" => Some(Self::Latest),
-            _ if text.starts_with(">=") => revision(&text[2..]).map(Self::AtLeast),
-            _ if text.contains('T') => crate::time::parse_rfc3339(text).map(Self::Time),
-            _ => match parse_age(text) {
-                Some(age) => Some(Self::Ago(age)),
-                None => revision(text.strip_prefix('r').unwrap_or(text)).map(Self::Revision),
-            },
-        };
-        parsed.ok_or_else(|| {
-            Error::invalid("name a point as latest, a revision number, >=revision, a time like 2026-01-31T12:00:00Z, or how long ago, like 90m, 2h or 3d")
-                .with("at", text.escape_debug())
+        parse_point(text).ok_or_else(|| {
+            Error::invalid(
+                "name a point as latest, a revision like r42, r42^ just before it, >=42, op:42, a \
+                 time like 2026-01-31T12:00:00Z, how long ago, like 90m, 2h or 3d, or a snapshot",
+            )
+            .with("at", text.escape_debug())
         })
     }
+}
+
+fn parse_point(text: &str) -> Option<At> {
+    if text == "latest" {
+        return Some(At::Latest);
+    }
+    if let Some(digits) = text.strip_prefix(">=") {
+        return revision(digits).map(At::AtLeast);
+    }
+    if let Some(operation) = text.strip_prefix("op:") {
+        return before(operation).or_else(|| revision(operation).map(At::Operation));
+    }
+    let number = text.strip_prefix('r').unwrap_or(text);
+    before(number)
+        .or_else(|| revision(number).map(At::Revision))
+        .or_else(|| parse_age(text).map(At::Ago))
+        .or_else(|| crate::time::parse_rfc3339(text).map(At::Time))
+        .or_else(|| At::is_snapshot_name(text).then(|| At::Snapshot(text.into())))
+}
+
+fn revision(digits: &str) -> Option<Revision> {
+    let plain = digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse().ok().filter(|_| plain).map(Revision)
+}
+
+/// `42^`: the state that revision 42 found.
+fn before(text: &str) -> Option<At> {
+    let Revision(number) = revision(text.strip_suffix('^')?)?;
+    number.checked_sub(1).map(|number| At::Revision(Revision(number)))
 }
 
 fn parse_age(text: &str) -> Option<Duration> {

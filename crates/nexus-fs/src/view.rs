@@ -49,15 +49,17 @@ impl Shared {
                 None
             }
             At::Revision(revision) => {
-                self.check_reached(revision).await?;
+                self.check_readable(revision).await?;
                 Some(revision)
             }
-            At::Time(time) => Some(self.revision_at(time).await?),
+            At::Time(time) => Some(self.readable_at(time).await?),
             At::Ago(age) => {
                 let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
                 let then = self.config.clock.now().0.saturating_sub(age);
-                Some(self.revision_at(Timestamp(then)).await?)
+                Some(self.readable_at(Timestamp(then)).await?)
             }
+            At::Operation(revision) => Some(self.operation(revision).await?),
+            At::Snapshot(name) => Some(self.snapshot_revision(&name).await?),
         };
         Ok(View {
             zone: self,
@@ -76,6 +78,70 @@ impl Shared {
                 .with("revision", revision)
                 .with("newest", newest),
         )
+    }
+
+    /// Refuses a revision that is still to come, or that history does not reach back to.
+    pub(crate) async fn check_readable(&self, revision: Revision) -> Result<()> {
+        self.check_reached(revision).await?;
+        let floor = self.oldest_readable().await?;
+        if revision >= floor || self.is_pinned(revision).await? {
+            return Ok(());
+        }
+        Err(
+            Error::not_found("history before the oldest readable revision has been compacted")
+                .with("revision", revision)
+                .with("oldest_readable", floor),
+        )
+    }
+
+    /// Where history begins: what was before has been collected, but for what is pinned.
+    pub(crate) async fn oldest_readable(&self) -> Result<Revision> {
+        let found = self
+            .metastore
+            .get(keys::COMPACTED, Freshness::Linearizable)
+            .await?;
+        Ok(found.map_or(Revision::ZERO, |floor| {
+            Revision(keys::last_number(&floor.bytes))
+        }))
+    }
+
+    /// Whether something holds on to this very revision.
+    async fn is_pinned(&self, revision: Revision) -> Result<bool> {
+        let scan = Scan::forward(keys::pins_of(revision), 1);
+        let page = self.metastore.scan(scan, Freshness::Linearizable).await?;
+        Ok(!page.entries.is_empty())
+    }
+
+    /// The revision of an operation, which must be one.
+    async fn operation(&self, revision: Revision) -> Result<Revision> {
+        self.check_readable(revision).await?;
+        let before = Revision(revision.0.saturating_sub(1));
+        match self.first_record_after(before, revision).await? {
+            Some((found, _)) if found == revision => Ok(revision),
+            _ => Err(
+                Error::not_found("there is no operation of this number; the log tells which there are")
+                    .with("operation", revision),
+            ),
+        }
+    }
+
+    async fn snapshot_revision(&self, name: &str) -> Result<Revision> {
+        let found = self
+            .metastore
+            .get(&keys::snapshot(name), Freshness::Linearizable)
+            .await?;
+        let Some(found) = found else {
+            return Err(Error::not_found("there is no snapshot of this name; list the snapshots")
+                .with("snapshot", name.escape_debug()));
+        };
+        let record: records::SnapshotRecord = records::decode(found.bytes)?;
+        Ok(Revision(record.revision))
+    }
+
+    async fn readable_at(&self, time: Timestamp) -> Result<Revision> {
+        let revision = self.revision_at(time).await?;
+        self.check_readable(revision).await?;
+        Ok(revision)
     }
 
     /// The last revision at or before `time`: a binary search over the operation log, whose

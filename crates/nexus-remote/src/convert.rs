@@ -102,6 +102,8 @@ pub(crate) fn record(record: client::Record) -> Result<Record> {
         session: record.session,
         program: record.program,
         request_id: record.request_id,
+        operation: record.operation,
+        about: record.about,
         changes: record
             .changes
             .into_iter()

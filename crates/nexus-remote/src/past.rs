@@ -25,7 +25,7 @@ pub(crate) struct RemotePast {
 
 impl RemotePast {
     pub(crate) async fn new(inodes: &Inodes, shared: Arc<Shared>, at: At) -> Result<Self> {
-        let revision = patiently(shared.patience, |_| revision(inodes, at)).await?;
+        let revision = patiently(shared.patience, |_| revision(inodes, &at)).await?;
         Ok(Self {
             inodes: inodes.clone(),
             shared,
@@ -42,18 +42,9 @@ impl RemotePast {
     }
 }
 
-async fn revision(inodes: &Inodes, at: At) -> Result<Revision> {
-    use nexus_client::At as Point;
-    match at {
-        At::Latest => inodes.as_of(&Point::latest()).await,
-        At::AtLeast(revision) => inodes.as_of(&Point::at_least(revision)).await,
-        At::Revision(revision) => inodes.as_of(&Point::revision(revision)).await,
-        At::Time(time) => inodes.as_of_time(time).await,
-        At::Ago(age) => {
-            let age = format!("{}s", age.as_secs());
-            inodes.as_of(&Point::from(age.as_str())).await
-        }
-    }
+async fn revision(inodes: &Inodes, at: &At) -> Result<Revision> {
+    let at = nexus_client::At::from(at.to_string().as_str());
+    inodes.as_of(&at).await
 }
 
 #[async_trait]

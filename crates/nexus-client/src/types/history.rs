@@ -85,6 +85,10 @@ pub struct Record {
     pub program: Option<String>,
     /// The request it came with.
     pub request_id: Option<String>,
+    /// What it was as a whole, where that is more than its changes: `undo`, `restore`, `merge`.
+    pub operation: Option<String>,
+    /// The revisions that such an operation is about.
+    pub about: Vec<Revision>,
     /// What it did.
     pub changes: Vec<Change>,
 }

@@ -34,7 +34,7 @@ type Located = (String, Vec<u64>);
 /// of several names whose first one lay, just then, in a deleted tree that was still being
 /// cleared away has a path only if another of its names is still one today.
 #[derive(Clone)]
-pub struct Snapshot {
+pub struct PastZone {
     session: Session,
     revision: Revision,
     directories: Arc<Mutex<HashMap<u64, Arc<Located>>>>,
@@ -54,13 +54,13 @@ impl Session {
     ///
     /// `InvalidArgument` for a revision that is still to come, `NotFound` for a point before
     /// there was anything.
-    pub async fn as_of(&self, at: At) -> Result<Snapshot> {
+    pub async fn as_of(&self, at: At) -> Result<PastZone> {
         self.permit(Action::Stat, "/", &[Ino::ROOT.0]).await?;
         let revision = match self.zone.view(at).await?.at {
             Some(revision) => revision,
             None => self.zone.revision().await?,
         };
-        let snapshot = Snapshot {
+        let snapshot = PastZone {
             session: self.clone(),
             revision,
             directories: Arc::default(),
@@ -75,7 +75,7 @@ impl Session {
     }
 }
 
-impl Snapshot {
+impl PastZone {
     /// Which revision.
     #[must_use]
     pub fn revision(&self) -> Revision {

@@ -38,6 +38,10 @@ impl Tx<'_> {
             let record = records::encode(&self.log_record());
             self.check_record(record.len())?;
             txn.ops.push(Op::PutStamped(keys::log_prefix(), record));
+            if let Some(session) = &self.session.context.session {
+                let index = keys::session_log(session);
+                txn.ops.push(Op::PutStamped(index, Bytes::new()));
+            }
         }
         Ok(txn)
     }
@@ -200,6 +204,8 @@ impl Tx<'_> {
     fn log_record(&mut self) -> LogRecord {
         let context = &self.session.context;
         let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
+        let (operation, about) = self.operation.take().unzip();
+        let about = about.unwrap_or_default();
         LogRecord {
             time: self.now.0,
             actor: self.session.actor(),
@@ -209,6 +215,8 @@ impl Tx<'_> {
             program: text(&context.program),
             request_id: text(&context.request_id),
             changes: std::mem::take(&mut self.changes),
+            operation: operation.map(str::to_owned),
+            about,
         }
     }
 }

@@ -458,7 +458,7 @@ async fn before_the_first_change_there_was_nothing() {
     put(&files, "/a", "1").await;
     for at in [At::Revision(Revision(0)), At::Time(Timestamp(0))] {
         let options = ListOptions {
-            at,
+            at: at.clone(),
             ..ListOptions::default()
         };
         for path in ["/", "/a"] {

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use nexus_fs::{At, Ino, MoveOptions, Session, Snapshot, Stat, ZoneConfig};
+use nexus_fs::{At, Ino, MoveOptions, Session, PastZone, Stat, ZoneConfig};
 use nexus_kernel::{Durability, Kind, Result, Revision, Timestamp};
 use nexus_service_api::{Clock, Context};
 
 use crate::support::{fresh, memory_stores, open_with, put};
 
-async fn look_up(past: &Snapshot, path: &str) -> Result<Stat> {
+async fn look_up(past: &PastZone, path: &str) -> Result<Stat> {
     let mut stat = past.getattr(Ino::ROOT).await?;
     for name in path.split('/').filter(|name| !name.is_empty()) {
         stat = past.lookup(stat.ino, name).await?;
@@ -19,14 +19,14 @@ async fn look_up(past: &Snapshot, path: &str) -> Result<Stat> {
     Ok(stat)
 }
 
-async fn text(past: &Snapshot, path: &str) -> String {
+async fn text(past: &PastZone, path: &str) -> String {
     let ino = look_up(past, path).await.unwrap().ino;
     let file = past.open(ino).await.unwrap();
     let bytes = file.read(0, 1_000).await.unwrap();
     String::from_utf8(bytes.into()).unwrap()
 }
 
-async fn now(files: &Session) -> Snapshot {
+async fn now(files: &Session) -> PastZone {
     files.as_of(At::Latest).await.unwrap()
 }
 
@@ -50,7 +50,7 @@ async fn a_past_state_is_as_it_was() {
     let at = At::Revision(then.revision());
     for path in ["/", "/d", "/d/a", "/d/b", "/d/l"] {
         let by_inode = look_up(&then, path).await.unwrap();
-        assert_eq!(by_inode, files.lstat(path, at).await.unwrap());
+        assert_eq!(by_inode, files.lstat(path, at.clone()).await.unwrap());
         assert_eq!(then.getattr(by_inode.ino).await.unwrap(), by_inode);
         assert_eq!(then.path_of(by_inode.ino).await.unwrap(), path);
     }

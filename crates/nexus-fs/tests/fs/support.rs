@@ -64,7 +64,7 @@ pub(crate) async fn text_at(files: &Session, path: &str, at: At) -> String {
 /// Names and contents of everything below the root, sorted.
 pub(crate) async fn tree(files: &Session, at: At) -> Vec<(String, Option<String>)> {
     let options = nexus_fs::ListOptions {
-        at,
+        at: at.clone(),
         recursive: true,
         limit: 10_000,
         ..Default::default()
@@ -72,7 +72,7 @@ pub(crate) async fn tree(files: &Session, at: At) -> Vec<(String, Option<String>
     let mut all = Vec::new();
     for entry in files.list("/", options).await.unwrap().entries {
         let content = match entry.kind {
-            nexus_fs::FileKind::File => Some(text_at(files, &entry.path, at).await),
+            nexus_fs::FileKind::File => Some(text_at(files, &entry.path, at.clone()).await),
             _ => None,
         };
         all.push((entry.path, content));

@@ -48,7 +48,7 @@ impl Comparison<'_> {
             if node.kind != FileKind::File {
                 continue;
             }
-            let file = self.session.read(path, self.at).await;
+            let file = self.session.read(path, self.at.clone()).await;
             let file = file.map_err(|error| format!("{path}: {error:?}"))?;
             if file.bytes != node.content() {
                 return Err(format!("{path}: another content as of {:?}", self.at));
@@ -81,7 +81,7 @@ impl Comparison<'_> {
 
     /// The content of a file, found from directory to directory in the state as of then.
     async fn by_inode(&self, path: &str, stat: &Stat) -> Result<Bytes> {
-        let state = self.session.as_of(self.at).await?;
+        let state = self.session.as_of(self.at.clone()).await?;
         let mut here = Ino::ROOT;
         for name in path.split('/').filter(|name| !name.is_empty()) {
             here = state.lookup(here, name).await?.ino;
@@ -89,7 +89,7 @@ impl Comparison<'_> {
         assert_eq!(here, stat.ino);
         if stat.links > 1 {
             // Which of its names is the first may be beyond knowing.
-            return Ok(self.session.read(path, self.at).await?.bytes);
+            return Ok(self.session.read(path, self.at.clone()).await?.bytes);
         }
         assert_eq!(&state.getattr(here).await?, stat);
         assert_eq!(state.path_of(here).await?, path);
@@ -140,7 +140,7 @@ impl Comparison<'_> {
     }
 
     async fn lines(&mut self) -> Result<Vec<String>> {
-        let root = self.session.stat("/", self.at).await?;
+        let root = self.session.stat("/", self.at.clone()).await?;
         let mut lines = vec![self.line("/", "/", &root).await?];
         let mut first: BTreeMap<u64, String> = BTreeMap::new();
         for entry in self.list("/", true).await? {
@@ -154,8 +154,8 @@ impl Comparison<'_> {
     async fn line(&self, path: &str, first: &str, stat: &Stat) -> Result<String> {
         let mut metadata = Vec::new();
         if stat.kind != FileKind::Symlink {
-            metadata = self.session.metadata(path, self.at).await?;
-            let tags = self.session.tags(path, self.at).await?;
+            metadata = self.session.metadata(path, self.at.clone()).await?;
+            let tags = self.session.tags(path, self.at.clone()).await?;
             metadata.extend(
                 tags.into_iter()
                     .map(|tag| (format!("tag:{tag}"), Bytes::new())),
@@ -219,7 +219,7 @@ impl Comparison<'_> {
     /// A listing in pages of random size.
     async fn list(&mut self, path: &str, recursive: bool) -> Result<Vec<DirEntry>> {
         let mut options = ListOptions {
-            at: self.at,
+            at: self.at.clone(),
             recursive,
             details: true,
             limit: self.random.random_range(1..9),

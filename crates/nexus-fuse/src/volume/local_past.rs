@@ -4,7 +4,7 @@ use std::fs::File;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use nexus_fs::{At, DirEntry, Ino, PastFile, Session, Snapshot, Stat, Version};
+use nexus_fs::{At, DirEntry, Ino, PastFile, Session, PastZone, Stat, Version};
 use nexus_kernel::{Result, Revision, Timestamp};
 
 use super::Name;
@@ -17,7 +17,7 @@ const BACKED_BYTES_MIN: u64 = 64 << 10;
 #[derive(Clone)]
 pub(super) struct LocalPast {
     session: Session,
-    snapshot: Snapshot,
+    snapshot: PastZone,
 }
 
 impl LocalPast {

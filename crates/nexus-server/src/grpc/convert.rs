@@ -350,6 +350,8 @@ pub(super) fn record(record: nexus_fs::Record) -> proto::Record {
         session: record.session,
         program: record.program,
         request_id: record.request_id,
+        operation: record.operation,
+        about: record.about.into_iter().map(|revision| revision.0).collect(),
         changes: record.changes.into_iter().map(change).collect(),
     }
 }

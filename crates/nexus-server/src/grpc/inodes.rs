@@ -254,11 +254,7 @@ impl Inodes for InodesDoor {
 
     async fn as_of(&self, request: Request<AsOfRequest>) -> Reply<AsOfResponse> {
         let as_of = |files: Session, ask: AsOfRequest| async move {
-            let at = match ask.time_ns {
-                None => convert::at(&ask.at)?,
-                Some(time) => At::Time(Timestamp(time)),
-            };
-            let then = files.as_of(at).await?;
+            let then = files.as_of(convert::at(&ask.at)?).await?;
             let revision = then.revision().0;
             Ok(AsOfResponse { revision })
         };

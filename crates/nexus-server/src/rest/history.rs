@@ -183,6 +183,12 @@ pub(super) struct Record {
     program: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
+    /// What the commit was as a whole, where that is more than its changes: `undo`, `restore`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<String>,
+    /// The revisions that such an operation is about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    about: Vec<u64>,
     changes: Vec<Change>,
 }
 
@@ -215,6 +221,8 @@ impl From<nexus_fs::Record> for Record {
             session: record.session,
             program: record.program,
             request_id: record.request_id,
+            operation: record.operation,
+            about: record.about.into_iter().map(|revision| revision.0).collect(),
             changes: record.changes.into_iter().map(Change::from).collect(),
         }
     }
