@@ -1,7 +1,7 @@
 //! Files by inode numbers, as a mount needs them.
 
 use bytes::Bytes;
-use nexus_kernel::{Durability, Result, Revision, Timestamp};
+use nexus_kernel::{Durability, Result, Revision};
 use nexus_proto::v1::inodes_client::InodesClient;
 use nexus_proto::v1::{self, write_piece::What};
 

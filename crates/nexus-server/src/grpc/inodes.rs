@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_fs::{At, Ino, NewKind, OpenMode, Session};
-use nexus_kernel::{Error, Kind, Result, Timestamp};
+use nexus_fs::{Ino, NewKind, OpenMode, Session};
+use nexus_kernel::{Error, Kind, Result};
 use nexus_proto::v1::inodes_server::Inodes;
 use nexus_proto::v1::*;
 use tonic::{Request, Response, Status};

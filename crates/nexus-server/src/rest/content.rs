@@ -145,7 +145,7 @@ async fn open(
     let at = at(query.at.as_deref())?;
     if headers.contains_key(RANGE) {
         for _ in 0..PART_TRIES_MAX {
-            if let Some(opened) = open_part(files, path, at, headers).await? {
+            if let Some(opened) = open_part(files, path, at.clone(), headers).await? {
                 return Ok(opened);
             }
         }
@@ -161,7 +161,7 @@ async fn open_part(
     at: At,
     headers: &HeaderMap,
 ) -> Result<Option<Opened>> {
-    let stat = files.stat(path, at).await?;
+    let stat = files.stat(path, at.clone()).await?;
     let whole = stat.is_dir() || !range_applies(headers, stat.etag.as_ref())?;
     let range = match wanted(headers, stat.size) {
         Wanted::Part(range) if !whole => range,
@@ -266,7 +266,7 @@ pub(super) async fn head(
 
 /// The attributes of what can be read; the rest is refused as a read is.
 async fn stat_of_file(files: &Session, path: &str, at: At) -> Result<Stat> {
-    let stat = files.stat(path, at).await?;
+    let stat = files.stat(path, at.clone()).await?;
     match stat.is_dir() {
         true => Ok(files.open(path, at, None).await?.stat),
         false => Ok(stat),
