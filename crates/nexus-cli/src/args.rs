@@ -54,11 +54,11 @@ pub struct Connection {
     /// A file that holds the API key
     #[arg(long, global = true, env = "NEXUS_KEY_FILE", value_name = "FILE")]
     pub key_file: Option<PathBuf>,
-    /// Names the run that these operations belong to, in the log
-    #[arg(long, global = true, env = "NEXUS_SESSION", value_name = "NAME")]
+    /// Names the run that these operations belong to, in the log; before the command
+    #[arg(long, env = "NEXUS_SESSION", value_name = "NAME")]
     pub session: Option<String>,
-    /// Names this request, in the log
-    #[arg(long, global = true, value_name = "ID")]
+    /// Names this request, in the log; before the command
+    #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,
     /// Act for a principal, user:ID or agent:ID, in the log; only with an administrator's key,
     /// which it gives no other rights

@@ -9,8 +9,8 @@ use crate::convert;
 use crate::error::{from_status, from_status_of_change};
 use crate::reads::{items, pages};
 use crate::types::changes::Changed;
-use crate::types::files::Page;
-use crate::types::history::{ChangeKind, LogQuery, Record, Version, VersionAt, WatchQuery};
+use crate::types::files::{At, Page};
+use crate::types::history::{LogPage, LogQuery, Record, Version, VersionAt, WatchQuery};
 
 impl Client {
     /// The contents a file has had, newest first: at most `limit`, or the node's default if 0,
@@ -92,19 +92,23 @@ impl Client {
     /// # Errors
     ///
     /// `InvalidArgument` for an unknown cursor.
-    pub async fn log(&self, query: LogQuery) -> Result<Page<Record>> {
+    pub async fn log(&self, query: LogQuery) -> Result<LogPage> {
         let request = v1::LogRequest {
             path_prefix: query.path_prefix,
             actor: query.actor,
-            kind: query
-                .kind
-                .map(ChangeKind::to_wire)
-                .unwrap_or_default()
-                .into(),
+            kinds: query
+                .kinds
+                .into_iter()
+                .map(|kind| kind.to_wire().into())
+                .collect(),
+            on_behalf_of: query.on_behalf_of,
+            key_id: query.key_id,
+            program: query.program,
             session: query.session,
             request_id: query.request_id,
-            since: query.since.map(|revision| revision.0),
-            until: query.until.map(|revision| revision.0),
+            operation: query.operation,
+            since: query.since.map(At::into_wire).unwrap_or_default(),
+            until: query.until.map(At::into_wire).unwrap_or_default(),
             newest_first: query.newest_first,
             limit: query.limit,
             cursor: query.cursor.unwrap_or_default(),
@@ -115,14 +119,15 @@ impl Client {
             .await
             .map_err(from_status)?
             .into_inner();
-        let items = answer
+        let records = answer
             .records
             .into_iter()
             .map(convert::record)
             .collect::<Result<_>>()?;
-        Ok(Page {
-            items,
+        Ok(LogPage {
+            records,
             next: convert::cursor(answer.next),
+            previous: convert::cursor(answer.previous),
         })
     }
 
@@ -136,7 +141,13 @@ impl Client {
                 cursor,
                 ..query.clone()
             };
-            async move { client.log(query).await }
+            async move {
+                let page = client.log(query).await?;
+                Ok(Page {
+                    items: page.records,
+                    next: page.next,
+                })
+            }
         })
     }
 

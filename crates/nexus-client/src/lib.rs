@@ -57,7 +57,9 @@ pub use types::files::{
     At, Content, DirEntry, Duplicates, FileBytes, FileKind, ListOptions, Page, ReadOptions, Stat,
     Usage,
 };
-pub use types::history::{Change, ChangeKind, LogQuery, Record, Version, VersionAt, WatchQuery};
+pub use types::history::{
+    Change, ChangeKind, LogPage, LogQuery, Record, Version, VersionAt, WatchQuery,
+};
 pub use types::inodes::{
     DirectoryEntry, Finish, InodeAttributes, KeyPresence, NewInode, Opened, Piece, Written,
 };

@@ -174,6 +174,11 @@ pub(crate) fn log_prefix() -> Bytes {
     Bytes::from_static(b"l")
 }
 
+/// The operation record of a commit.
+pub(crate) fn log(revision: Revision) -> Bytes {
+    Key::tag(LOG_TAG, STAMP_LEN).number(revision.0).done()
+}
+
 /// Operation records after one revision and up to another.
 pub(crate) fn log_between(after: Revision, until: Revision) -> KeyRange {
     KeyRange {
@@ -190,7 +195,6 @@ pub(crate) fn session_log(session: &str) -> Bytes {
         .done()
 }
 
-#[expect(dead_code, reason = "the log by run is on its way")]
 /// The operations of a run after one revision and up to another.
 pub(crate) fn session_log_between(session: &str, after: Revision, until: Revision) -> KeyRange {
     let prefix = session_log(session);

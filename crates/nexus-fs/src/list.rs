@@ -62,6 +62,11 @@ impl Session {
     ///
     /// As [`list`](Self::list).
     pub async fn usage(&self, path: &str, at: At) -> Result<Usage> {
+        // All pages are of one state, also where the point is so long ago.
+        let at = match at {
+            At::Latest | At::AtLeast(_) => at,
+            past => At::Revision(self.zone.point(&past).await?),
+        };
         let stat = self.lstat(path, at.clone()).await?;
         let mut usage = Usage::default();
         count(&mut usage, stat.kind, stat.size);

@@ -7,18 +7,11 @@ use crate::etag::Etag;
 use crate::keys;
 use crate::path;
 use crate::records::{self, ChangeRecord, LogRecord, unreadable};
-use crate::session::Session;
 use crate::types::{FileKind, Ino};
 
-/// Records read at a time. One can have a megabyte.
-const PAGE: usize = 32;
-/// Most bytes of records, as stored, that a page of the log gathers.
-const PAGE_BYTES_MAX: usize = 4 << 20;
-/// Largest page of the log.
-pub const LOG_LIMIT_MAX: usize = 10_000;
-/// Most records a page may look through for its filters; past that it returns what it has
-/// and a cursor.
-const LOOK_MAX: usize = 50_000;
+mod query;
+
+pub use query::{LOG_LIMIT_MAX, LogPage, LogQuery};
 
 /// One commit.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,134 +137,6 @@ impl std::str::FromStr for ChangeKind {
     }
 }
 
-/// Which records to read; a record matches if one of its changes does.
-#[derive(Clone, Debug, Default)]
-pub struct LogQuery {
-    /// Changes of this path or below it (new or old path).
-    pub path_prefix: Option<String>,
-    /// By this actor, as `kind:id`.
-    pub actor: Option<String>,
-    /// Of this kind.
-    pub kind: Option<ChangeKind>,
-    /// Of this agent run.
-    pub session: Option<String>,
-    /// Of this request.
-    pub request_id: Option<String>,
-    /// After this revision.
-    pub since: Option<Revision>,
-    /// Up to and with this revision.
-    pub until: Option<Revision>,
-    /// Backwards.
-    pub newest_first: bool,
-    /// Most records in the page; 0 stands for 100.
-    pub limit: usize,
-    /// Continue after the page that gave this cursor.
-    pub cursor: Option<String>,
-}
-
-/// One page of the log.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LogPage {
-    /// The records.
-    pub records: Vec<Record>,
-    /// Where the next page begins; none after the last.
-    pub next: Option<String>,
-}
-
-impl Session {
-    /// Reads the operation log.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidArgument` for a bad cursor or path, `LimitExceeded` for too large a page.
-    pub async fn log(&self, query: LogQuery) -> Result<LogPage> {
-        let limit = if query.limit == 0 { 100 } else { query.limit };
-        if limit > LOG_LIMIT_MAX {
-            return Err(
-                Error::limit("a page of the log has at most 10000 records").with("limit", limit)
-            );
-        }
-        let prefix = query
-            .path_prefix
-            .as_deref()
-            .map(path::normalize)
-            .transpose()?;
-        let mut rest = Rest::new(&query)?;
-        let mut records = Vec::new();
-        let (mut looked, mut bytes) = (0, 0);
-        loop {
-            let page = self
-                .zone
-                .metastore
-                .scan(rest.scan(), Freshness::Linearizable)
-                .await?;
-            for entry in page.entries {
-                let size = entry.value.bytes.len();
-                let record = decode(&entry.key, entry.value.bytes)?;
-                let at = record.revision;
-                looked += 1;
-                rest.goes_on_after(at);
-                let seen = self.visible_part(record).await?;
-                if let Some(record) = seen.filter(|record| matches(&query, prefix, record)) {
-                    records.push(record);
-                    bytes += size;
-                }
-                if records.len() >= limit || looked >= LOOK_MAX || bytes >= PAGE_BYTES_MAX {
-                    return Ok(LogPage {
-                        records,
-                        next: Some(format!("l{at}")),
-                    });
-                }
-            }
-            self.check_goes_on()?;
-            if !page.more {
-                return Ok(LogPage {
-                    records,
-                    next: None,
-                });
-            }
-        }
-    }
-}
-
-/// The part of the log that a query has not read yet.
-struct Rest {
-    after: Revision,
-    until: Revision,
-    newest_first: bool,
-}
-
-impl Rest {
-    fn new(query: &LogQuery) -> Result<Self> {
-        let mut rest = Self {
-            after: query.since.unwrap_or(Revision::ZERO),
-            until: query.until.unwrap_or(Revision(u64::MAX - 1)),
-            newest_first: query.newest_first,
-        };
-        if let Some(cursor) = &query.cursor {
-            rest.goes_on_after(parse_cursor(cursor)?);
-        }
-        Ok(rest)
-    }
-
-    fn goes_on_after(&mut self, revision: Revision) {
-        if self.newest_first {
-            self.until = Revision(revision.0.saturating_sub(1));
-        } else {
-            self.after = revision;
-        }
-    }
-
-    fn scan(&self) -> Scan {
-        let range = keys::log_between(self.after, self.until);
-        if self.newest_first {
-            Scan::backward(range, PAGE)
-        } else {
-            Scan::forward(range, PAGE)
-        }
-    }
-}
-
 /// The time of the last record; 0 if there is none.
 pub(crate) async fn last_time(metastore: &dyn Metastore) -> Result<i64> {
     let log = KeyRange::prefix(keys::log_prefix());
@@ -283,31 +148,6 @@ pub(crate) async fn last_time(metastore: &dyn Metastore) -> Result<i64> {
     };
     let record: LogRecord = records::decode(entry.value.bytes)?;
     Ok(record.time)
-}
-
-fn parse_cursor(cursor: &str) -> Result<Revision> {
-    let revision = cursor
-        .strip_prefix('l')
-        .and_then(|digits| digits.parse().ok());
-    revision.map(Revision).ok_or_else(|| {
-        Error::invalid("unknown cursor; use one that a page of the log gave")
-            .with("cursor", path::shown(cursor))
-    })
-}
-
-fn matches(query: &LogQuery, prefix: Option<&str>, record: &Record) -> bool {
-    let same = |wanted: &Option<String>, found: Option<&str>| {
-        wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
-    };
-    let change_matches = |change: &Change| {
-        let within = |path: &str| prefix.is_none_or(|prefix| path::is_within(path, prefix));
-        query.kind.is_none_or(|kind| kind == change.kind)
-            && (within(&change.path) || change.old_path.as_deref().is_some_and(within))
-    };
-    same(&query.actor, Some(&record.actor))
-        && same(&query.session, record.session.as_deref())
-        && same(&query.request_id, record.request_id.as_deref())
-        && record.changes.iter().any(change_matches)
 }
 
 /// A row of the log.

@@ -462,7 +462,9 @@ fn revision(digits: &str) -> Option<Revision> {
 /// `42^`: the state that revision 42 found.
 fn before(text: &str) -> Option<At> {
     let Revision(number) = revision(text.strip_suffix('^')?)?;
-    number.checked_sub(1).map(|number| At::Revision(Revision(number)))
+    number
+        .checked_sub(1)
+        .map(|number| At::Revision(Revision(number)))
 }
 
 fn parse_age(text: &str) -> Option<Duration> {

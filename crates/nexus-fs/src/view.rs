@@ -68,6 +68,14 @@ impl Shared {
         })
     }
 
+    /// The revision that a point names.
+    pub(crate) async fn point(&self, at: &At) -> Result<Revision> {
+        match self.view(at.clone()).await?.at {
+            Some(revision) => Ok(revision),
+            None => self.revision().await,
+        }
+    }
+
     pub(crate) async fn check_reached(&self, revision: Revision) -> Result<()> {
         let newest = self.revision().await?;
         if revision <= newest {
@@ -118,10 +126,10 @@ impl Shared {
         let before = Revision(revision.0.saturating_sub(1));
         match self.first_record_after(before, revision).await? {
             Some((found, _)) if found == revision => Ok(revision),
-            _ => Err(
-                Error::not_found("there is no operation of this number; the log tells which there are")
-                    .with("operation", revision),
-            ),
+            _ => Err(Error::not_found(
+                "there is no operation of this number; the log tells which there are",
+            )
+            .with("operation", revision)),
         }
     }
 
@@ -131,8 +139,10 @@ impl Shared {
             .get(&keys::snapshot(name), Freshness::Linearizable)
             .await?;
         let Some(found) = found else {
-            return Err(Error::not_found("there is no snapshot of this name; list the snapshots")
-                .with("snapshot", name.escape_debug()));
+            return Err(
+                Error::not_found("there is no snapshot of this name; list the snapshots")
+                    .with("snapshot", name.escape_debug()),
+            );
         };
         let record: records::SnapshotRecord = records::decode(found.bytes)?;
         Ok(Revision(record.revision))

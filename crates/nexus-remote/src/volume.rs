@@ -167,7 +167,7 @@ impl RemoteVolume {
             ..LogQuery::default()
         };
         let log = self.client.log(query).await?;
-        let mut changes = log.items.iter().flat_map(|record| &record.changes);
+        let mut changes = log.records.iter().flat_map(|record| &record.changes);
         let ours = changes.any(|change| change.ino == found.ino && change.parent == parent.0);
         Ok(ours.then_some(found))
     }

@@ -197,7 +197,7 @@ async fn cursors_and_points_that_are_none_are_refused() {
         .await
         .expect_err("no page gave it");
     assert_eq!(refusal.kind(), nexus_client::Kind::InvalidArgument);
-    for at in ["r999999", "yesterday", "-1"] {
+    for at in ["r999999", "2y", "-1", "r0^"] {
         let refusal = client
             .stat("/notes.txt", At::from(at))
             .await
@@ -211,7 +211,7 @@ async fn cursors_and_points_that_are_none_are_refused() {
         "/api/v2/keys?cursor=made-up",
         "/api/v2/list?path=/&limit=10001",
         "/api/v2/list?path=/&at=r999999",
-        "/api/v2/list?path=/&at=yesterday",
+        "/api/v2/list?path=/&at=2y",
         "/api/v2/files/notes.txt?version=x",
     ] {
         let answer = http.get(target);

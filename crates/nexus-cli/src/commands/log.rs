@@ -2,7 +2,7 @@
 
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use futures::{StreamExt, TryStreamExt};
-use nexus_client::{Change, ChangeKind, LogQuery, Record, Result, Revision, WatchQuery};
+use nexus_client::{Change, ChangeKind, LogQuery, Record, Result, Revision, Timestamp, WatchQuery};
 
 use crate::app::App;
 use crate::format;
@@ -20,7 +20,8 @@ Examples:
   nexus log                              The newest 50 commits
   nexus log --path /docs --kind file_delete
   nexus log --actor agent:crawler --since r100 --all
-  nexus --json log --of-session run-7 | jq .changes")]
+  nexus log --session run-7 --since '2h ago'
+  nexus --json log --all > log.jsonl")]
 pub struct Log {
     /// Only changes at or below this path
     #[arg(long)]
@@ -28,21 +29,33 @@ pub struct Log {
     /// Only by this principal: user:NAME or agent:NAME
     #[arg(long)]
     actor: Option<String>,
-    /// Only changes of this kind
+    /// Only on behalf of this principal
+    #[arg(long, value_name = "PRINCIPAL")]
+    behalf_of: Option<String>,
+    /// Only with the key of this id
+    #[arg(long, value_name = "KEY")]
+    key_id: Option<String>,
+    /// Only by this program
+    #[arg(long, value_name = "NAME")]
+    program: Option<String>,
+    /// Only changes of this kind; may be given more than once
     #[arg(long, value_parser = change_kind())]
-    kind: Option<ChangeKind>,
+    kind: Vec<ChangeKind>,
     /// Only of this session
     #[arg(long, value_name = "NAME")]
-    of_session: Option<String>,
+    session: Option<String>,
     /// Only of this request
     #[arg(long, value_name = "ID")]
-    of_request: Option<String>,
-    /// After this revision
-    #[arg(long, value_name = "REVISION", value_parser = points::revision)]
-    since: Option<Revision>,
-    /// Up to this revision
-    #[arg(long, value_name = "REVISION", value_parser = points::revision)]
-    until: Option<Revision>,
+    request: Option<String>,
+    /// Only what was this as a whole: undo, restore, merge
+    #[arg(long, value_name = "NAME")]
+    operation: Option<String>,
+    /// After this point: a revision, a time, '2h ago', a snapshot
+    #[arg(long, value_name = "POINT")]
+    since: Option<String>,
+    /// Up to this point
+    #[arg(long, value_name = "POINT")]
+    until: Option<String>,
     /// Oldest first
     #[arg(long)]
     reverse: bool,
@@ -58,7 +71,7 @@ impl Log {
     pub(crate) async fn run(self, app: &mut App) -> Result<()> {
         let client = app.client().await?;
         let most = if self.all { usize::MAX } else { self.limit };
-        let mut records = client.log_all(self.query(most)).take(most);
+        let mut records = client.log_all(self.query(most, app.now)?).take(most);
         while let Some(record) = records.try_next().await? {
             app.out
                 .show(|| json::record(&record), |style| text(&record, style))?;
@@ -66,19 +79,24 @@ impl Log {
         Ok(())
     }
 
-    fn query(&self, most: usize) -> LogQuery {
-        LogQuery {
+    fn query(self, most: usize, now: Timestamp) -> Result<LogQuery> {
+        let point = |text: Option<String>| text.map(|text| points::at(&text, now)).transpose();
+        Ok(LogQuery {
             path_prefix: self.path.as_ref().map(ToString::to_string),
-            actor: self.actor.clone(),
-            kind: self.kind,
-            session: self.of_session.clone(),
-            request_id: self.of_request.clone(),
-            since: self.since,
-            until: self.until,
+            kinds: self.kind,
+            actor: self.actor,
+            on_behalf_of: self.behalf_of,
+            key_id: self.key_id,
+            program: self.program,
+            session: self.session,
+            request_id: self.request,
+            operation: self.operation,
+            since: point(self.since)?,
+            until: point(self.until)?,
             newest_first: !self.reverse,
             limit: u32::try_from(most).map_or(PAGE, |most| most.min(PAGE)),
             cursor: None,
-        }
+        })
     }
 }
 
@@ -127,6 +145,7 @@ fn text(record: &Record, style: Style) -> String {
     let revision = style.paint(Paint::Strong, &format!("r{:<7}", record.revision.0));
     let mut head = format!("{revision} {}  {}", format::time(record.time), record.actor);
     let named = [
+        ("as", &record.operation),
         ("for", &record.on_behalf_of),
         ("session", &record.session),
         ("program", &record.program),

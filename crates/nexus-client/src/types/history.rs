@@ -39,22 +39,41 @@ pub struct LogQuery {
     pub path_prefix: Option<String>,
     /// Only by this principal, as `kind:id`.
     pub actor: Option<String>,
-    /// Only changes of this kind.
-    pub kind: Option<ChangeKind>,
+    /// Only changes of these kinds; of any if there are none.
+    pub kinds: Vec<ChangeKind>,
+    /// Only for this principal, as `kind:id`.
+    pub on_behalf_of: Option<String>,
+    /// Only with the key of this public id.
+    pub key_id: Option<String>,
+    /// Only by this program.
+    pub program: Option<String>,
     /// Only of this session.
     pub session: Option<String>,
     /// Only of this request.
     pub request_id: Option<String>,
-    /// After this revision.
-    pub since: Option<Revision>,
-    /// Up to and with this revision.
-    pub until: Option<Revision>,
+    /// Only what was this as a whole: `undo`, `restore`, `merge`.
+    pub operation: Option<String>,
+    /// After this point.
+    pub since: Option<At>,
+    /// Up to and with this point.
+    pub until: Option<At>,
     /// Newest first.
     pub newest_first: bool,
     /// Most records in a page; 0 for the node's default.
     pub limit: u32,
     /// Continue after the page that gave this cursor.
     pub cursor: Option<String>,
+}
+
+/// One page of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogPage {
+    /// The commits, in the order asked for.
+    pub records: Vec<Record>,
+    /// The cursor of the page after this one; none after the last.
+    pub next: Option<String>,
+    /// The cursor of the page before this one; none before the first.
+    pub previous: Option<String>,
 }
 
 /// Which commits to wait for.

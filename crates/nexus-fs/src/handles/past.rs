@@ -56,10 +56,7 @@ impl Session {
     /// there was anything.
     pub async fn as_of(&self, at: At) -> Result<PastZone> {
         self.permit(Action::Stat, "/", &[Ino::ROOT.0]).await?;
-        let revision = match self.zone.view(at).await?.at {
-            Some(revision) => revision,
-            None => self.zone.revision().await?,
-        };
+        let revision = self.zone.point(&at).await?;
         let snapshot = PastZone {
             session: self.clone(),
             revision,

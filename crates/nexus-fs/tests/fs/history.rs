@@ -192,8 +192,8 @@ async fn a_part_of_the_log_is_paged_to_its_end() {
     let until = files.revision().await.unwrap();
     for newest_first in [false, true] {
         let mut query = LogQuery {
-            since: Some(since),
-            until: Some(until),
+            since: Some(At::Revision(since)),
+            until: Some(At::Revision(until)),
             newest_first,
             limit: 1,
             ..LogQuery::default()
@@ -210,11 +210,17 @@ async fn a_part_of_the_log_is_paged_to_its_end() {
         assert_eq!(found, 2);
     }
     let beyond = LogQuery {
-        since: Some(Revision::MAX),
-        until: Some(Revision::MAX),
+        since: Some(At::Revision(Revision::MAX)),
         ..LogQuery::default()
     };
-    assert_eq!(files.log(beyond).await.unwrap().records, []);
+    let refused = files.log(beyond).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::InvalidArgument);
+    let backwards = LogQuery {
+        since: Some(At::Revision(until)),
+        until: Some(At::Revision(since)),
+        ..LogQuery::default()
+    };
+    assert_eq!(files.log(backwards).await.unwrap().records, []);
 }
 
 /// A watch gives every change that matches once, in order, from where it was asked to begin.

@@ -13,6 +13,7 @@ mod files;
 mod handles;
 mod history;
 mod interleaved;
+mod log;
 mod namespace;
 mod past;
 mod races;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use nexus_fs::{At, Ino, MoveOptions, Session, PastZone, Stat, ZoneConfig};
+use nexus_fs::{At, Ino, MoveOptions, PastZone, Session, Stat, ZoneConfig};
 use nexus_kernel::{Durability, Kind, Result, Revision, Timestamp};
 use nexus_service_api::{Clock, Context};
 
@@ -190,18 +190,34 @@ fn points_are_read_as_they_are_written() {
         ("1w", hours(168)),
         ("0s", hours(0)),
         ("r42", At::Revision(Revision(42))),
+        ("r42^", At::Revision(Revision(41))),
+        ("op:42", At::Operation(Revision(42))),
+        ("op:42^", At::Revision(Revision(41))),
+        ("before the cut", At::Snapshot("before the cut".into())),
+        ("Tuesday", At::Snapshot("Tuesday".into())),
+        ("h", At::Snapshot("h".into())),
+        ("été", At::Snapshot("été".into())),
     ] {
         assert_eq!(text.parse::<At>().unwrap(), at, "{text}");
+        assert_eq!(at.to_string().parse::<At>().unwrap(), at, "{text}");
     }
     for text in [
         "",
-        "h",
         "-2h",
         "2 h",
         "2y",
         "1.5h",
         "99999999999999999999h",
-        "é",
+        "r0^",
+        "r^",
+        "+1",
+        "op:",
+        "op:x",
+        "v3",
+        "a/b",
+        "a}",
+        "a ",
+        "a\n",
     ] {
         assert!(text.parse::<At>().is_err(), "{text}");
     }

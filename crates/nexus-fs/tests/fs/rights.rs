@@ -265,7 +265,7 @@ async fn changes_across_the_edge_show_their_near_side() {
     system.remove("/secret", recursive()).await.unwrap();
 
     let query = LogQuery {
-        since: Some(start),
+        since: Some(At::Revision(start)),
         ..LogQuery::default()
     };
     let log = user.log(query).await.unwrap().records;
@@ -361,7 +361,7 @@ async fn a_truncation_with_other_attributes_is_one_change() {
     assert_eq!((stat.size, stat.mode), (3, 0o600));
     assert_eq!(text(&files, "/a").await, "123");
     let query = LogQuery {
-        since: Some(before),
+        since: Some(At::Revision(before)),
         ..LogQuery::default()
     };
     assert_eq!(files.log(query).await.unwrap().records.len(), 1);

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use nexus_fs::{At, DirEntry, Ino, PastFile, Session, PastZone, Stat, Version};
+use nexus_fs::{At, DirEntry, Ino, PastFile, PastZone, Session, Stat, Version};
 use nexus_kernel::{Result, Revision, Timestamp};
 
 use super::Name;

@@ -1,7 +1,7 @@
 //! Between the filesystem's types and the messages of gRPC.
 
 use nexus_fs::{At, ChangeKind, FileKind, Precondition, Replace};
-use nexus_kernel::{Durability, Error, Result, Revision, Timestamp};
+use nexus_kernel::{Durability, Error, Result, Timestamp};
 use nexus_proto::v1 as proto;
 
 use crate::door::expected_etag;
@@ -164,11 +164,15 @@ pub(super) fn log_query(request: proto::LogRequest) -> Result<nexus_fs::LogQuery
     Ok(nexus_fs::LogQuery {
         path_prefix: request.path_prefix,
         actor: request.actor,
-        kind: asked_change_kind(request.kind)?,
+        kinds: asked_change_kinds(&request.kinds)?,
+        on_behalf_of: request.on_behalf_of,
+        key_id: request.key_id,
+        program: request.program,
         session: request.session,
         request_id: request.request_id,
-        since: request.since.map(Revision),
-        until: request.until.map(Revision),
+        operation: request.operation,
+        since: asked_point(&request.since)?,
+        until: asked_point(&request.until)?,
         newest_first: request.newest_first,
         limit: crate::paging::page_limit(Some(request.limit as usize))?,
         cursor: cursor(request.cursor),
@@ -211,16 +215,24 @@ fn change_kind(kind: ChangeKind) -> i32 {
         .into()
 }
 
-fn asked_change_kind(value: i32) -> Result<Option<ChangeKind>> {
-    match proto::ChangeKind::try_from(value) {
-        Ok(proto::ChangeKind::Unspecified) => Ok(None),
-        Ok(kind) => {
-            let row = CHANGE_KINDS.iter().find(|(_, theirs)| *theirs == kind);
-            row.map(|(ours, _)| Some(*ours))
-                .ok_or_else(|| unknown("kind", value))
-        }
-        Err(_) => Err(unknown("kind", value)),
-    }
+fn asked_change_kinds(values: &[i32]) -> Result<Vec<ChangeKind>> {
+    let asked = |value: &i32| {
+        let kind = proto::ChangeKind::try_from(*value).ok();
+        let row = CHANGE_KINDS
+            .iter()
+            .find(|(_, theirs)| Some(*theirs) == kind);
+        row.map(|(ours, _)| *ours)
+            .ok_or_else(|| unknown("kind", *value))
+    };
+    values.iter().map(asked).collect()
+}
+
+/// A point; none where none is named.
+fn asked_point(text: &str) -> Result<Option<At>> {
+    Some(text)
+        .filter(|text| !text.is_empty())
+        .map(str::parse)
+        .transpose()
 }
 
 pub(super) fn stat(stat: nexus_fs::Stat) -> proto::Stat {
@@ -351,7 +363,11 @@ pub(super) fn record(record: nexus_fs::Record) -> proto::Record {
         program: record.program,
         request_id: record.request_id,
         operation: record.operation,
-        about: record.about.into_iter().map(|revision| revision.0).collect(),
+        about: record
+            .about
+            .into_iter()
+            .map(|revision| revision.0)
+            .collect(),
         changes: record.changes.into_iter().map(change).collect(),
     }
 }

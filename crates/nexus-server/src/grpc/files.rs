@@ -385,6 +385,7 @@ impl Files for FilesDoor {
             Ok(LogResponse {
                 records,
                 next: page.next.unwrap_or_default(),
+                previous: page.previous.unwrap_or_default(),
             })
         };
         self.answer(request, log).await

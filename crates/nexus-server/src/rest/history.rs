@@ -5,17 +5,17 @@ use std::convert::Infallible;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use http::HeaderMap;
 use http::header::ACCEPT;
-use nexus_fs::{LogQuery, VersionAt, WatchQuery};
+use nexus_fs::{ChangeKind, LogQuery, VersionAt, WatchQuery};
 use nexus_kernel::{Error, Result, Revision};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{Files, Json, Query};
 use super::model::{Changed, Durability, Time};
-use super::ndjson::endless_ndjson;
+use super::ndjson::{endless_ndjson, ndjson};
 use super::problem::{self, Answer};
 use crate::app::Shared;
 use crate::paging::page_limit;
@@ -148,14 +148,22 @@ pub(super) struct LogParams {
     path_prefix: Option<String>,
     /// As `kind:id`.
     actor: Option<String>,
-    /// `file_write`, `file_delete` and so on.
+    /// For this principal, as `kind:id`.
+    on_behalf_of: Option<String>,
+    /// With the key of this public id.
+    key_id: Option<String>,
+    /// By this program.
+    program: Option<String>,
+    /// One or more of `file_write`, `file_delete` and so on, with commas between.
     kind: Option<String>,
     session: Option<String>,
     request_id: Option<String>,
-    /// After this revision.
-    since: Option<u64>,
-    /// Up to and with this revision.
-    until: Option<u64>,
+    /// What the commit was as a whole: `undo`, `restore`, `merge`.
+    operation: Option<String>,
+    /// After this point, as `at` of a read.
+    since: Option<String>,
+    /// Up to and with this point.
+    until: Option<String>,
     #[serde(default)]
     newest_first: bool,
     /// Most commits; 1,000 unless given.
@@ -222,7 +230,11 @@ impl From<nexus_fs::Record> for Record {
             program: record.program,
             request_id: record.request_id,
             operation: record.operation,
-            about: record.about.into_iter().map(|revision| revision.0).collect(),
+            about: record
+                .about
+                .into_iter()
+                .map(|revision| revision.0)
+                .collect(),
             changes: record.changes.into_iter().map(Change::from).collect(),
         }
     }
@@ -250,9 +262,14 @@ pub(super) struct LogPage {
     /// Give this as `cursor` for the next page; none after the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
+    /// The same for the page before; none before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
 }
 
 /// The zone's commits, filtered.
+///
+/// A page of them; or to those who accept `application/x-ndjson` all of them, one a line.
 #[utoipa::path(
     get, path = "/api/v2/log", tag = "history", params(LogParams),
     responses((status = 200, body = LogPage), (status = "default", body = problem::Body)),
@@ -260,13 +277,26 @@ pub(super) struct LogPage {
 pub(super) async fn log(
     Files(files): Files,
     Query(query): Query<LogParams>,
-) -> Answer<Json<LogPage>> {
-    let page = files.log(query.try_into()?).await?;
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let query = query.try_into()?;
+    if accepts(&headers, "application/x-ndjson") {
+        let records = files.log_stream(query).map_ok(Record::from).boxed();
+        return Ok(ndjson(records).await?);
+    }
+    let page = files.log(query).await?;
     let records = page.records.into_iter().map(Record::from).collect();
-    Ok(Json(LogPage {
+    let page = LogPage {
         records,
         next: page.next,
-    }))
+        previous: page.previous,
+    };
+    Ok(Json(page).into_response())
+}
+
+fn asked_kinds(kinds: Option<&str>) -> Result<Vec<ChangeKind>> {
+    let kinds = kinds.into_iter().flat_map(|kinds| kinds.split(','));
+    kinds.map(str::parse).collect()
 }
 
 impl TryFrom<LogParams> for LogQuery {
@@ -276,11 +306,15 @@ impl TryFrom<LogParams> for LogQuery {
         Ok(Self {
             path_prefix: query.path_prefix,
             actor: query.actor,
-            kind: query.kind.as_deref().map(str::parse).transpose()?,
+            kinds: asked_kinds(query.kind.as_deref())?,
+            on_behalf_of: query.on_behalf_of,
+            key_id: query.key_id,
+            program: query.program,
             session: query.session,
             request_id: query.request_id,
-            since: query.since.map(Revision),
-            until: query.until.map(Revision),
+            operation: query.operation,
+            since: query.since.as_deref().map(str::parse).transpose()?,
+            until: query.until.as_deref().map(str::parse).transpose()?,
             newest_first: query.newest_first,
             limit: page_limit(query.limit)?,
             cursor: query.cursor,
@@ -323,7 +357,7 @@ pub(super) async fn watch(
             after,
         })
         .take_until(shared.app.closing.clone().cancelled_owned());
-    if !accepts_events(&headers) {
+    if !accepts(&headers, "text/event-stream") {
         return Ok(endless_ndjson(
             records.map(|record| record.map(Record::from)),
         ));
@@ -348,9 +382,9 @@ fn last_seen(headers: &HeaderMap) -> Result<Option<Revision>> {
         })
 }
 
-fn accepts_events(headers: &HeaderMap) -> bool {
+fn accepts(headers: &HeaderMap, content_type: &str) -> bool {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/event-stream"))
+    accept.is_some_and(|accept| accept.contains(content_type))
 }
 
 fn event(record: Result<nexus_fs::Record>) -> Result<Event, Infallible> {
