@@ -65,97 +65,30 @@ async fn each_filter_leaves_what_it_names() {
         .await
         .unwrap();
     let text = |text: &str| Some(text.to_owned());
-    let all = LogQuery::default;
-    let queries = [
-        (
-            LogQuery {
-                actor: text("agent:b"),
-                ..all()
-            },
-            2,
-        ),
-        (
-            LogQuery {
-                on_behalf_of: text("user:boss-a"),
-                ..all()
-            },
-            1,
-        ),
-        (
-            LogQuery {
-                key_id: text("key-b"),
-                ..all()
-            },
-            2,
-        ),
-        (
-            LogQuery {
-                program: text("program-a"),
-                ..all()
-            },
-            1,
-        ),
-        (
-            LogQuery {
-                request_id: text("request-b"),
-                ..all()
-            },
-            2,
-        ),
-        (
-            LogQuery {
-                session: text("two"),
-                ..all()
-            },
-            2,
-        ),
-        (
-            LogQuery {
-                operation: text("undo"),
-                ..all()
-            },
-            0,
-        ),
-        (
-            LogQuery {
-                path_prefix: text("/b"),
-                ..all()
-            },
-            2,
-        ),
-        (
-            LogQuery {
-                kinds: vec![ChangeKind::FileDelete],
-                ..all()
-            },
-            1,
-        ),
-        (
-            LogQuery {
-                kinds: vec![ChangeKind::FileDelete, ChangeKind::FileWrite],
-                ..all()
-            },
-            3,
-        ),
-        (
-            LogQuery {
-                since: Some(At::Revision(between)),
-                ..all()
-            },
-            2,
-        ),
-        (
-            LogQuery {
-                until: Some(At::Operation(between)),
-                ..all()
-            },
-            1,
-        ),
-    ];
-    for (query, expected) in queries {
-        let found = files.log(query.clone()).await.unwrap().records;
-        assert_eq!(found.len(), expected, "{query:?}");
-    }
+    let written = ChangeKind::FileWrite;
+    let deleted = ChangeKind::FileDelete;
+    expect(&files, 2, |query| query.actor = text("agent:b")).await;
+    expect(&files, 1, |query| query.on_behalf_of = text("user:boss-a")).await;
+    expect(&files, 2, |query| query.key_id = text("key-b")).await;
+    expect(&files, 1, |query| query.program = text("program-a")).await;
+    expect(&files, 2, |query| query.request_id = text("request-b")).await;
+    expect(&files, 2, |query| query.session = text("two")).await;
+    expect(&files, 0, |query| query.operation = text("undo")).await;
+    expect(&files, 2, |query| query.path_prefix = text("/b")).await;
+    expect(&files, 1, |query| query.kinds = vec![deleted]).await;
+    expect(&files, 3, |query| query.kinds = vec![deleted, written]).await;
+    expect(&files, 2, |query| query.since = Some(At::Revision(between))).await;
+    expect(&files, 1, |query| {
+        query.until = Some(At::Operation(between))
+    })
+    .await;
+}
+
+async fn expect(files: &Session, found: usize, set: impl FnOnce(&mut LogQuery)) {
+    let mut query = LogQuery::default();
+    set(&mut query);
+    let records = files.log(query.clone()).await.unwrap().records;
+    assert_eq!(records.len(), found, "{query:?}");
 }
 
 async fn page(files: &Session, query: &LogQuery, cursor: Option<String>) -> LogPage {
