@@ -24,6 +24,7 @@
 //! | `v` | name | the filesystem's own facts: format, counters |
 //! | `j` | session, 0, revision | nothing: finds the operations of a run |
 //! | `g` | name | a snapshot |
+//! | `G` | directory ino, number | the name of a snapshot of the directory; under 0, the last number given |
 //! | `P` | revision, holder | a revision that stays readable, and until when |
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -206,6 +207,30 @@ pub(crate) fn session_log_between(session: &str, after: Revision, until: Revisio
 
 pub(crate) fn snapshot(name: &str) -> Bytes {
     Key::tag(b'g', name.len()).text(name).done()
+}
+
+/// All snapshots, or those with names after `after`.
+pub(crate) fn all_snapshots(after: Option<&str>) -> KeyRange {
+    let mut range = KeyRange::prefix(snapshot(""));
+    if let Some(name) = after {
+        range.start = Key::tag(b'g', 1 + name.len()).text(name).zero().done();
+    }
+    range
+}
+
+/// The name in the key of a snapshot.
+pub(crate) fn parse_snapshot(key: &[u8]) -> nexus_kernel::Result<&str> {
+    let name = key.get(1..).and_then(|name| std::str::from_utf8(name).ok());
+    name.ok_or_else(|| crate::records::unreadable("name of a snapshot"))
+}
+
+pub(crate) fn numbered_snapshot(directory: u64, number: u64) -> Bytes {
+    Key::tag(b'G', 16).number(directory).number(number).done()
+}
+
+/// What a stamp makes into the key of the pin of a commit's own revision.
+pub(crate) fn own_pin() -> Bytes {
+    Bytes::from_static(b"P")
 }
 
 /// Holds on to a revision for somebody.

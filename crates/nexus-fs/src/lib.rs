@@ -60,7 +60,6 @@ mod cache;
 mod care;
 mod compute;
 mod content;
-mod diff_tree;
 pub mod edit;
 mod edits;
 mod etag;
@@ -81,6 +80,7 @@ mod resolve;
 mod search;
 mod session;
 mod settings;
+mod snapshots;
 mod steps;
 pub mod time;
 mod turns;
@@ -92,10 +92,6 @@ mod zone;
 
 pub use care::{Duplicates, GcReport, VerifyProgress};
 pub use content::{CONTENT_BYTES_MAX, ChunkSizes, WHOLE_BYTES_MAX};
-pub use diff_tree::{
-    DIFF_TREE_LIMIT_MAX, DIFF_TREE_NAMES_MAX, DiffTreeOptions, TreeChange, TreeChangeKind,
-    TreeDiff, TreeDiffPage, TreeDiffQuery,
-};
 pub use edits::{EditOptions, Edited};
 pub use etag::{Etag, HashAlgorithm, Hasher};
 pub use feed::WatchQuery;
@@ -107,6 +103,10 @@ pub use pattern::PathPattern;
 pub use read::READ_WHOLE_BYTES_MAX;
 pub use search::{CONTEXT_LINES_MAX, GlobQuery, GrepMatch, GrepQuery, MATCH_TEXT_BYTES_MAX};
 pub use session::Session;
+pub use snapshots::{
+    Expiry, NewSnapshot, SNAPSHOT_DESCRIPTION_BYTES_MAX, SNAPSHOT_TAG_BYTES_MAX, SNAPSHOT_TAGS_MAX,
+    SNAPSHOTS_LIMIT_MAX, Snapshot, SnapshotPage, SnapshotQuery, SnapshotUpdate,
+};
 pub use steps::{BATCH_STEPS_MAX, FACT_KEYS, KEY_BYTES_MAX, KEYS_MAX, VALUE_BYTES_MAX};
 pub use types::{
     At, Changed, Content, DirEntry, FileBytes, FileKind, Ino, KeyPresence, ListOptions, ListPage,

@@ -31,7 +31,7 @@ impl Session {
             return Err(Error::limit("a page of a listing has 1 to 10000 entries")
                 .with("limit", options.limit));
         }
-        let view = self.zone.view(options.at).await?;
+        let view = self.view(options.at).await?;
         let place = resolve(&view, path, true).await?;
         self.permit_at(Action::Stat, &place).await?;
         let dir = place.found()?;
@@ -65,7 +65,7 @@ impl Session {
         // All pages are of one state, also where the point is so long ago.
         let at = match at {
             At::Latest | At::AtLeast(_) => at,
-            past => At::Revision(self.zone.point(&past).await?),
+            past => At::Revision(self.point(&past).await?),
         };
         let stat = self.lstat(path, at.clone()).await?;
         let mut usage = Usage::default();

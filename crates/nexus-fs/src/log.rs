@@ -114,6 +114,10 @@ change_kinds! {
     AttributeChange = 11 "attribute_change",
     /// A directory was copied to here, with all below it.
     DirCopy = 12 "dir_copy",
+    /// A snapshot of a directory was made.
+    SnapshotCreate = 13 "snapshot_create",
+    /// A snapshot of a directory was deleted.
+    SnapshotDelete = 14 "snapshot_delete",
 }
 
 impl ChangeKind {

@@ -223,7 +223,7 @@ impl Session {
     }
 
     async fn all_metadata(&self, path: &str, at: At) -> Result<BTreeMap<String, Bytes>> {
-        let view = self.zone.view(at).await?;
+        let view = self.view(at).await?;
         let place = resolve(&view, path, true).await?;
         self.permit_at(Action::Read, &place).await?;
         view.metadata_of(place.found()?.ino).await

@@ -38,7 +38,7 @@ impl Session {
     }
 
     async fn stat_place(&self, path: &str, at: At, follow: bool) -> Result<Stat> {
-        let view = self.zone.view(at).await?;
+        let view = self.view(at).await?;
         let place = resolve(&view, path, follow).await?;
         self.permit_at(Action::Stat, &place).await?;
         let ino = place.found()?.ino;
@@ -123,7 +123,7 @@ impl Session {
 
     /// A regular file that the caller may read.
     pub(crate) async fn file(&self, path: &str, at: At) -> Result<(Stat, Arc<CachedInode>)> {
-        let view = self.zone.view(at).await?;
+        let view = self.view(at).await?;
         let place = resolve(&view, path, true).await?;
         self.permit_at(Action::Read, &place).await?;
         let ino = place.found()?.ino;

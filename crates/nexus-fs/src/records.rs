@@ -117,15 +117,7 @@ pub(crate) struct LogRecord {
     pub about: Vec<u64>,
 }
 
-/// A named revision of a directory.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct SnapshotRecord {
-    #[prost(uint64, tag = "1")]
-    pub revision: u64,
-}
-
 /// Why a revision stays readable.
-#[expect(dead_code, reason = "snapshots and forks are on their way")]
 #[derive(Clone, Copy, PartialEq, Message)]
 pub(crate) struct Pin {
     /// It may go when history before this revision does; 0: as long as its holder is there.

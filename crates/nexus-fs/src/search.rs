@@ -136,7 +136,7 @@ impl Session {
                 }
                 return;
             }
-            let view = session.zone.view(query.at.clone()).await?;
+            let view = session.view(query.at.clone()).await?;
             let from = pattern.base_dir();
             session.existing_base(&query).await?;
             let Some(mut found) = Selection::begin(&session, view, &from, query.ignore).await? else {

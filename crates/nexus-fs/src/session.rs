@@ -8,7 +8,8 @@ use nexus_service_api::{Action, Context, Target};
 
 use crate::path::shown;
 use crate::resolve::Place;
-use crate::types::Ino;
+use crate::types::{At, Ino};
+use crate::view::View;
 use crate::zone::{Shared, Zone};
 
 /// A zone as one caller sees it: every operation of the filesystem is a method of it, and
@@ -94,6 +95,25 @@ impl Session {
     pub async fn revision(&self) -> Result<Revision> {
         self.permit(Action::Stat, "/", &[Ino::ROOT.0]).await?;
         self.zone.revision().await
+    }
+
+    /// The state that `at` names, which a snapshot that the caller may not know of does not.
+    pub(crate) async fn view(&self, at: At) -> Result<View<'_>> {
+        match at {
+            At::Snapshot(name) => {
+                let (record, _) = self.seen_snapshot(&name).await?;
+                self.zone.view(At::Revision(record.revision())).await
+            }
+            at => self.zone.view(at).await,
+        }
+    }
+
+    /// The revision that a point names.
+    pub(crate) async fn point(&self, at: &At) -> Result<Revision> {
+        match self.view(at.clone()).await?.at {
+            Some(revision) => Ok(revision),
+            None => self.zone.revision().await,
+        }
     }
 
     /// Makes everything written so far durable, `Relaxed` writes too; answers the newest

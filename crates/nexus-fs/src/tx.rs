@@ -106,6 +106,8 @@ pub(crate) struct Tx<'a> {
     /// Inodes that lose their last name and are open.
     orphans: Vec<u64>,
     ops: Vec<Op>,
+    /// What is insisted on besides the rows that were read.
+    guards: Vec<Guard>,
     changes: Vec<ChangeRecord>,
     /// What the commit is as a whole, and the revisions it is about.
     operation: Option<(&'static str, Vec<u64>)>,
@@ -143,6 +145,7 @@ impl<'a> Tx<'a> {
             removals: Vec::new(),
             orphans: Vec::new(),
             ops: Vec::new(),
+            guards: Vec::new(),
             changes: Vec::new(),
             operation: None,
         }
@@ -462,6 +465,11 @@ impl<'a> Tx<'a> {
     #[expect(dead_code, reason = "undo and merge are on their way")]
     pub(crate) fn as_operation(&mut self, name: &'static str, about: Vec<u64>) {
         self.operation = Some((name, about));
+    }
+
+    /// Insists on something besides the rows that were read.
+    pub(crate) fn insist(&mut self, guard: Guard) {
+        self.guards.push(guard);
     }
 
     pub(crate) fn also(&mut self, op: Op) {

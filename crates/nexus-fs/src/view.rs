@@ -10,6 +10,7 @@ use nexus_kernel::{Error, Freshness, KeyRange, Result, Revision, Scan, Timestamp
 use crate::cache::{CachedDentry, CachedInode};
 use crate::keys;
 use crate::records::{self, DentryRecord, Ended, InodeRecord};
+use crate::snapshots::{SnapshotRecord, no_such_snapshot};
 use crate::types::At;
 use crate::zone::Shared;
 
@@ -66,14 +67,6 @@ impl Shared {
             at,
             fresh: false,
         })
-    }
-
-    /// The revision that a point names.
-    pub(crate) async fn point(&self, at: &At) -> Result<Revision> {
-        match self.view(at.clone()).await?.at {
-            Some(revision) => Ok(revision),
-            None => self.revision().await,
-        }
     }
 
     pub(crate) async fn check_reached(&self, revision: Revision) -> Result<()> {
@@ -138,14 +131,8 @@ impl Shared {
             .metastore
             .get(&keys::snapshot(name), Freshness::Linearizable)
             .await?;
-        let Some(found) = found else {
-            return Err(
-                Error::not_found("there is no snapshot of this name; list the snapshots")
-                    .with("snapshot", name.escape_debug()),
-            );
-        };
-        let record: records::SnapshotRecord = records::decode(found.bytes)?;
-        Ok(Revision(record.revision))
+        let found = found.ok_or_else(|| no_such_snapshot(name))?;
+        Ok(SnapshotRecord::decode_row(found)?.revision())
     }
 
     async fn readable_at(&self, time: Timestamp) -> Result<Revision> {

@@ -183,4 +183,6 @@ change_kinds! {
     AttributeChange = "attribute_change": "Permission bits, owner, times or size changed.",
     FileCopy = "file_copy": "A file or link was copied.",
     DirCopy = "dir_copy": "A directory was copied, with all below it.",
+    SnapshotCreate = "snapshot_create": "A snapshot of a directory was made.",
+    SnapshotDelete = "snapshot_delete": "A snapshot of a directory was deleted.",
 }

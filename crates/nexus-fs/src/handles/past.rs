@@ -56,7 +56,7 @@ impl Session {
     /// there was anything.
     pub async fn as_of(&self, at: At) -> Result<PastZone> {
         self.permit(Action::Stat, "/", &[Ino::ROOT.0]).await?;
-        let revision = self.zone.point(&at).await?;
+        let revision = self.point(&at).await?;
         let snapshot = PastZone {
             session: self.clone(),
             revision,

@@ -105,11 +105,11 @@ impl Session {
 
     async fn rest(&self, query: &LogQuery) -> Result<Rest> {
         let after = match &query.since {
-            Some(at) => self.zone.point(at).await?,
+            Some(at) => self.point(at).await?,
             None => Revision::ZERO,
         };
         let until = match &query.until {
-            Some(at) => self.zone.point(at).await?,
+            Some(at) => self.point(at).await?,
             None => Revision(u64::MAX - 1),
         };
         let mut rest = Rest {

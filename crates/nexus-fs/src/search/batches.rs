@@ -59,7 +59,7 @@ fn pieces(
     query: GrepQuery,
 ) -> impl Stream<Item = Result<Piece>> {
     try_stream! {
-        let view = session.zone.view(query.at).await?;
+        let view = session.view(query.at).await?;
         let reader = Reader { session: &session, view, plan: &plan, bytes_max: query.file_bytes_max };
         let from = path::normalize(&query.path)?;
         if let Some(file) = single_file(&session, &view, from).await? {

@@ -16,6 +16,7 @@ impl Tx<'_> {
         let mut txn = Txn {
             durability,
             ops: std::mem::take(&mut self.ops),
+            guards: std::mem::take(&mut self.guards),
             ..Txn::default()
         };
         self.assemble_inodes(&mut txn);

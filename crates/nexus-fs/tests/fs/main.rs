@@ -18,5 +18,6 @@ mod namespace;
 mod past;
 mod races;
 mod rights;
+mod snapshots;
 mod spilling;
 mod support;

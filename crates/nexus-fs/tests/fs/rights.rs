@@ -59,7 +59,7 @@ fn user() -> Principal {
 }
 
 /// A zone, the system in it, and a user confined to `/team`.
-async fn confined() -> (Zone, Session, Session) {
+pub(crate) async fn confined() -> (Zone, Session, Session) {
     let zone = Zone::open(memory_stores(), Arc::new(Team), ZoneConfig::default());
     let zone = zone.await.unwrap();
     let system = zone.session(Context::system());

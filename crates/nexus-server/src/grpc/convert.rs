@@ -188,7 +188,7 @@ pub(super) fn file_kind(kind: FileKind) -> i32 {
     .into()
 }
 
-const CHANGE_KINDS: [(ChangeKind, proto::ChangeKind); 12] = [
+const CHANGE_KINDS: [(ChangeKind, proto::ChangeKind); 14] = [
     (ChangeKind::FileWrite, proto::ChangeKind::FileWrite),
     (ChangeKind::FileDelete, proto::ChangeKind::FileDelete),
     (ChangeKind::FileRename, proto::ChangeKind::FileRename),
@@ -207,6 +207,14 @@ const CHANGE_KINDS: [(ChangeKind, proto::ChangeKind); 12] = [
     ),
     (ChangeKind::FileCopy, proto::ChangeKind::FileCopy),
     (ChangeKind::DirCopy, proto::ChangeKind::DirCopy),
+    (
+        ChangeKind::SnapshotCreate,
+        proto::ChangeKind::SnapshotCreate,
+    ),
+    (
+        ChangeKind::SnapshotDelete,
+        proto::ChangeKind::SnapshotDelete,
+    ),
 ];
 
 fn change_kind(kind: ChangeKind) -> i32 {

@@ -1,0 +1,81 @@
+//! What must stay readable: the pins of snapshots and forks.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use nexus_kernel::{Guard, Op, Result, Revision};
+
+use crate::keys;
+use crate::records::{self, Pin};
+use crate::tx::Tx;
+use crate::types::At;
+use crate::view::next_key;
+use crate::zone::Shared;
+
+/// Rows read at a time.
+const PAGE: usize = 1_000;
+
+/// The revisions within a span that are held on to.
+#[derive(Default)]
+pub(super) struct Pins(BTreeSet<u64>);
+
+impl Pins {
+    /// Reads those from `since` on and before `end`, without those that may go with the floor, or
+    /// are left out.
+    ///
+    /// Read after the rows whose states it is to keep: a snapshot pins the revision of its own
+    /// commit, so that one whose pin is not there yet needs none of the states that have ended.
+    pub(super) async fn read(
+        zone: &Shared,
+        (since, end): (Revision, Revision),
+        floor: Revision,
+        left_out: &BTreeSet<u64>,
+    ) -> Result<Self> {
+        let view = zone.view(At::Latest).await?;
+        let mut range = keys::pins_between(since, end);
+        let mut pins = BTreeSet::new();
+        loop {
+            let page = view.scan(range.clone(), PAGE).await?;
+            for entry in page.entries {
+                let revision = keys::pinned_revision(&entry.key);
+                let pin: Pin = records::decode(entry.value.bytes)?;
+                if !lapsed(pin, floor) && !left_out.contains(&revision.0) {
+                    pins.insert(revision.0);
+                }
+                range.start = next_key(&entry.key);
+            }
+            if !page.more {
+                return Ok(Self(pins));
+            }
+        }
+    }
+
+    /// Whether a state that held in this span is needed.
+    pub(super) fn need(&self, since: Revision, end: Revision) -> bool {
+        since < end && self.0.range(since.0..end.0).next().is_some()
+    }
+}
+
+/// Whether a pin is no longer needed once history begins at `floor`.
+pub(super) fn lapsed(pin: Pin, floor: Revision) -> bool {
+    pin.until != 0 && pin.until <= floor.0
+}
+
+impl Tx<'_> {
+    /// Holds on to a revision of the past, which must still be readable, for somebody. Pins of the
+    /// past and steps of the collector insist on the same row, so that neither misses the other.
+    pub(crate) async fn hold_revision(&mut self, revision: Revision, holder: &str) -> Result<()> {
+        let key = Bytes::from_static(keys::COLLECTING);
+        let collecting = self.view().get(&key).await?;
+        self.zone().check_readable(revision).await?;
+        let (guard, value) = match collecting {
+            Some(row) => (Guard::RevisionIs(key.clone(), row.revision), row.bytes),
+            None => (Guard::Absent(key.clone()), Bytes::new()),
+        };
+        self.insist(guard);
+        self.also(Op::Put(key, value));
+        let pin = keys::pin(revision, holder);
+        self.also(Op::Put(pin, records::encode(&Pin::default())));
+        Ok(())
+    }
+}
