@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
-use nexus_client::Result;
+use nexus_client::{Error, Result};
 
 use crate::app::App;
 use crate::commands::{
@@ -13,6 +13,7 @@ use crate::commands::{
     read, search, write,
 };
 use crate::exit::Exit;
+use crate::location::PastPath;
 
 /// Files that keep their history: on a node, from the command line.
 #[derive(Debug, Parser)]
@@ -200,18 +201,27 @@ commands! {
 /// Which state a read sees.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct AtArgument {
-    /// As of a revision (42), a time (2026-01-31T12:00:00Z) or a while ago ('10m ago')
+    /// As of a revision (r42; r42^ just before it), a time (2026-01-31T12:00:00Z), a while ago (2h,
+    /// '10m ago'), an operation (op:42) or a snapshot; also written PATH@{POINT}
     #[arg(long, value_name = "POINT")]
     at: Option<String>,
 }
 
 impl AtArgument {
-    pub(crate) fn resolve(&self, app: &App) -> Result<nexus_client::At> {
-        self.at
-            .as_deref()
-            .map_or(Ok(nexus_client::At::latest()), |at| {
-                crate::points::at(at, app.now)
-            })
+    /// The state that a path is read in: its own, or the one given for all.
+    pub(crate) fn of(&self, path: &PastPath, app: &App) -> Result<nexus_client::At> {
+        let point = match (&path.point, &self.at) {
+            (Some(_), Some(_)) => {
+                return Err(Error::invalid(
+                    "both the path and --at name a point; leave one of them out",
+                )
+                .with("path", path));
+            }
+            (own, given) => own.as_ref().or(given.as_ref()),
+        };
+        point.map_or(Ok(nexus_client::At::latest()), |at| {
+            crate::points::at(at, app.now)
+        })
     }
 }
 

@@ -42,11 +42,44 @@ impl fmt::Display for RemotePath {
     }
 }
 
+/// A path on the node, as it is or, written `path@{point}`, as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PastPath {
+    pub(crate) path: RemotePath,
+    pub(crate) point: Option<String>,
+}
+
+impl PastPath {
+    pub(crate) fn as_str(&self) -> &str {
+        self.path.as_str()
+    }
+}
+
+impl FromStr for PastPath {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let named = text.strip_suffix('}');
+        let (path, point) = match named.and_then(|named| named.rsplit_once("@{")) {
+            Some((path, point)) => (path, Some(point.to_owned())),
+            None => (text, None),
+        };
+        let path = path.parse()?;
+        Ok(Self { path, point })
+    }
+}
+
+impl fmt::Display for PastPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.fmt(f)
+    }
+}
+
 /// One end of a copy: `nx:/path` on the node, anything else on the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Location {
     Remote {
-        path: RemotePath,
+        path: PastPath,
         /// Written with a slash at its end: must be a directory.
         directory: bool,
     },

@@ -15,7 +15,7 @@ use crate::args::AtArgument;
 use crate::commands::copy::finish;
 use crate::format;
 use crate::io::io_error;
-use crate::location::RemotePath;
+use crate::location::{PastPath, RemotePath};
 use crate::report::is_watched;
 use crate::transfer::{self, upload};
 
@@ -31,7 +31,7 @@ was cut short or changed. It holds one state of the tree, with permission bits, 
 links, custom metadata and tags.")]
 pub struct Export {
     /// A directory or file
-    path: RemotePath,
+    path: PastPath,
     /// The archive to write; - for standard output
     file: PathBuf,
     /// Replace the archive if it exists
@@ -46,7 +46,7 @@ impl Export {
         let client = app.client().await?;
         let options = transfer::Export {
             from: self.path.to_string(),
-            at: self.at.resolve(app)?,
+            at: self.at.of(&self.path, app)?,
             watch: is_watched() && !app.out.is_json(),
         };
         if self.file.as_os_str() == "-" {

@@ -46,19 +46,21 @@ pub struct Cp {
 impl Cp {
     pub(crate) async fn run(self, app: &mut App) -> Result<()> {
         let client = app.client().await?;
-        let at = self.at.resolve(app)?;
         let watch = is_watched() && !app.out.is_json();
         match (self.from.clone(), self.to.clone()) {
             (Location::Local(from), Location::Remote { path, directory }) => {
                 self.refuse_no_clobber()?;
+                let at = self.at.of(&path, app)?;
                 refuse_at(&at)?;
+                let path = path.path;
                 let to = self.upload_place(&client, &from, &path, directory).await?;
                 let summary = upload(client, &from, &to, watch).await?;
                 finish(app, &summary)
             }
             (Location::Remote { path, .. }, Location::Local(to)) => {
                 self.refuse_no_clobber()?;
-                let to = self.download_place(&path, to);
+                let at = self.at.of(&path, app)?;
+                let to = self.download_place(&path.path, to);
                 let options = Download {
                     from: path.to_string(),
                     at,
@@ -76,8 +78,9 @@ impl Cp {
                     directory,
                 },
             ) => {
-                refuse_at(&at)?;
-                self.copy_on_the_node(&client, &path, &to, directory, app)
+                refuse_at(&self.at.of(&path, app)?)?;
+                refuse_at(&self.at.of(&to, app)?)?;
+                self.copy_on_the_node(&client, &path.path, &to.path, directory, app)
                     .await
             }
             (Location::Local(_), Location::Local(_)) => Err(Error::invalid(
@@ -178,7 +181,7 @@ fn refuse_at(at: &At) -> Result<()> {
     match *at == At::latest() {
         true => Ok(()),
         false => Err(Error::invalid(
-            "--at is for what is copied from the node to this computer",
+            "a point is for what is copied from the node to this computer; leave it out",
         )),
     }
 }

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::args::AtArgument;
 use crate::exit::Exit;
 use crate::json;
-use crate::location::RemotePath;
+use crate::location::PastPath;
 
 mod lines;
 
@@ -27,7 +27,7 @@ pub struct Grep {
     pattern: String,
     /// A directory or file
     #[arg(default_value = "/")]
-    path: RemotePath,
+    path: PastPath,
     /// Upper and lower case are the same
     #[arg(short, long)]
     ignore_case: bool,
@@ -100,7 +100,7 @@ impl Grep {
 
     fn query(self, app: &App) -> Result<GrepQuery> {
         Ok(GrepQuery {
-            at: self.at.resolve(app)?,
+            at: self.at.of(&self.path, app)?,
             path: self.path.to_string(),
             file_pattern: self.include.clone(),
             ignore_case: self.ignore_case,

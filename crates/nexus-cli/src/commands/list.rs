@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::args::AtArgument;
 use crate::format;
 use crate::json;
-use crate::location::{RemotePath, below};
+use crate::location::{PastPath, below};
 use crate::style::{Paint, Style};
 
 /// Entries of a page: enough that pages cost nothing, few enough that the first comes at once.
@@ -24,7 +24,7 @@ Examples:
 pub struct Ls {
     /// A directory or file
     #[arg(default_value = "/")]
-    path: RemotePath,
+    path: PastPath,
     /// Kind, permissions, links, owner, size and time
     #[arg(short, long)]
     long: bool,
@@ -38,7 +38,7 @@ pub struct Ls {
 impl Ls {
     pub(crate) async fn run(self, app: &mut App) -> Result<()> {
         let client = app.client().await?;
-        let at = self.at.resolve(app)?;
+        let at = self.at.of(&self.path, app)?;
         let options = ListOptions {
             at: at.clone(),
             recursive: self.recursive,
@@ -120,7 +120,7 @@ Examples:
 pub struct Tree {
     /// The directory at the top
     #[arg(default_value = "/")]
-    path: RemotePath,
+    path: PastPath,
     /// How many levels to show
     #[arg(short = 'L', long, value_name = "LEVELS")]
     depth: Option<usize>,
@@ -131,7 +131,7 @@ pub struct Tree {
 impl Tree {
     pub(crate) async fn run(self, app: &mut App) -> Result<()> {
         let client = app.client().await?;
-        let at = self.at.resolve(app)?;
+        let at = self.at.of(&self.path, app)?;
         if app.out.is_json() {
             return self.entries(&client, at, app).await;
         }
@@ -227,7 +227,7 @@ Example:
 pub struct Du {
     /// Files or directories
     #[arg(default_value = "/")]
-    paths: Vec<RemotePath>,
+    paths: Vec<PastPath>,
     #[command(flatten)]
     at: AtArgument,
 }
@@ -235,9 +235,9 @@ pub struct Du {
 impl Du {
     pub(crate) async fn run(self, app: &mut App) -> Result<()> {
         let client = app.client().await?;
-        let at = self.at.resolve(app)?;
         for path in &self.paths {
-            let usage = client.usage(path.as_str(), at.clone()).await?;
+            let at = self.at.of(path, app)?;
+            let usage = client.usage(path.as_str(), at).await?;
             app.out.show(
                 || json::usage(path.as_str(), &usage),
                 |_| {

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::args::{AtArgument, DurabilityArgument};
 use crate::format::printable;
 use crate::json;
-use crate::location::RemotePath;
+use crate::location::{PastPath, RemotePath};
 use crate::report::done;
 
 #[derive(Args, Debug)]
@@ -28,7 +28,7 @@ pub struct Meta {
 enum MetaAction {
     /// Show all metadata of a path, or the value of one key
     Get {
-        path: RemotePath,
+        path: PastPath,
         #[arg(value_name = "KEY")]
         name: Option<String>,
         #[command(flatten)]
@@ -57,7 +57,7 @@ impl Meta {
         let client = app.client().await?;
         match self.action {
             MetaAction::Get { path, name, at } => {
-                let values = client.metadata(path.as_str(), at.resolve(app)?).await?;
+                let values = client.metadata(path.as_str(), at.of(&path, app)?).await?;
                 show_metadata(&values, name.as_deref(), app)
             }
             MetaAction::Set {
@@ -157,7 +157,7 @@ pub struct Tag {
 enum TagAction {
     /// Show the tags of a path
     Ls {
-        path: RemotePath,
+        path: PastPath,
         #[command(flatten)]
         at: AtArgument,
     },
@@ -184,7 +184,7 @@ impl Tag {
         let client = app.client().await?;
         let (path, add, remove, durability) = match self.action {
             TagAction::Ls { path, at } => {
-                let tags = client.tags(path.as_str(), at.resolve(app)?).await?;
+                let tags = client.tags(path.as_str(), at.of(&path, app)?).await?;
                 return app
                     .out
                     .show(|| tags.clone().into(), |_| printable_lines(&tags));

@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::args::AtArgument;
 use crate::format::{self, printable};
 use crate::json;
-use crate::location::RemotePath;
+use crate::location::PastPath;
 use crate::points;
 
 #[derive(Args, Debug)]
@@ -18,6 +18,7 @@ use crate::points;
 Examples:
   nexus cat /a.txt /b.txt
   nexus cat /a.txt --at 42              As of revision 42
+  nexus cat '/a.txt@{2h}' '/a.txt@{r42^}'   Two hours ago, and just before revision 42
   nexus cat /a.txt --version 2          Its second content
   nexus cat /data.bin --range 0..512    The first 512 bytes
 
@@ -25,7 +26,7 @@ With --json a file comes as lines of {\"path\", \"data\"}, data in pieces: text,
 pub struct Cat {
     /// Files, one after the other
     #[arg(required = true)]
-    paths: Vec<RemotePath>,
+    paths: Vec<PastPath>,
     /// Bytes from (included) to (excluded); either may be left out
     #[arg(long, value_name = "FROM..TO", value_parser = range)]
     range: Option<Range<u64>>,
@@ -40,14 +41,14 @@ impl Cat {
     pub(crate) async fn run(self, app: &mut App) -> Result<()> {
         let client = app.client().await?;
         let range = self.range.clone().unwrap_or(0..u64::MAX);
-        let options = ReadOptions {
-            at: self.at.resolve(app)?,
-            offset: range.start,
-            length: (range.end != u64::MAX).then(|| range.end - range.start),
-            version: self.version,
-        };
         for path in &self.paths {
-            let mut content = client.open(path.as_str(), options.clone()).await?;
+            let options = ReadOptions {
+                at: self.at.of(path, app)?,
+                offset: range.start,
+                length: (range.end != u64::MAX).then(|| range.end - range.start),
+                version: self.version,
+            };
+            let mut content = client.open(path.as_str(), options).await?;
             while let Some(piece) = content.body.try_next().await? {
                 if app.out.is_json() {
                     app.out
@@ -83,7 +84,7 @@ Examples:
 pub struct Stat {
     /// Files or directories
     #[arg(required = true)]
-    paths: Vec<RemotePath>,
+    paths: Vec<PastPath>,
     /// What a symbolic link points to, not the link
     #[arg(short = 'L', long)]
     follow: bool,
@@ -94,11 +95,11 @@ pub struct Stat {
 impl Stat {
     pub(crate) async fn run(self, app: &mut App) -> Result<()> {
         let client = app.client().await?;
-        let at = self.at.resolve(app)?;
         for path in &self.paths {
+            let at = self.at.of(path, app)?;
             let stat = match self.follow {
-                true => client.stat(path.as_str(), at.clone()).await?,
-                false => client.lstat(path.as_str(), at.clone()).await?,
+                true => client.stat(path.as_str(), at).await?,
+                false => client.lstat(path.as_str(), at).await?,
             };
             app.out
                 .show(|| json::stat(path.as_str(), &stat), |_| text(path, &stat))?;
@@ -107,7 +108,7 @@ impl Stat {
     }
 }
 
-fn text(path: &RemotePath, stat: &nexus_client::Stat) -> String {
+fn text(path: &PastPath, stat: &nexus_client::Stat) -> String {
     let mut lines = vec![
         format!("{path}"),
         format!("  kind      {}", stat.kind.as_str()),

@@ -10,7 +10,7 @@ use crate::args::AtArgument;
 use crate::commands::metadata::key_and_value;
 use crate::format;
 use crate::json;
-use crate::location::RemotePath;
+use crate::location::{PastPath, RemotePath};
 use crate::style::Paint;
 
 #[derive(Args, Debug)]
@@ -26,7 +26,7 @@ pub struct Glob {
     pattern: String,
     /// Where to look
     #[arg(default_value = "/")]
-    path: RemotePath,
+    path: PastPath,
     /// Leave out hidden names and what .gitignore files say
     #[arg(long)]
     ignore: bool,
@@ -38,7 +38,7 @@ impl Glob {
     pub(crate) async fn run(self, app: &mut App) -> Result<()> {
         let client = app.client().await?;
         let query = GlobQuery {
-            at: self.at.resolve(app)?,
+            at: self.at.of(&self.path, app)?,
             pattern: self.pattern,
             path: self.path.to_string(),
             ignore: self.ignore,

@@ -79,7 +79,7 @@ async fn each_filter_leaves_what_it_names() {
     expect(&files, 3, |query| query.kinds = vec![deleted, written]).await;
     expect(&files, 2, |query| query.since = Some(At::Revision(between))).await;
     expect(&files, 1, |query| {
-        query.until = Some(At::Operation(between))
+        query.until = Some(At::Operation(between));
     })
     .await;
 }
