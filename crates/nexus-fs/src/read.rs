@@ -54,6 +54,8 @@ impl Session {
     pub async fn exists(&self, path: &str, at: At) -> Result<bool> {
         match self.stat(path, at).await {
             Ok(_) => Ok(true),
+            // A point that there is none of is about no path.
+            Err(error) if error.fact("path").is_none() => Err(error),
             Err(error) if matches!(error.kind(), Kind::NotFound | Kind::WrongType) => Ok(false),
             Err(error) => Err(error),
         }

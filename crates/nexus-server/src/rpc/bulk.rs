@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use nexus_fs::{At, BatchStep, FileBytes, RemoveOptions};
+use nexus_fs::{BatchStep, FileBytes, RemoveOptions};
 use nexus_kernel::{Durability, Error, Kind};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,13 +13,15 @@ use super::call::{Call, Outcome};
 use super::content::{ContentAndMetadata, Written, with_parents};
 use super::error::RpcError;
 use super::tree::{etag, existing, move_to};
-use super::value::{Content, TypedBytes};
+use super::value::{Content, Point, TypedBytes};
 
 #[derive(Deserialize)]
 pub(super) struct ReadBulk {
     paths: Vec<String>,
     return_metadata: Option<bool>,
     skip_errors: Option<bool>,
+    #[serde(default)]
+    at: Point,
 }
 
 /// The contents by path; null where there is none that the caller may read, unless errors are
@@ -29,7 +31,7 @@ pub(super) async fn read(call: &Call, ask: ReadBulk) -> Outcome {
     let mut files = BTreeMap::new();
     let mut bytes = 0;
     for path in ask.paths {
-        let file = match call.files.read(&path, At::Latest).await {
+        let file = match call.files.read(&path, ask.at.0.clone()).await {
             Ok(file) => Some(file),
             Err(error) if ask.skip_errors.unwrap_or(true) && is_about_the_path(&error) => None,
             Err(error) => return Err(error.into()),
@@ -46,10 +48,8 @@ pub(super) async fn read(call: &Call, ask: ReadBulk) -> Outcome {
 
 /// Whether the error says only that this path has no content for this caller.
 fn is_about_the_path(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        Kind::NotFound | Kind::WrongType | Kind::PermissionDenied
-    )
+    let kinds = [Kind::NotFound, Kind::WrongType, Kind::PermissionDenied];
+    kinds.contains(&error.kind()) && error.fact("path").is_some()
 }
 
 fn each<T>(
@@ -136,13 +136,15 @@ fn outcome(result: Result<Value, Error>) -> Value {
 #[derive(Deserialize)]
 pub(super) struct Paths {
     paths: Vec<String>,
+    #[serde(default)]
+    at: Point,
 }
 
 pub(super) async fn content_ids(call: &Call, ask: Paths) -> Outcome {
     call.check_entries(ask.paths.len())?;
     let mut etags = BTreeMap::new();
     for path in ask.paths {
-        let stat = existing(call, &path).await?;
+        let stat = existing(call, &path, ask.at.0.clone()).await?;
         etags.insert(path, stat.as_ref().and_then(etag));
     }
     Reply::of(&etags)

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Reply;
 use super::call::{Call, Outcome};
 use super::error::RpcError;
-use super::value::{Chunks, Content, TypedBytes, TypedTime};
+use super::value::{Chunks, Content, Point, TypedBytes, TypedTime};
 use crate::rest::not_modified;
 
 #[derive(Deserialize)]
@@ -21,19 +21,21 @@ pub(super) struct Read {
     return_metadata: Option<bool>,
     offset: Option<u64>,
     count: Option<u64>,
+    #[serde(default)]
+    at: Point,
 }
 
 pub(super) async fn read(call: &Call, ask: Read) -> Outcome {
-    if let Some(etag) = known_already(call, &ask.path).await? {
+    if let Some(etag) = known_already(call, &ask.path, ask.at.0.clone()).await? {
         return Ok(Reply::not_modified().with_etag(Some(etag)));
     }
     let file = match (ask.offset, ask.count) {
-        (None, None) => call.files.read(&ask.path, At::Latest).await?,
+        (None, None) => call.files.read(&ask.path, ask.at.0).await?,
         (offset, count) => {
             let start = offset.unwrap_or(0);
             let end = start.saturating_add(count.unwrap_or(u64::MAX));
             call.files
-                .read_range(&ask.path, At::Latest, start..end)
+                .read_range(&ask.path, ask.at.0, start..end)
                 .await?
         }
     };
@@ -47,11 +49,11 @@ pub(super) async fn read(call: &Call, ask: Read) -> Outcome {
 }
 
 /// The file's etag, if the caller sent it as `If-None-Match`.
-async fn known_already(call: &Call, path: &str) -> Result<Option<Etag>, Error> {
+async fn known_already(call: &Call, path: &str, at: At) -> Result<Option<Etag>, Error> {
     if !call.headers.contains_key(http::header::IF_NONE_MATCH) {
         return Ok(None);
     }
-    let etag = call.files.stat(path, At::Latest).await?.etag;
+    let etag = call.files.stat(path, at).await?.etag;
     Ok(if not_modified(&call.headers, etag.as_ref())? {
         etag
     } else {
@@ -82,6 +84,8 @@ pub(super) struct ReadRange {
     start: u64,
     /// Exclusive.
     end: u64,
+    #[serde(default)]
+    at: Point,
 }
 
 pub(super) async fn read_range(call: &Call, ask: ReadRange) -> Outcome {
@@ -90,7 +94,7 @@ pub(super) async fn read_range(call: &Call, ask: ReadRange) -> Outcome {
     }
     let file = call
         .files
-        .read_range(&ask.path, At::Latest, ask.start..ask.end)
+        .read_range(&ask.path, ask.at.0, ask.start..ask.end)
         .await?;
     call.check_bytes(file.bytes.len())?;
     Reply::of(&TypedBytes(file.bytes))

@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 
 use super::Reply;
 use super::call::{Call, Outcome};
-use super::value::{TypedTime, iso8601};
+use super::value::{Point, TypedTime, iso8601};
 
 #[derive(Deserialize)]
 pub(super) struct OfPath {
     path: String,
+    #[serde(default)]
+    at: Point,
 }
 
 #[derive(Deserialize)]
@@ -109,25 +111,30 @@ pub(super) async fn rmdir(call: &Call, ask: Rmdir) -> Outcome {
 }
 
 pub(super) async fn exists(call: &Call, ask: OfPath) -> Outcome {
-    Reply::of(&json!({ "exists": call.files.exists(&ask.path, At::Latest).await? }))
+    Reply::of(&json!({ "exists": call.files.exists(&ask.path, ask.at.0).await? }))
 }
 
 pub(super) async fn is_directory(call: &Call, ask: OfPath) -> Outcome {
-    let stat = existing(call, &ask.path).await?;
+    let stat = existing(call, &ask.path, ask.at.0).await?;
     Reply::of(&json!({ "is_directory": stat.is_some_and(|stat| stat.is_dir()) }))
 }
 
 /// The attributes of a path, none where there is nothing.
-pub(super) async fn existing(call: &Call, path: &str) -> Result<Option<Stat>, Error> {
-    match call.files.stat(path, At::Latest).await {
+pub(super) async fn existing(call: &Call, path: &str, at: At) -> Result<Option<Stat>, Error> {
+    match call.files.stat(path, at).await {
         Ok(stat) => Ok(Some(stat)),
-        Err(error) if matches!(error.kind(), Kind::NotFound | Kind::WrongType) => Ok(None),
+        Err(error) if is_missing(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
+/// Whether a path leads nowhere; not whether there is such a point.
+fn is_missing(error: &Error) -> bool {
+    matches!(error.kind(), Kind::NotFound | Kind::WrongType) && error.fact("path").is_some()
+}
+
 pub(super) async fn stat(call: &Call, ask: OfPath) -> Outcome {
-    let stat = call.files.stat(&ask.path, At::Latest).await?;
+    let stat = call.files.stat(&ask.path, ask.at.0).await?;
     Reply::of(&json!({
         "size": stat.size,
         "etag": etag(&stat),
@@ -138,7 +145,7 @@ pub(super) async fn stat(call: &Call, ask: OfPath) -> Outcome {
 }
 
 pub(super) async fn get_etag(call: &Call, ask: OfPath) -> Outcome {
-    let stat = existing(call, &ask.path).await?;
+    let stat = existing(call, &ask.path, ask.at.0).await?;
     Reply::of(&json!({ "etag": stat.as_ref().and_then(etag) }))
 }
 
@@ -147,7 +154,7 @@ pub(super) fn etag(stat: &Stat) -> Option<String> {
 }
 
 pub(super) async fn get_metadata(call: &Call, ask: OfPath) -> Outcome {
-    let Some(stat) = existing(call, &ask.path).await? else {
+    let Some(stat) = existing(call, &ask.path, ask.at.0).await? else {
         return Reply::of(&json!({ "metadata": null }));
     };
     Reply::of(&json!({ "metadata": {
@@ -183,6 +190,8 @@ pub(super) struct List {
     prefix: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
+    #[serde(default)]
+    at: Point,
 }
 
 /// A listing with a limit is one page; without, it is everything or an error. Only where
@@ -195,7 +204,7 @@ pub(super) async fn list(call: &Call, ask: List) -> Outcome {
         details,
         limit: ask.limit.unwrap_or(ListOptions::LIMIT_MAX),
         cursor: ask.cursor,
-        ..ListOptions::default()
+        at: ask.at.0,
     };
     let page = match ask.limit {
         Some(_) => page_of(call, path, options).await?,
@@ -225,7 +234,7 @@ pub(super) async fn list(call: &Call, ask: List) -> Outcome {
 /// A page of a directory; a missing one is empty.
 async fn page_of(call: &Call, path: &str, options: ListOptions) -> Result<ListPage, Error> {
     match call.files.list(path, options).await {
-        Err(error) if error.kind() == Kind::NotFound => Ok(ListPage {
+        Err(error) if error.kind() == Kind::NotFound && is_missing(&error) => Ok(ListPage {
             entries: Vec::new(),
             next: None,
         }),
@@ -287,6 +296,8 @@ const fn entry_type(kind: FileKind) -> u8 {
 pub(super) struct Glob {
     pattern: String,
     path: Option<String>,
+    #[serde(default)]
+    at: Point,
 }
 
 /// Files and links that match, newest first.
@@ -294,6 +305,7 @@ pub(super) async fn glob(call: &Call, ask: Glob) -> Outcome {
     let query = GlobQuery {
         pattern: ask.pattern,
         path: ask.path.unwrap_or_else(|| "/".into()),
+        at: ask.at.0,
         ..GlobQuery::default()
     };
     let mut found = call.files.glob(query);
@@ -316,6 +328,8 @@ pub(super) struct Grep {
     file_pattern: Option<String>,
     ignore_case: Option<bool>,
     max_results: Option<usize>,
+    #[serde(default)]
+    at: Point,
 }
 
 pub(super) async fn grep(call: &Call, ask: Grep) -> Outcome {
@@ -324,6 +338,7 @@ pub(super) async fn grep(call: &Call, ask: Grep) -> Outcome {
         path: ask.path.unwrap_or_else(|| "/".into()),
         file_pattern: ask.file_pattern,
         ignore_case: ask.ignore_case.unwrap_or(false),
+        at: ask.at.0,
         ..GrepQuery::default()
     });
     let mut results = Vec::new();

@@ -6,6 +6,7 @@ use std::fmt;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use nexus_fs::At;
 use nexus_fs::time::format_rfc3339;
 use nexus_kernel::Timestamp;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
@@ -51,6 +52,18 @@ pub(super) fn iso8601(time: Timestamp) -> String {
     let text = text.trim_end_matches('Z');
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     format!("{seconds}.{fraction:0<6.6}+00:00")
+}
+
+/// Which state a call reads: a point as text; the latest where it is left out.
+#[derive(Clone, Default)]
+pub(super) struct Point(pub(super) At);
+
+impl<'de> Deserialize<'de> for Point {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Option::<Cow<'_, str>>::deserialize(deserializer)?;
+        let point = text.map_or(Ok(At::Latest), |text| text.parse());
+        point.map(Self).map_err(D::Error::custom)
+    }
 }
 
 /// Bytes in a call: a typed value, or text.

@@ -11,6 +11,7 @@ mod json_rpc_files;
 mod json_rpc_keys;
 mod observing;
 mod on_behalf_of;
+mod points;
 mod rest;
 mod rest_content;
 mod support;
