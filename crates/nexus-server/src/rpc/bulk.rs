@@ -46,10 +46,13 @@ pub(super) async fn read(call: &Call, ask: ReadBulk) -> Outcome {
     Reply::of(&each(files, |file| TypedBytes(file.bytes)))
 }
 
-/// Whether the error says only that this path has no content for this caller.
+/// Whether the error says only that this path has no content for this caller. A point that is
+/// none is not found either, and is about no path.
 fn is_about_the_path(error: &Error) -> bool {
-    let kinds = [Kind::NotFound, Kind::WrongType, Kind::PermissionDenied];
-    kinds.contains(&error.kind()) && error.fact("path").is_some()
+    match error.kind() {
+        Kind::NotFound => error.fact("path").is_some(),
+        kind => matches!(kind, Kind::WrongType | Kind::PermissionDenied),
+    }
 }
 
 fn each<T>(
