@@ -60,6 +60,7 @@ mod cache;
 mod care;
 mod compute;
 mod content;
+mod diff_tree;
 pub mod edit;
 mod edits;
 mod etag;
@@ -92,6 +93,10 @@ mod zone;
 
 pub use care::{Duplicates, GcReport, VerifyProgress};
 pub use content::{CONTENT_BYTES_MAX, ChunkSizes, WHOLE_BYTES_MAX};
+pub use diff_tree::{
+    DIFF_TREE_LIMIT_MAX, DIFF_TREE_NAMES_MAX, DiffTreeOptions, TreeChange, TreeChangeKind,
+    TreeDiff, TreeDiffPage, TreeDiffQuery,
+};
 pub use edits::{EditOptions, Edited};
 pub use etag::{Etag, HashAlgorithm, Hasher};
 pub use feed::WatchQuery;

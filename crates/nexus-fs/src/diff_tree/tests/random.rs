@@ -1,0 +1,190 @@
+//! Random operations; then any two points are compared in every way there is.
+
+use bytes::Bytes;
+use nexus_kernel::{Durability, Revision};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+
+use super::{EXPANDED, both_ways, fresh, naive};
+use crate::diff_tree::DiffTreeOptions;
+use crate::{
+    At, ListOptions, MkdirOptions, MoveOptions, RemoveOptions, Replace, Session, SetAttributes,
+    WriteOptions,
+};
+
+const NAMES: [&str; 4] = ["a", "b", "c", "a.b"];
+const SEEDS: u64 = 24;
+const OPERATIONS: usize = 120;
+const COMPARISONS: usize = 40;
+
+struct Draw {
+    random: StdRng,
+    /// What exists, as listed before each operation.
+    paths: Vec<String>,
+}
+
+impl Draw {
+    fn fresh(&mut self) -> String {
+        let depth = self.random.random_range(1..4);
+        let names = (0..depth).map(|_| *NAMES.choose(&mut self.random).unwrap());
+        names.fold(String::new(), |path, name| path + "/" + name)
+    }
+
+    fn existing(&mut self) -> String {
+        match self.paths.choose(&mut self.random) {
+            Some(path) => path.clone(),
+            None => self.fresh(),
+        }
+    }
+
+    fn content(&mut self) -> Bytes {
+        vec![b'x'; self.random.random_range(0..4)].into()
+    }
+}
+
+/// Does something, which may be refused.
+async fn act(files: &Session, draw: &mut Draw) {
+    let (existing, fresh) = (draw.existing(), draw.fresh());
+    let recursive = RemoveOptions {
+        recursive: true,
+        ..RemoveOptions::default()
+    };
+    let done = match draw.random.random_range(0..22) {
+        0..=4 => {
+            let options = WriteOptions {
+                parents: true,
+                ..WriteOptions::default()
+            };
+            let path = if draw.random.random_bool(0.5) {
+                existing
+            } else {
+                fresh
+            };
+            files.write(&path, draw.content(), options).await
+        }
+        5 | 6 => {
+            let options = MkdirOptions {
+                parents: true,
+                ..MkdirOptions::default()
+            };
+            files.mkdir(&fresh, options).await
+        }
+        7 | 8 => files.remove(&existing, recursive).await,
+        9..=12 => {
+            let to = if draw.random.random_bool(0.4) {
+                draw.existing()
+            } else {
+                fresh
+            };
+            let replace = *[Replace::Allow, Replace::Exchange]
+                .choose(&mut draw.random)
+                .unwrap();
+            let options = MoveOptions {
+                replace,
+                parents: true,
+                ..MoveOptions::default()
+            };
+            files.rename(&existing, &to, options).await
+        }
+        13 | 14 => files.copy(&existing, &fresh, MoveOptions::default()).await,
+        15..=17 => {
+            files
+                .hard_link(&existing, &fresh, Durability::Relaxed)
+                .await
+        }
+        18 => files.symlink("a", &fresh, Durability::Relaxed).await,
+        19 => {
+            let set = SetAttributes {
+                mode: Some(draw.random.random_range(0o600..0o604)),
+                ..SetAttributes::default()
+            };
+            files
+                .set_attributes(&existing, set, Durability::Relaxed)
+                .await
+        }
+        20 => {
+            let value = draw.random.random_bool(0.7).then(|| draw.content());
+            let set = vec![("key".to_owned(), value)];
+            files
+                .set_metadata(&existing, set, Durability::Relaxed)
+                .await
+        }
+        _ => files.rollback(&existing, 1, Durability::Relaxed).await,
+    };
+    drop(done);
+}
+
+async fn paths(files: &Session) -> Vec<String> {
+    let options = ListOptions {
+        recursive: true,
+        limit: 10_000,
+        ..ListOptions::default()
+    };
+    let entries = files.list("/", options).await.unwrap().entries;
+    entries.into_iter().map(|entry| entry.path).collect()
+}
+
+/// Then the paths of what is compared begin otherwise.
+async fn leads_through_a_link(files: &Session, (path, at): (&str, Revision)) -> bool {
+    let ends = path.match_indices('/').skip(1).map(|(end, _)| end);
+    for end in ends.chain([path.len()]) {
+        let stat = files.lstat(&path[..end], At::Revision(at)).await;
+        if stat.is_ok_and(|stat| stat.target.is_some()) {
+            return true;
+        }
+    }
+    false
+}
+
+async fn nothing_is_at(files: &Session, (path, at): (&str, Revision)) -> bool {
+    files.stat(path, At::Revision(at)).await.is_err()
+}
+
+async fn compare(files: &Session, seed: u64, old: (&str, Revision), new: (&str, Revision)) {
+    for top in [old, new] {
+        if leads_through_a_link(files, top).await {
+            return;
+        }
+    }
+    if nothing_is_at(files, old).await && nothing_is_at(files, new).await {
+        return;
+    }
+    let expanded = both_ways(files, old, new, EXPANDED).await;
+    let told: Vec<naive::Told> = expanded.changes.iter().map(naive::Told::of).collect();
+    assert_eq!(
+        told,
+        naive::diff(files, old, new).await,
+        "{seed}: {old:?} {new:?}"
+    );
+    let folded = both_ways(files, old, new, DiffTreeOptions::default()).await;
+    let below: u64 = folded.changes.iter().map(|change| change.below).sum();
+    assert_eq!(folded.changes.len() as u64 + below, told.len() as u64);
+}
+
+#[tokio::test]
+async fn the_log_a_walk_and_two_listings_tell_the_same() {
+    for seed in 0..SEEDS {
+        let (_zone, files) = fresh().await;
+        let mut draw = Draw {
+            random: StdRng::seed_from_u64(seed),
+            paths: Vec::new(),
+        };
+        let mut points = vec![files.revision().await.unwrap()];
+        for _ in 0..OPERATIONS {
+            draw.paths = paths(&files).await;
+            act(&files, &mut draw).await;
+            points.push(files.revision().await.unwrap());
+        }
+        for i in 0..COMPARISONS {
+            let mut point = || *points.choose(&mut draw.random).unwrap();
+            let (from, to) = (point(), point());
+            compare(&files, seed, ("/", from), ("/", to)).await;
+            let (one, other) = (draw.existing(), draw.existing());
+            compare(&files, seed, (&one, from), (&one, to)).await;
+            if i % 4 == 0 {
+                compare(&files, seed, (&one, from), (&other, to)).await;
+            }
+        }
+    }
+}
