@@ -97,6 +97,7 @@ pub(crate) fn write_options(options: WriteOptions) -> v1::WriteOptions {
         parents: options.parents,
         mode: options.mode,
         metadata: options.metadata.into_iter().collect(),
+        source: options.source,
     }
 }
 

@@ -5,8 +5,10 @@ use nexus_kernel::{Durability, Error, Kind, Result, Revision};
 use crate::compute::compute;
 use crate::edit::{self, Edit, EditMatch};
 use crate::etag::Etag;
+use crate::lineage::{Origin, Source, SourceKind};
 use crate::session::Session;
 use crate::types::{At, Precondition, Stat, WriteOptions};
+use crate::writes::Extra;
 
 /// How often an edit is tried when others write the same file.
 const ATTEMPTS_MAX: usize = 64;
@@ -125,7 +127,17 @@ impl Session {
             durability: options.durability,
             ..WriteOptions::default()
         };
-        let changed = self.write(path, new.into(), write).await?;
+        let source = Source {
+            kind: SourceKind::Edit,
+            origin: Origin::Inode {
+                ino: edited.stat.ino.0,
+                version: edited.stat.version,
+                since: Some(edited.stat.revision),
+                path: path.to_owned(),
+            },
+        };
+        let extra = Extra::derived_from(source);
+        let changed = self.write_with(path, new.into(), write, extra).await?;
         edited.revision = Some(changed.revision);
         edited.stat = changed.into_stat();
         Ok(edited)

@@ -10,6 +10,7 @@ use crate::edit;
 use crate::etag::Etag;
 use crate::handles::gone;
 use crate::keys;
+use crate::lineage::{Origin, Source, SourceKind};
 use crate::read::existing;
 use crate::records::{self, Ended, InodeRecord, unreadable};
 use crate::resolve::resolve;
@@ -18,7 +19,7 @@ use crate::steps::is_a_directory;
 use crate::types::{
     At, Changed, Content, FileBytes, FileKind, Ino, Precondition, Version, WriteOptions,
 };
-use crate::writes::{REWRITES_MAX, busy};
+use crate::writes::{Extra, REWRITES_MAX, busy};
 
 /// History rows read at a time.
 const PAGE: usize = 32;
@@ -172,14 +173,24 @@ impl Session {
     ) -> Result<Changed> {
         for _ in 0..REWRITES_MAX {
             let now = self.stat(path, At::Latest).await?;
-            let (_, state) = self.version_state(path, version).await?;
+            let (ino, state) = self.version_state(path, version).await?;
+            let source = Source {
+                kind: SourceKind::Rollback,
+                origin: Origin::Inode {
+                    ino: ino.0,
+                    version,
+                    since: Some(state.since),
+                    path: path.to_owned(),
+                },
+            };
+            let extra = Extra::derived_from(source);
             let options = WriteOptions {
                 precondition: now.etag.map_or(Precondition::Exists, Precondition::Etag),
                 durability,
                 ..WriteOptions::default()
             };
             let content = Stored::shared(&state.record)?;
-            match self.write_stored(path, content, options, None).await {
+            match self.write_stored(path, content, options, extra).await {
                 Err(error)
                     if error.kind() == Kind::Conflict && error.fact("current_etag").is_some() => {}
                 result => return result,

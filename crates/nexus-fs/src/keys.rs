@@ -25,6 +25,8 @@
 //! | `j` | session, 0, revision | nothing: finds the operations of a run |
 //! | `g` | name | a snapshot |
 //! | `G` | directory ino, number | the name of a snapshot of the directory; under 0, the last number given |
+//! | `a` | ino, revision | [`DerivedRecord`](crate::lineage::DerivedRecord): what its content of that commit came from |
+//! | `A` | source ino, ino, revision | nothing: finds what was derived from an inode |
 //! | `P` | revision, holder | a revision that stays readable, and until when |
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -361,6 +363,45 @@ pub(crate) fn purge_entry(ino: u64) -> Bytes {
 
 pub(crate) fn purge_queue() -> KeyRange {
     KeyRange::prefix(&b"q"[..])
+}
+
+/// What a stamp makes into the key of what an inode was derived from.
+pub(crate) fn derivation(ino: u64) -> Bytes {
+    Key::tag(b'a', 8 + STAMP_LEN).number(ino).done()
+}
+
+/// What an inode was derived from at one revision.
+pub(crate) fn derivation_at(ino: u64, at: Revision) -> Bytes {
+    Key(derivation(ino).into()).number(at.0).done()
+}
+
+/// What an inode was derived from up to a revision.
+pub(crate) fn derivations_until(ino: u64, until: Revision) -> KeyRange {
+    let start = derivation(ino);
+    let end = just_after(&start, until);
+    KeyRange { start, end }
+}
+
+/// What a stamp makes into the key by which one inode is found from another that it was
+/// derived from.
+pub(crate) fn descendant(source: u64, ino: u64) -> Bytes {
+    Key::tag(b'A', 16 + STAMP_LEN)
+        .number(source)
+        .number(ino)
+        .done()
+}
+
+/// What was derived from an inode.
+pub(crate) fn descendants(source: u64) -> KeyRange {
+    KeyRange::prefix(Key::tag(b'A', 8).number(source).done())
+}
+
+/// The derived inode and when, in the key of a descendant.
+pub(crate) fn parse_descendant(key: &[u8]) -> Option<(u64, Revision)> {
+    let (ino, stamp) = key.get(9..)?.split_first_chunk::<8>()?;
+    let stamp = stamp.first_chunk::<STAMP_LEN>()?;
+    let stamp = Revision(u64::from_be_bytes(*stamp));
+    Some((u64::from_be_bytes(*ino), stamp))
 }
 
 pub(crate) fn setting(name: &str) -> Bytes {

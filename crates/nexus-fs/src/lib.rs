@@ -69,6 +69,7 @@ mod handles;
 mod history;
 mod inos;
 mod keys;
+mod lineage;
 mod list;
 mod log;
 mod meta;
@@ -102,6 +103,10 @@ pub use etag::{Etag, HashAlgorithm, Hasher};
 pub use feed::WatchQuery;
 pub use handles::{Handle, OpenMode, PastFile, PastZone};
 pub use history::{DIFF_BYTES_MAX, VersionAt};
+pub use lineage::{
+    LINEAGE_DEPTH_MAX, LINEAGE_LIMIT_MAX, Lineage, LineageDirection, LineageEntry, LineageFile,
+    LineageQuery, LineageSource, SOURCE_BYTES_MAX, SourceKind,
+};
 pub use log::{Change, ChangeKind, LOG_LIMIT_MAX, LogPage, LogQuery, Record};
 pub use path::{DEPTH_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX};
 pub use pattern::PathPattern;

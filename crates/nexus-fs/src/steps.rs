@@ -7,6 +7,7 @@ use nexus_kernel::{Durability, Error, Result, Timestamp};
 use nexus_service_api::Action;
 
 use crate::content::{Placement, Stored};
+use crate::lineage::Source;
 use crate::log::ChangeKind;
 use crate::path;
 use crate::records::{ChangeRecord, InodeRecord, kind_code};
@@ -44,6 +45,8 @@ pub(crate) enum Step {
         path: String,
         content: Arc<Stored>,
         options: WriteOptions,
+        /// What in the zone the content comes from.
+        source: Option<Source>,
     },
     Mkdir {
         path: String,
@@ -98,7 +101,10 @@ impl Step {
                 path,
                 content,
                 options,
-            } => write::write(tx, path, content, options).await.map(Some),
+                source,
+            } => write::write(tx, path, content, options, source.as_ref())
+                .await
+                .map(Some),
             Self::Mkdir { path, options } => make::mkdir(tx, path, options).await.map(Some),
             Self::Remove {
                 path,

@@ -27,8 +27,10 @@ use crate::zone::Shared;
 
 mod assemble;
 mod commit;
+mod lineage;
 
 pub(crate) use commit::Committed;
+use lineage::Derived;
 
 /// A row as it was and as it will be.
 struct Slot<T> {
@@ -105,6 +107,8 @@ pub(crate) struct Tx<'a> {
     removals: Vec<Removal>,
     /// Inodes that lose their last name and are open.
     orphans: Vec<u64>,
+    /// What contents come from, by inode.
+    derived: BTreeMap<u64, Derived>,
     ops: Vec<Op>,
     /// What is insisted on besides the rows that were read.
     guards: Vec<Guard>,
@@ -144,6 +148,7 @@ impl<'a> Tx<'a> {
             pinned: Vec::new(),
             removals: Vec::new(),
             orphans: Vec::new(),
+            derived: BTreeMap::new(),
             ops: Vec::new(),
             guards: Vec::new(),
             changes: Vec::new(),

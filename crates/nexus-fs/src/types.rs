@@ -208,6 +208,10 @@ pub struct WriteOptions {
     pub mode: Option<u32>,
     /// Custom metadata to set in the same commit.
     pub metadata: Vec<(String, Bytes)>,
+    /// Where outside of the zone the content comes from, such as `file:///home/me/notes.txt`;
+    /// at most [`SOURCE_BYTES_MAX`](crate::SOURCE_BYTES_MAX) bytes. It is told by
+    /// [`Session::lineage`](crate::Session::lineage).
+    pub source: Option<String>,
 }
 
 /// How directories are made.

@@ -9,6 +9,7 @@ use nexus_kernel::{ByteStream, Durability, Error, Kind, Result};
 use crate::Etag;
 use crate::cache::CachedInode;
 use crate::content::{CONTENT_BYTES_MAX, Stored};
+use crate::lineage::Source;
 use crate::path;
 use crate::resolve::not_found;
 use crate::session::Session;
@@ -20,6 +21,24 @@ use crate::types::{
 
 /// How often a read-modify-write is tried when others write the same file.
 pub(crate) const REWRITES_MAX: usize = 64;
+
+/// What else a write commits.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// Attributes to set.
+    pub set: Option<SetAttributes>,
+    /// What in the zone the content comes from.
+    pub source: Option<Source>,
+}
+
+impl Extra {
+    pub(crate) fn derived_from(source: Source) -> Self {
+        Self {
+            source: Some(source),
+            ..Self::default()
+        }
+    }
+}
 
 /// One change of a batch.
 #[derive(Clone, Debug)]
@@ -88,12 +107,23 @@ impl Session {
         content: Bytes,
         options: WriteOptions,
     ) -> Result<Changed> {
+        self.write_with(path, content, options, Extra::default())
+            .await
+    }
+
+    pub(crate) async fn write_with(
+        &self,
+        path: &str,
+        content: Bytes,
+        options: WriteOptions,
+        extra: Extra,
+    ) -> Result<Changed> {
         path::normalize(path)?;
         if !self.zone.content.is_inline(content.len()) {
             self.foresee(path, &options).await?;
         }
         let content = self.zone.content.store(content, options.durability).await?;
-        self.write_stored(path, content, options, None).await
+        self.write_stored(path, content, options, extra).await
     }
 
     /// As [`write`](Self::write), with a content of any length as it arrives; the file
@@ -122,7 +152,11 @@ impl Session {
         self.foresee(path, &options).await?;
         let content = self.zone.content.store_stream(body, options.durability);
         let content = content.await?;
-        self.write_stored(path, content, options, set).await
+        let extra = Extra {
+            set,
+            ..Extra::default()
+        };
+        self.write_stored(path, content, options, extra).await
     }
 
     /// Refuses a write before its content is stored, so that refused ones cost next to nothing.
@@ -131,6 +165,7 @@ impl Session {
             path: path.to_owned(),
             content: Arc::new(self.zone.content.nothing()),
             options: options.clone(),
+            source: None,
         };
         self.rehearse(&[step]).await
     }
@@ -140,15 +175,16 @@ impl Session {
         path: &str,
         content: Stored,
         options: WriteOptions,
-        set: Option<SetAttributes>,
+        extra: Extra,
     ) -> Result<Changed> {
         let durability = options.durability;
         let mut steps = vec![Step::Write {
             path: path.to_owned(),
             content: Arc::new(content),
             options,
+            source: extra.source,
         }];
-        steps.extend(set.map(|set| Step::SetAttributes {
+        steps.extend(extra.set.map(|set| Step::SetAttributes {
             path: path.to_owned(),
             set,
         }));
@@ -473,6 +509,7 @@ impl BatchStep {
                 path,
                 content: stored,
                 options,
+                source: None,
             },
             Self::Remove {
                 path,

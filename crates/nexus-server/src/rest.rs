@@ -18,6 +18,7 @@ mod conditions;
 mod content;
 mod extract;
 mod history;
+mod lineage;
 mod meta;
 mod model;
 mod ndjson;

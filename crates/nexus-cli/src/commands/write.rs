@@ -82,6 +82,7 @@ impl Write {
             parents: self.parents,
             mode: self.mode,
             metadata: meta.map(|(key, value)| (key, value.into())).collect(),
+            source: None,
         }
     }
 }

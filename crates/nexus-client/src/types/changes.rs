@@ -41,6 +41,9 @@ pub struct WriteOptions {
     pub mode: Option<u32>,
     /// Custom metadata to set in the same commit.
     pub metadata: Vec<(String, Bytes)>,
+    /// Where outside of the zone the content comes from, such as `file:///home/me/notes.txt`, for
+    /// the file's lineage; up to 4096 bytes.
+    pub source: Option<String>,
 }
 
 /// How directories are made.

@@ -6,6 +6,7 @@ use nexus_service_api::Action;
 use super::make::create_directory;
 use super::{Slot, exists, is_a_directory, not_a_directory, write};
 use crate::content::Stored;
+use crate::lineage::SourceKind;
 use crate::log::ChangeKind;
 use crate::path;
 use crate::records::{DentryRecord, InodeRecord, kind_code, unreadable};
@@ -17,7 +18,7 @@ use crate::view::Child;
 /// Names read at a time.
 const PAGE: usize = 1_000;
 /// Most guards and operations that copying one entry takes.
-const ROWS_PER_ENTRY: usize = 8;
+const ROWS_PER_ENTRY: usize = 9;
 
 pub(super) async fn copy(
     tx: &mut Tx<'_>,
@@ -69,6 +70,8 @@ async fn copy_over(tx: &mut Tx<'_>, from: u64, to: u64, old: &str, new: &str) ->
     write::replace_content(tx, &mut record, &content).await?;
     let parent = record.parent;
     *tx.inode_mut(to).await? = record;
+    let source = tx.as_source(SourceKind::Copy, from, old);
+    tx.derived(to, new, source);
     tx.note(ChangeKind::FileCopy, new, to, parent).old_path = Some(old.to_owned());
     Ok(to)
 }
@@ -77,6 +80,7 @@ async fn copy_over(tx: &mut Tx<'_>, from: u64, to: u64, old: &str, new: &str) ->
 struct Work {
     dentry: DentryRecord,
     slot: Slot,
+    from: String,
     to: String,
 }
 
@@ -91,11 +95,14 @@ async fn copy_tree(
     let top = Work {
         dentry,
         slot,
+        from: from.clone(),
         to: to.clone(),
     };
     let ino = copy_one(tx, &top).await?;
     let kind = match read(tx, dentry.ino).await?.is_dir() {
         true => {
+            let source = tx.as_source(SourceKind::Copy, dentry.ino, &from);
+            tx.derived(ino, &to, source);
             copy_below(tx, &top, ino).await?;
             ChangeKind::DirCopy
         }
@@ -131,6 +138,7 @@ async fn add_children(
         let (children, last) = tx.children(dir.dentry.ino, after.as_deref(), PAGE).await?;
         work.extend(children.into_iter().map(|Child { name, dentry }| Work {
             dentry,
+            from: path::join(&dir.from, &name),
             to: path::join(&dir.to, &name),
             slot: Slot { parent: copy, name },
         }));
@@ -157,14 +165,19 @@ async fn copy_one(tx: &mut Tx<'_>, work: &Work) -> Result<u64> {
     let Slot { parent, name } = &work.slot;
     path::normalize(&work.to)?;
     let source = read(tx, work.dentry.ino).await?;
-    match source.file_kind() {
-        FileKind::Directory => create_directory(tx, *parent, name, source.mode).await,
+    let ino = match source.file_kind() {
+        FileKind::Directory => {
+            return create_directory(tx, *parent, name, source.mode).await;
+        }
         FileKind::File => {
             let content = Stored::shared(&source)?;
-            write::create(tx, *parent, name, &content, Some(source.mode)).await
+            write::create(tx, *parent, name, &content, Some(source.mode)).await?
         }
-        FileKind::Symlink => copy_link(tx, *parent, name, &source).await,
-    }
+        FileKind::Symlink => copy_link(tx, *parent, name, &source).await?,
+    };
+    let source = tx.as_source(SourceKind::Copy, work.dentry.ino, &work.from);
+    tx.derived(ino, &work.to, source);
+    Ok(ino)
 }
 
 async fn copy_link(tx: &mut Tx<'_>, parent: u64, name: &str, source: &InodeRecord) -> Result<u64> {

@@ -5,6 +5,7 @@ use nexus_service_api::Action;
 
 use super::{Slot, is_a_directory, touch_content};
 use crate::content::Stored;
+use crate::lineage::{Origin, Source, SourceKind, check_external};
 use crate::log::ChangeKind;
 use crate::records::{DentryRecord, InodeRecord, kind_code};
 use crate::resolve::End;
@@ -18,7 +19,11 @@ pub(super) async fn write(
     path: &str,
     content: &Stored,
     options: &WriteOptions,
+    source: Option<&Source>,
 ) -> Result<u64> {
+    if let Some(external) = &options.source {
+        check_external(external)?;
+    }
     let place = tx.resolve(path, true).await?;
     let (ino, parent) = match place.end {
         End::Blocked | End::Circle => {
@@ -48,6 +53,13 @@ pub(super) async fn write(
     };
     for (key, value) in &options.metadata {
         super::attributes::put_metadata(tx, ino, key, Some(value.clone())).await?;
+    }
+    let external = options.source.clone().map(|external| Source {
+        kind: SourceKind::Import,
+        origin: Origin::External(external),
+    });
+    for source in source.cloned().into_iter().chain(external) {
+        tx.derived(ino, &place.path, source);
     }
     tx.note(ChangeKind::FileWrite, &place.path, ino, parent);
     Ok(ino)

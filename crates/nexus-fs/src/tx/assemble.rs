@@ -24,6 +24,7 @@ impl Tx<'_> {
         self.assemble_other_names(&mut txn);
         self.assemble_metadata(&mut txn);
         self.assemble_contents(&mut txn)?;
+        self.assemble_lineage(&mut txn);
         if txn.ops.is_empty() {
             return Ok(txn);
         }

@@ -183,6 +183,7 @@ impl Write {
             parents: self.parents,
             mode: self.mode,
             metadata: self.metadata.clone(),
+            source: None,
         }
     }
 }

@@ -52,6 +52,7 @@ pub(super) fn write_options(
         parents: options.parents,
         mode: options.mode,
         metadata: options.metadata.into_iter().collect(),
+        source: options.source,
     })
 }
 

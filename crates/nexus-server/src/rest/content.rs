@@ -18,6 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::conditions::{Verdict, last_modified, precondition, range_applies, verdict};
 use super::extract::{FilePath, Files, Json, Query, whole_body};
+use super::lineage::source;
 use super::model::{Changed, Durability, Mode, REVISION, Time, at};
 use super::problem::{Answer, Problem};
 use super::range::{Wanted, wanted};
@@ -297,6 +298,7 @@ impl WriteQuery {
             parents: self.parents,
             mode: self.mode.map(|mode| mode.0),
             metadata: Vec::new(),
+            source: source(headers)?,
         })
     }
 }
@@ -305,7 +307,8 @@ impl WriteQuery {
 ///
 /// Creates it or replaces its content, with as many bytes as the body streams; a body that
 /// breaks off changes nothing. `If-Match: "etag"` refuses to replace anything but that
-/// content, `If-None-Match: *` refuses to replace anything.
+/// content, `If-None-Match: *` refuses to replace anything. `X-Nexus-Source` says where outside of
+/// the zone the content comes from, such as `file:///home/me/notes.txt`, for its lineage.
 #[utoipa::path(
     put, path = "/api/v2/files/{*path}", tag = "files",
     params(("path" = String, Path, description = "The file"), WriteQuery),

@@ -53,6 +53,8 @@ pub(super) enum Step {
         /// Custom metadata to set with it.
         #[serde(default)]
         metadata: BTreeMap<String, Blob>,
+        /// Where outside of the zone the content comes from, for its lineage.
+        source: Option<String>,
     },
     /// Remove a file, a link, an empty directory, or a tree.
     Remove {
@@ -103,6 +105,7 @@ impl Step {
                 parents,
                 mode,
                 metadata,
+                source,
             } => {
                 let metadata = metadata.into_iter().map(|(key, value)| (key, value.0));
                 let options = WriteOptions {
@@ -111,6 +114,7 @@ impl Step {
                     parents,
                     mode: mode.map(|mode| mode.0),
                     metadata: metadata.collect(),
+                    source,
                 };
                 BatchStep::Write {
                     path,
