@@ -7,11 +7,12 @@ use std::path::Path;
 use prost::Message;
 
 const ROOT: &str = "../../proto";
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "nexus/v1/types.proto",
     "nexus/v1/files.proto",
     "nexus/v1/inodes.proto",
     "nexus/v1/admin.proto",
+    "nexus/v1/locks.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

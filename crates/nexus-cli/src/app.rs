@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nexus_client::{Client, Error, Options, Result, Timestamp};
+use nexus_client::{Client, Error, Fence, Options, Result, Timestamp};
 
 use crate::args::{Command, Connection};
 use crate::exit::Exit;
@@ -75,6 +75,7 @@ impl App {
             request_id,
             agent: None,
             on_behalf_of: self.connection.on_behalf_of.clone(),
+            fences: self.connection.fences.clone(),
         };
         Client::connect_with(&self.connection.url, options).await
     }
@@ -86,6 +87,11 @@ impl App {
     /// For whom the command acts.
     pub(crate) fn on_behalf_of(&self) -> Option<&str> {
         self.connection.on_behalf_of.as_deref()
+    }
+
+    /// The leases that the command's changes stand on.
+    pub(crate) fn fences(&self) -> &[Fence] {
+        &self.connection.fences
     }
 
     fn api_key(&self) -> Result<Option<String>> {

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
-use nexus_client::{Error, Result};
+use nexus_client::{Error, Fence, Result};
 
 use crate::app::App;
 use crate::commands::{
-    archive, care, completions, copy, edit, grep, history, keys, list, log, metadata, mount, names,
-    read, search, write,
+    archive, care, completions, copy, edit, grep, history, keys, list, lock, log, metadata, mount,
+    names, read, search, write,
 };
 use crate::exit::Exit;
 use crate::location::PastPath;
@@ -70,6 +70,16 @@ pub struct Connection {
         value_parser = NonEmptyStringValueParser::new()
     )]
     pub on_behalf_of: Option<String>,
+    /// Change files only while a lease is held: its token and what it is on, like '4711 ino:42';
+    /// may be given several times (in NEXUS_FENCE, one a line)
+    #[arg(
+        long = "fence",
+        global = true,
+        env = "NEXUS_FENCE",
+        value_name = "FENCE",
+        value_delimiter = '\n'
+    )]
+    pub fences: Vec<Fence>,
 }
 
 impl fmt::Debug for Connection {
@@ -81,6 +91,7 @@ impl fmt::Debug for Connection {
             .field("session", &self.session)
             .field("request_id", &self.request_id)
             .field("on_behalf_of", &self.on_behalf_of)
+            .field("fences", &self.fences)
             .finish_non_exhaustive()
     }
 }
@@ -174,6 +185,8 @@ commands! {
     Log(log::Log),
     /// Print changes as they happen
     Watch(log::Watch),
+    /// Locks: acquire, extend, release, inspect, list, force-unlock, run
+    Lock(lock::Lock),
     /// Write a tree into an archive file
     Export(archive::Export),
     /// Bring an archive file or a folder into the node

@@ -9,6 +9,7 @@ pub(crate) mod grep;
 pub(crate) mod history;
 pub(crate) mod keys;
 pub(crate) mod list;
+pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod metadata;
 pub(crate) mod mount;

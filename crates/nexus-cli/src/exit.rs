@@ -8,23 +8,25 @@ use nexus_client::Kind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done.
-    Ok = 0,
+    Ok,
     /// Not done, for a reason without its own number; `grep`: nothing matched.
-    Failure = 1,
+    Failure,
     /// The command was not understood, or asks for what there is not.
-    Usage = 2,
+    Usage,
     /// What it names does not exist.
-    NotFound = 3,
+    NotFound,
     /// Things are not as the command needs them: a stale etag, a name taken, a directory not empty.
-    Conflict = 4,
+    Conflict,
     /// No valid key, or not allowed with it.
-    Denied = 5,
+    Denied,
     /// A limit was reached: a size, a count, a full disk.
-    Limit = 6,
+    Limit,
     /// The node cannot be reached, or failed.
-    Unavailable = 7,
+    Unavailable,
     /// Data is not what was written.
-    Corrupt = 8,
+    Corrupt,
+    /// As the command that it ran.
+    Of(u8),
 }
 
 impl Exit {
@@ -54,6 +56,17 @@ impl From<Kind> for Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(match exit {
+            Exit::Ok => 0,
+            Exit::Failure => 1,
+            Exit::Usage => 2,
+            Exit::NotFound => 3,
+            Exit::Conflict => 4,
+            Exit::Denied => 5,
+            Exit::Limit => 6,
+            Exit::Unavailable => 7,
+            Exit::Corrupt => 8,
+            Exit::Of(code) => code,
+        })
     }
 }

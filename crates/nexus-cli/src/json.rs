@@ -4,8 +4,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nexus_client::{
-    Change, Changed, DirEntry, Duplicates, EditMatch, Edited, GrepMatch, Identity, Key, Record,
-    Stat, Timestamp, Usage, Version,
+    Change, Changed, DirEntry, Duplicates, EditMatch, Edited, Forced, GrepMatch, Identity, Key,
+    Lease, LockState, LockWaiter, Record, Stat, Timestamp, Usage, Version,
 };
 use serde_json::{Map, Value, json};
 
@@ -134,7 +134,53 @@ fn change(change: &Change) -> Value {
         "version": change.version,
         "etag": change.etag,
         "size": change.size,
+        "lease": change.lease.as_ref().map(|lease| json!({
+            "token": lease.token,
+            "holder": lease.holder,
+        })),
     }))
+}
+
+pub(crate) fn lease(lease: &Lease) -> Value {
+    present(json!({
+        "resource": lease.resource,
+        "path": lease.path,
+        "token": lease.token,
+        "mode": lease.mode.as_str(),
+        "permits": lease.mode.permits(),
+        "holder": lease.holder,
+        "on_behalf_of": lease.on_behalf_of,
+        "session": lease.session,
+        "acquired": time(lease.acquired),
+        "expires": time(lease.expires),
+    }))
+}
+
+pub(crate) fn lock_state(state: &LockState) -> Value {
+    present(json!({
+        "resource": state.resource,
+        "path": state.path,
+        "leases": state.leases.iter().map(lease).collect::<Vec<_>>(),
+        "waiters": state.waiters.iter().map(lock_waiter).collect::<Vec<_>>(),
+    }))
+}
+
+fn lock_waiter(waiter: &LockWaiter) -> Value {
+    present(json!({
+        "holder": waiter.holder,
+        "on_behalf_of": waiter.on_behalf_of,
+        "session": waiter.session,
+        "mode": waiter.mode.as_str(),
+        "permits": waiter.mode.permits(),
+        "since": time(waiter.since),
+    }))
+}
+
+pub(crate) fn forced(forced: &Forced) -> Value {
+    json!({
+        "revision": forced.revision.0,
+        "leases": forced.leases.iter().map(lease).collect::<Vec<_>>(),
+    })
 }
 
 pub(crate) fn edited(edited: &Edited) -> Value {

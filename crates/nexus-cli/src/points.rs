@@ -1,5 +1,7 @@
 //! Points in time and history as people write them.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use nexus_client::{At, Error, Result, Revision, Timestamp, VersionAt};
 
@@ -47,6 +49,11 @@ pub(crate) fn moment(text: &str, now: Timestamp) -> Result<Timestamp> {
     }
     let nanos = i64::try_from(duration(text)?.as_nanos()).map_err(|_| bad_duration(text))?;
     Ok(now.plus_nanos(nanos))
+}
+
+/// A length of time, like 90s or 12h.
+pub(crate) fn length(text: &str) -> Result<Duration> {
+    Duration::try_from(duration(text)?).map_err(|_| bad_duration(text))
 }
 
 fn duration(text: &str) -> Result<SignedDuration> {

@@ -7,11 +7,15 @@ use nexus_kernel::{Error, Result};
 use nexus_proto::v1::admin_client::AdminClient;
 use nexus_proto::v1::files_client::FilesClient;
 use nexus_proto::v1::inodes_client::InodesClient;
+use nexus_proto::v1::locks_client::LocksClient;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
+
+use crate::types::locks::Fence;
 
 /// Most bytes in one message from the node: a page of 10,000 detailed entries fits.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
@@ -48,6 +52,8 @@ pub struct Options {
     /// Whom to act for, `user:ID` or `agent:ID`, in the operation log; only with an
     /// administrator's key, which it gives no other rights.
     pub on_behalf_of: Option<String>,
+    /// Leases without which no change is committed; up to 8.
+    pub fences: Vec<Fence>,
 }
 
 impl fmt::Debug for Options {
@@ -58,6 +64,7 @@ impl fmt::Debug for Options {
             .field("request_id", &self.request_id)
             .field("agent", &self.agent)
             .field("on_behalf_of", &self.on_behalf_of)
+            .field("fences", &self.fences)
             .finish_non_exhaustive()
     }
 }
@@ -109,6 +116,20 @@ impl Client {
         client
     }
 
+    /// The same connection, with changes that are committed only while these leases are held,
+    /// too.
+    #[must_use]
+    pub fn standing_on(&self, fences: &[Fence]) -> Self {
+        let mut client = self.clone();
+        client.credentials.stand_on(fences);
+        client
+    }
+
+    pub(crate) fn locks(&self) -> LocksClient<Authenticated> {
+        LocksClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
     pub(crate) fn wire_inodes(&self) -> InodesClient<Authenticated> {
         InodesClient::with_interceptor(self.channel.clone(), self.credentials.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
@@ -122,6 +143,9 @@ impl Client {
 
 /// A channel that adds who asks to every call.
 pub(crate) type Authenticated = InterceptedService<Channel, Credentials>;
+
+/// What a header's value cannot hold, and the sign for it.
+const NOT_IN_A_HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
 /// The metadata of every call.
 #[derive(Clone, Debug, Default)]
@@ -147,7 +171,21 @@ impl Credentials {
             parsed.set_sensitive(name == "authorization");
             headers.push((name, parsed));
         }
-        Ok(Self(headers))
+        let mut credentials = Self(headers);
+        credentials.stand_on(&options.fences);
+        Ok(credentials)
+    }
+
+    fn stand_on(&mut self, fences: &[Fence]) {
+        let values = fences.iter().map(|fence| {
+            let resource = utf8_percent_encode(&fence.resource, NOT_IN_A_HEADER);
+            let value = format!("{} {resource}", fence.token).parse();
+            (
+                "x-nexus-fence",
+                value.expect("what is left is printable ASCII"),
+            )
+        });
+        self.0.extend(values);
     }
 
     /// Names something else by this header from now on.
@@ -163,7 +201,7 @@ impl Credentials {
 impl Interceptor for Credentials {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         for (name, value) in &self.0 {
-            request.metadata_mut().insert(*name, value.clone());
+            request.metadata_mut().append(*name, value.clone());
         }
         Ok(request)
     }

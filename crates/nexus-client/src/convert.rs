@@ -10,7 +10,7 @@ use crate::types::changes::{
     WriteOptions,
 };
 use crate::types::files::{DirEntry, FileKind, Page, Stat};
-use crate::types::history::{Change, ChangeKind, Record, Version};
+use crate::types::history::{Change, ChangeKind, EndedLease, Record, Version};
 use crate::types::search::GrepMatch;
 
 pub(crate) fn file_kind(wire: v1::FileKind) -> Result<FileKind> {
@@ -247,6 +247,10 @@ fn change(wire: v1::Change) -> Result<Change> {
         size: wire.size,
         parent: wire.parent,
         old_parent: wire.old_parent,
+        lease: wire.lease.map(|lease| EndedLease {
+            token: lease.token,
+            holder: lease.holder,
+        }),
     })
 }
 

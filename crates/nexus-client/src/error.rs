@@ -122,8 +122,9 @@ const KINDS: [Kind; 12] = [
 
 /// An error names its facts statically; these are the names a program may look for.
 fn known_fact(name: &str) -> Option<&'static str> {
-    const FACTS: [&str; 54] = [
+    const FACTS: [&str; 66] = [
         "action",
+        "asked",
         "at",
         "attempts",
         "bytes",
@@ -139,6 +140,9 @@ fn known_fact(name: &str) -> Option<&'static str> {
         "etag",
         "expected",
         "expected_etag",
+        "expired",
+        "expires",
+        "fences",
         "field",
         "file",
         "format",
@@ -146,6 +150,7 @@ fn known_fact(name: &str) -> Option<&'static str> {
         "handle",
         "header",
         "hint",
+        "holder",
         "id",
         "ino",
         "key",
@@ -155,6 +160,7 @@ fn known_fact(name: &str) -> Option<&'static str> {
         "line",
         "loop",
         "matches_max",
+        "mode",
         "name",
         "names_max",
         "needed",
@@ -162,10 +168,12 @@ fn known_fact(name: &str) -> Option<&'static str> {
         "operation",
         "path",
         "pattern",
+        "permits",
         "prefix",
         "range",
         "reason",
         "request_id",
+        "resource",
         "revision",
         "rights",
         "rows",
@@ -175,7 +183,11 @@ fn known_fact(name: &str) -> Option<&'static str> {
         "steps",
         "tag",
         "to",
+        "token",
+        "ttl_ms",
         "version",
+        "wait_ms",
+        "waiters",
         "zone",
     ];
     FACTS.into_iter().find(|fact| *fact == name)

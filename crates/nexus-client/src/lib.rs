@@ -38,6 +38,7 @@ mod convert;
 mod error;
 mod history;
 mod inodes;
+mod locks;
 mod reads;
 mod search;
 mod types;
@@ -58,9 +59,12 @@ pub use types::files::{
     Usage,
 };
 pub use types::history::{
-    Change, ChangeKind, LogPage, LogQuery, Record, Version, VersionAt, WatchQuery,
+    Change, ChangeKind, EndedLease, LogPage, LogQuery, Record, Version, VersionAt, WatchQuery,
 };
 pub use types::inodes::{
     DirectoryEntry, Finish, InodeAttributes, KeyPresence, NewInode, Opened, Piece, Written,
+};
+pub use types::locks::{
+    AcquireOptions, Fence, Forced, Lease, LockMode, LockQuery, LockState, LockWaiter,
 };
 pub use types::search::{GlobQuery, GrepMatch, GrepQuery};

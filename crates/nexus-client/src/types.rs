@@ -5,4 +5,5 @@ pub(crate) mod changes;
 pub(crate) mod files;
 pub(crate) mod history;
 pub(crate) mod inodes;
+pub(crate) mod locks;
 pub(crate) mod search;

@@ -1,5 +1,7 @@
 //! The table of keys: one function per kind of row.
 //!
+//! A lock is `i` and an ino, or `n`, a free name and 0.
+//!
 //! Numbers are big-endian, so that byte order is number order. A name or etag that is
 //! followed by more ends in a zero byte, which names cannot contain.
 //!
@@ -11,6 +13,8 @@
 //! | `h` | ino, end revision | what the inode was until then |
 //! | `e` | parent ino, name, 0, end revision | what the name pointed to until then |
 //! | `l` | revision | operation record |
+//! | `k` | lock, `h`, revision | a lease, under its token |
+//! | `k` | lock, `w`, revision | a place in the queue for a lease |
 //! | `x` | ino, metadata key | custom metadata value |
 //! | `z` | ino, metadata key, 0, end revision | what the value was until then |
 //! | `m` | metadata key, 0, ino | nothing: finds inodes by metadata key |
@@ -42,6 +46,13 @@ pub(crate) const TOPOLOGY: &[u8] = b"vtopology";
 
 /// The oldest readable revision, as 8 bytes; none while all are.
 pub(crate) const COMPACTED: &[u8] = b"vcompacted";
+
+mod locks;
+
+pub(crate) use locks::{
+    LockOn, all_locks, lock_leases, lock_of_inode, lock_of_name, lock_queue, parse_lock, stamped,
+    stamped_after,
+};
 
 pub(crate) const LOG_TAG: u8 = b'l';
 pub(crate) const PURGE_TAG: u8 = b'q';

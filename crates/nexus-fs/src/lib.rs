@@ -71,6 +71,7 @@ mod inos;
 mod keys;
 mod lineage;
 mod list;
+mod locks;
 mod log;
 mod meta;
 mod path;
@@ -107,7 +108,12 @@ pub use lineage::{
     LINEAGE_DEPTH_MAX, LINEAGE_LIMIT_MAX, Lineage, LineageDirection, LineageEntry, LineageFile,
     LineageQuery, LineageSource, SOURCE_BYTES_MAX, SourceKind,
 };
-pub use log::{Change, ChangeKind, LOG_LIMIT_MAX, LogPage, LogQuery, Record};
+pub use locks::{
+    AcquireOptions, Forced, LEASES_MAX, LOCK_NAME_BYTES_MAX, LOCK_TTL_MAX, LOCK_TTL_MIN,
+    LOCK_WAIT_MAX, LOCKS_LIMIT_MAX, Lease, LockMode, LockPage, LockQuery, LockState, WAITERS_MAX,
+    Waiter,
+};
+pub use log::{Change, ChangeKind, EndedLease, LOG_LIMIT_MAX, LogPage, LogQuery, Record};
 pub use path::{DEPTH_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX};
 pub use pattern::PathPattern;
 pub use read::READ_WHOLE_BYTES_MAX;

@@ -64,6 +64,17 @@ pub struct Change {
     pub etag: Option<Etag>,
     /// Its size after the change.
     pub size: u64,
+    /// The lease that somebody lost by it.
+    pub lease: Option<EndedLease>,
+}
+
+/// A lease that was taken from its holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedLease {
+    /// The lease.
+    pub token: u64,
+    /// Who held it, as `kind:id`.
+    pub holder: String,
 }
 
 macro_rules! change_kinds {
@@ -118,9 +129,19 @@ change_kinds! {
     SnapshotCreate = 13 "snapshot_create",
     /// A snapshot of a directory was deleted.
     SnapshotDelete = 14 "snapshot_delete",
+    /// Somebody's lease was ended by force; of a free name, the path is `name:` and it.
+    LockForce = 20 "lock_force",
+    /// A lease had expired and its lock was granted to another.
+    LockExpire = 21 "lock_expire",
 }
 
 impl ChangeKind {
+    /// Whether it is about a lock, and leaves the files as they are.
+    #[must_use]
+    pub const fn is_of_a_lock(self) -> bool {
+        matches!(self, Self::LockForce | Self::LockExpire)
+    }
+
     /// Whether it is about a directory with all below it.
     pub(crate) const fn is_of_a_tree(self) -> bool {
         matches!(self, Self::DirDelete | Self::DirRename | Self::DirCopy)
@@ -185,6 +206,10 @@ fn change(record: ChangeRecord) -> Result<Change> {
         path: record.path,
         old_path: record.old_path,
         parent: Ino(record.parent),
+        lease: record.lease.map(|lease| EndedLease {
+            token: lease.token,
+            holder: lease.holder,
+        }),
         old_parent: Some(record.old_parent).filter(|ino| *ino != 0).map(Ino),
         ino: Ino(record.ino),
         file_kind: records::kind_of(record.file_kind)?,

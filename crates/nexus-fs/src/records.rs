@@ -148,6 +148,17 @@ pub(crate) struct ChangeRecord {
     pub parent: u64,
     #[prost(uint64, tag = "10")]
     pub old_parent: u64,
+    #[prost(message, optional, tag = "15")]
+    pub lease: Option<EndedLeaseRecord>,
+}
+
+/// A lease that was taken from its holder.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct EndedLeaseRecord {
+    #[prost(uint64, tag = "1")]
+    pub token: u64,
+    #[prost(string, tag = "2")]
+    pub holder: String,
 }
 
 pub(crate) mod place {

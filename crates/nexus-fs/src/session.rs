@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use nexus_kernel::{ByteStream, Error, Kind, Result, Revision, Timestamp};
-use nexus_service_api::{Action, Context, Target};
+use nexus_service_api::{Action, Context, Fence, Target};
 
 use crate::path::shown;
 use crate::resolve::Place;
@@ -78,6 +78,14 @@ impl Session {
         let context = &mut session.context;
         context.session = run.or_else(|| context.session.take());
         context.program = program.or_else(|| context.program.take());
+        session
+    }
+
+    /// The same caller, whose changes are committed only while these leases are held, too.
+    #[must_use]
+    pub fn standing_on(&self, fences: Vec<Fence>) -> Self {
+        let mut session = self.clone();
+        session.context.fences.extend(fences);
         session
     }
 

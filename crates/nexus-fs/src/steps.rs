@@ -176,7 +176,8 @@ impl Session {
         let mut tx = Tx::begin(self, 0);
         match apply_all(steps, &mut tx, &mut Vec::new()).await {
             Err(_) if tx.is_torn() => Ok(()),
-            applied => applied,
+            Ok(()) => tx.check_fences().await,
+            refused => refused,
         }
     }
 }

@@ -113,6 +113,8 @@ pub(crate) struct Tx<'a> {
     /// What is insisted on besides the rows that were read.
     guards: Vec<Guard>,
     changes: Vec<ChangeRecord>,
+    /// It may be committed although the request's fences do not hold.
+    unfenced: bool,
     /// What the commit is as a whole, and the revisions it is about.
     operation: Option<(&'static str, Vec<u64>)>,
 }
@@ -152,6 +154,7 @@ impl<'a> Tx<'a> {
             ops: Vec::new(),
             guards: Vec::new(),
             changes: Vec::new(),
+            unfenced: false,
             operation: None,
         }
     }
@@ -475,6 +478,11 @@ impl<'a> Tx<'a> {
     /// Insists on something besides the rows that were read.
     pub(crate) fn insist(&mut self, guard: Guard) {
         self.guards.push(guard);
+    }
+
+    /// Lets it be committed although the request's fences do not hold.
+    pub(crate) fn needs_no_fence(&mut self) {
+        self.unfenced = true;
     }
 
     pub(crate) fn also(&mut self, op: Op) {

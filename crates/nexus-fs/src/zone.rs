@@ -20,6 +20,7 @@ use crate::etag::HashAlgorithm;
 use crate::handles::OpenInodes;
 use crate::inos::InoAllocator;
 use crate::keys;
+use crate::locks::Waiting;
 use crate::records::{self, InodeRecord};
 use crate::turns::Turns;
 use crate::types::{FileKind, Ino};
@@ -94,7 +95,7 @@ pub struct Zone {
 }
 
 /// Tasks that end with the last clone of their zone.
-struct Background([tokio::task::JoinHandle<()>; 2]);
+struct Background([tokio::task::JoinHandle<()>; 3]);
 
 impl Drop for Background {
     fn drop(&mut self) {
@@ -116,6 +117,10 @@ pub(crate) struct Shared {
     pub handles: OpenInodes,
     /// Of those who make a file from what it was.
     pub turns: Turns,
+    /// Of those who ask for the same lock.
+    pub lock_turns: Turns,
+    /// Those who wait for locks.
+    pub waiting: Waiting,
     /// Wakes the task that clears detached trees away.
     pub purge: Notify,
 }
@@ -171,6 +176,8 @@ impl Zone {
             counters: Counters::default(),
             handles: OpenInodes::default(),
             turns: Turns::default(),
+            lock_turns: Turns::default(),
+            waiting: Waiting::default(),
             purge: Notify::new(),
             config,
             metastore,
@@ -180,9 +187,10 @@ impl Zone {
         crate::handles::remove_orphans(&shared).await?;
         let purge = tokio::spawn(crate::purge::run(Arc::clone(&shared)));
         let aging = tokio::spawn(crate::handles::write_back_by_age(Arc::clone(&shared)));
+        let sweep = tokio::spawn(crate::locks::sweep(Arc::clone(&shared)));
         Ok(Self {
             shared,
-            _background: Arc::new(Background([purge, aging])),
+            _background: Arc::new(Background([purge, aging, sweep])),
         })
     }
 

@@ -95,6 +95,9 @@ async fn follow(volume: &dyn Volume, told: &Sender<Stale>, after: &mut Revision)
 
 /// What a change makes stale.
 fn stale(change: &Change) -> Vec<Stale> {
+    if change.kind.is_of_a_lock() {
+        return Vec::new();
+    }
     let ino = INodeNo(change.ino.0);
     let mut stale = vec![match change.kind {
         ChangeKind::FileWrite | ChangeKind::FileCopy => Stale::Content(ino),

@@ -2,7 +2,7 @@
 
 use nexus_client as client;
 use nexus_fs::{
-    Change, ChangeKind, DirEntry, FileKind, Ino, KeyPresence, NewInode, NewKind, Record, Replace,
+    Change, ChangeKind, DirEntry, EndedLease, FileKind, Ino, KeyPresence, NewInode, NewKind, Record, Replace,
     SetAttributes, Stat, Version,
 };
 use nexus_kernel::{Error, Result};
@@ -131,6 +131,10 @@ fn change(change: client::Change) -> Result<Change> {
         old_path: change.old_path,
         parent: Ino(change.parent),
         old_parent: change.old_parent.map(Ino),
+        lease: change.lease.map(|lease| EndedLease {
+            token: lease.token,
+            holder: lease.holder,
+        }),
         ino: Ino(change.ino),
         file_kind: kind(change.file_kind),
         version: change.version,

@@ -10,7 +10,10 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use nexus_kernel::{Error, Result, Timestamp};
-use nexus_service_api::{Context, Principal, PrincipalKind, Rights, parse_actor};
+use nexus_service_api::{
+    Context, FENCES_MAX, Fence, Principal, PrincipalKind, Rights, parse_actor,
+};
+use percent_encoding::percent_decode;
 
 use crate::app::Shared;
 use crate::door::Door;
@@ -20,6 +23,8 @@ use crate::observe::RequestId;
 pub(crate) const NAME_BYTES_MAX: usize = 128;
 /// Names the principal that an administrator's key acts for.
 const ON_BEHALF_OF: &str = "x-nexus-on-behalf-of";
+/// Carries a lease that the request stands on.
+const FENCE: &str = "x-nexus-fence";
 
 /// Lets a request with a valid key pass, with its [`Context`] among the request's extensions.
 pub(crate) async fn require_key(
@@ -51,6 +56,7 @@ async fn context(shared: &Shared, parts: &Parts) -> Result<Context> {
         .extensions
         .get::<RequestId>()
         .map(|id| Arc::clone(&id.0));
+    context.fences = fences(headers)?;
     context.deadline = deadline(headers, shared.app.clock.now())?;
     Ok(context)
 }
@@ -123,6 +129,24 @@ fn on_behalf_of(principal: &Principal, headers: &HeaderMap) -> Result<Option<Arc
                 .with("header", ON_BEHALF_OF),
         ),
     }
+}
+
+/// The leases that the request stands on, one a header: `TOKEN RESOURCE`, percent-encoded.
+fn fences(headers: &HeaderMap) -> Result<Vec<Fence>> {
+    let values = headers.get_all(FENCE).iter();
+    let fences = values.map(|value| {
+        let text = percent_decode(value.as_bytes()).decode_utf8();
+        let text = text.map_err(|_| {
+            Error::invalid("a fence is UTF-8; percent-encode the bytes of that")
+                .with("header", FENCE)
+        })?;
+        text.trim().parse()
+    });
+    let fences: Vec<Fence> = fences.collect::<Result<_>>()?;
+    if fences.len() > FENCES_MAX {
+        return Err(Error::limit("a request carries up to 8 fences").with("fences", fences.len()));
+    }
+    Ok(fences)
 }
 
 /// The value of a header that names something; an empty one counts as absent.

@@ -10,6 +10,7 @@ use nexus_kernel::{Error, Outcome, Result};
 use nexus_proto::v1::admin_server::AdminServer;
 use nexus_proto::v1::files_server::FilesServer;
 use nexus_proto::v1::inodes_server::InodesServer;
+use nexus_proto::v1::locks_server::LocksServer;
 use nexus_proto::v1::{ErrorDetail, Fact};
 use nexus_service_api::Context;
 use prost::Message;
@@ -26,6 +27,7 @@ mod convert;
 mod files;
 mod incoming;
 mod inodes;
+mod locks;
 
 pub(crate) use inodes::{Handles, SWEEP_EVERY};
 
@@ -49,12 +51,14 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
     let limit = shared.app.limits.message_bytes_max;
     let files = FilesServer::new(files::FilesDoor(shared.clone())).max_decoding_message_size(limit);
     let admin = AdminServer::new(admin::AdminDoor(shared.clone())).max_decoding_message_size(limit);
+    let locks = LocksServer::new(locks::LocksDoor(shared.clone())).max_decoding_message_size(limit);
     let inodes = InodesServer::new(inodes::InodesDoor(shared.clone()));
     let inodes = inodes.max_decoding_message_size(INODES_BYTES_MAX);
     Router::new()
         .route_service("/nexus.v1.Files/{*method}", files)
         .route_service("/nexus.v1.Admin/{*method}", admin)
         .route_service("/nexus.v1.Inodes/{*method}", inodes)
+        .route_service("/nexus.v1.Locks/{*method}", locks)
 }
 
 /// The method a path names, as `Service/Method`; `unknown` if there is none.

@@ -19,6 +19,7 @@ mod content;
 mod extract;
 mod history;
 mod lineage;
+mod locks;
 mod meta;
 mod model;
 mod ndjson;
@@ -104,6 +105,11 @@ fn routes() -> OpenApiRouter<Shared> {
         ))
         .routes(routes!(admin::gc))
         .routes(routes!(admin::verify))
+        .routes(routes!(locks::acquire, locks::list))
+        .routes(routes!(locks::inspect))
+        .routes(routes!(locks::extend))
+        .routes(routes!(locks::release))
+        .routes(routes!(locks::force_unlock))
 }
 
 /// The router's `{*path}` is an ordinary `{path}` to OpenAPI.

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nexus_kernel::{Error, Result, Timestamp};
 
+use crate::Fence;
+
 /// Everything a request carries besides its arguments. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -23,6 +25,8 @@ pub struct Context {
     pub request_id: Option<Arc<str>>,
     /// When the answer is of no more use; long operations stop there.
     pub deadline: Option<Timestamp>,
+    /// Leases without which no change is committed; up to [`FENCES_MAX`](crate::FENCES_MAX).
+    pub fences: Vec<Fence>,
 }
 
 impl Context {
@@ -36,6 +40,7 @@ impl Context {
             program: None,
             request_id: None,
             deadline: None,
+            fences: Vec::new(),
         }
     }
 

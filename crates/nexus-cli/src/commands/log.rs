@@ -173,6 +173,9 @@ fn change_text(change: &Change) -> String {
                 format::size(change.size)
             )
         }
-        _ => format!("{kind:<17} {path}"),
+        _ => match &change.lease {
+            Some(lease) => format!("{kind:<17} {path}  {} of {}", lease.token, lease.holder),
+            None => format!("{kind:<17} {path}"),
+        },
     }
 }

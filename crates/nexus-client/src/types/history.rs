@@ -135,6 +135,17 @@ pub struct Change {
     pub parent: u64,
     /// Of a move: the inode of the directory it comes from.
     pub old_parent: Option<u64>,
+    /// The lease that somebody lost by it.
+    pub lease: Option<EndedLease>,
+}
+
+/// A lease that was taken from its holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedLease {
+    /// The lease.
+    pub token: u64,
+    /// Who held it, as `kind:id`.
+    pub holder: String,
 }
 
 macro_rules! change_kinds {
@@ -183,6 +194,8 @@ change_kinds! {
     AttributeChange = "attribute_change": "Permission bits, owner, times or size changed.",
     FileCopy = "file_copy": "A file or link was copied.",
     DirCopy = "dir_copy": "A directory was copied, with all below it.",
+    LockForce = "lock_force": "Somebody's lease was ended by force.",
+    LockExpire = "lock_expire": "A lease had expired and its lock was granted to another.",
     SnapshotCreate = "snapshot_create": "A snapshot of a directory was made.",
     SnapshotDelete = "snapshot_delete": "A snapshot of a directory was deleted.",
 }

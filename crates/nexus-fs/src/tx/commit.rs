@@ -18,12 +18,15 @@ use crate::view::View;
 use crate::zone::Shared;
 
 impl Tx<'_> {
-    /// Commits; `None` after a lost race.
+    /// Commits, if the leases hold that the request stands on; `None` after a lost race.
     ///
     /// # Cancel safety
     ///
     /// Dropped, the commit goes on in the background.
     pub(crate) async fn commit(mut self, durability: Durability) -> Result<Option<Committed>> {
+        if !self.unfenced {
+            self.check_fences().await?;
+        }
         let txn = self.assemble(durability)?;
         let zone = Arc::clone(&self.session.zone);
         if txn.ops.is_empty() {

@@ -14,6 +14,7 @@ mod handles;
 mod history;
 mod interleaved;
 mod lineage;
+mod locks;
 mod log;
 mod namespace;
 mod past;

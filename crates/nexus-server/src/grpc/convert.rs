@@ -189,7 +189,7 @@ pub(super) fn file_kind(kind: FileKind) -> i32 {
     .into()
 }
 
-const CHANGE_KINDS: [(ChangeKind, proto::ChangeKind); 14] = [
+const CHANGE_KINDS: [(ChangeKind, proto::ChangeKind); 16] = [
     (ChangeKind::FileWrite, proto::ChangeKind::FileWrite),
     (ChangeKind::FileDelete, proto::ChangeKind::FileDelete),
     (ChangeKind::FileRename, proto::ChangeKind::FileRename),
@@ -208,6 +208,8 @@ const CHANGE_KINDS: [(ChangeKind, proto::ChangeKind); 14] = [
     ),
     (ChangeKind::FileCopy, proto::ChangeKind::FileCopy),
     (ChangeKind::DirCopy, proto::ChangeKind::DirCopy),
+    (ChangeKind::LockForce, proto::ChangeKind::LockForce),
+    (ChangeKind::LockExpire, proto::ChangeKind::LockExpire),
     (
         ChangeKind::SnapshotCreate,
         proto::ChangeKind::SnapshotCreate,
@@ -393,6 +395,10 @@ fn change(change: nexus_fs::Change) -> proto::Change {
         size: change.size,
         parent: change.parent.0,
         old_parent: change.old_parent.map(|parent| parent.0),
+        lease: change.lease.map(|lease| proto::EndedLease {
+            token: lease.token,
+            holder: lease.holder,
+        }),
     }
 }
 

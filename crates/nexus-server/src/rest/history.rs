@@ -216,6 +216,16 @@ struct Change {
     #[serde(skip_serializing_if = "Option::is_none")]
     etag: Option<String>,
     size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lease: Option<EndedLease>,
+}
+
+/// A lease that was taken from its holder.
+#[derive(Serialize, ToSchema)]
+struct EndedLease {
+    token: u64,
+    /// As `kind:id`.
+    holder: String,
 }
 
 impl From<nexus_fs::Record> for Record {
@@ -251,6 +261,10 @@ impl From<nexus_fs::Change> for Change {
             version: change.version,
             etag: change.etag.map(|etag| etag.to_string()),
             size: change.size,
+            lease: change.lease.map(|lease| EndedLease {
+                token: lease.token,
+                holder: lease.holder,
+            }),
         }
     }
 }
@@ -407,6 +421,14 @@ fn event(record: Result<nexus_fs::Record>) -> Result<Event, Infallible> {
 #[derive(Serialize, ToSchema)]
 pub(super) struct RevisionBody {
     revision: u64,
+}
+
+impl From<Revision> for RevisionBody {
+    fn from(revision: Revision) -> Self {
+        Self {
+            revision: revision.0,
+        }
+    }
 }
 
 /// The newest revision.

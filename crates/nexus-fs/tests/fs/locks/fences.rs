@@ -1,0 +1,187 @@
+//! Changes that stand on a lease.
+
+use nexus_fs::{BatchStep, MkdirOptions, MoveOptions, RemoveOptions, SetAttributes, WriteOptions};
+use nexus_kernel::{Durability, Kind};
+use nexus_service_api::{Fence, Rights};
+
+use super::{World, agent, fenced, refused, release, take, write};
+
+#[tokio::test(start_paused = true)]
+async fn a_change_with_a_fence_is_committed_while_the_lease_is_held() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    let lease = take(&ada, "/a").await.unwrap();
+    for resource in ["/a", &lease.resource] {
+        write(&fenced(&ada, lease.token, resource), "/other", "x")
+            .await
+            .unwrap();
+    }
+    release(&ada, &lease).await.unwrap();
+    let error = refused(
+        write(&fenced(&ada, lease.token, "/a"), "/a", "late").await,
+        Kind::Conflict,
+    );
+    assert_eq!(error.fact("token"), Some(lease.token.to_string().as_str()));
+    assert_eq!(error.fact("resource"), Some("/a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_or_forced_out_holder_writes_no_more() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    let lease = take(&ada, "name:deploy").await.unwrap();
+    super::expire().await;
+    let session = fenced(&ada, lease.token, "name:deploy");
+    refused(write(&session, "/a", "late").await, Kind::Conflict);
+    let lease = take(&ada, "name:deploy").await.unwrap();
+    world
+        .admin()
+        .force_unlock("name:deploy", None)
+        .await
+        .unwrap();
+    let session = fenced(&ada, lease.token, "name:deploy");
+    refused(write(&session, "/a", "late").await, Kind::Conflict);
+    assert_eq!(
+        ada.read("/a", nexus_fs::At::Latest).await.unwrap().bytes,
+        "one"
+    );
+}
+
+/// Whatever a change is, its fence is part of its commit.
+#[tokio::test(start_paused = true)]
+async fn every_change_stands_on_the_fences_of_its_request() {
+    let world = World::new().await;
+    let session = fenced(&world.agent("ada"), 1, "name:never");
+    let sync = Durability::Sync;
+    let big = bytes::Bytes::from(vec![7; 2 << 20]);
+    let options = WriteOptions::default;
+    refused(session.write("/a", big, options()).await, Kind::Conflict);
+    refused(
+        session.append("/a", "x".into(), options()).await,
+        Kind::Conflict,
+    );
+    refused(
+        session.mkdir("/d", MkdirOptions::default()).await,
+        Kind::Conflict,
+    );
+    refused(
+        session.remove("/a", RemoveOptions::default()).await,
+        Kind::Conflict,
+    );
+    refused(
+        session.rename("/a", "/b", MoveOptions::default()).await,
+        Kind::Conflict,
+    );
+    refused(
+        session.copy("/a", "/b", MoveOptions::default()).await,
+        Kind::Conflict,
+    );
+    refused(session.symlink("/a", "/l", sync).await, Kind::Conflict);
+    refused(session.hard_link("/a", "/h", sync).await, Kind::Conflict);
+    refused(
+        session
+            .set_attributes("/a", SetAttributes::default(), sync)
+            .await,
+        Kind::Conflict,
+    );
+    let step = BatchStep::Mkdir {
+        path: "/d".into(),
+        options: MkdirOptions::default(),
+    };
+    refused(session.batch(vec![step], sync).await, Kind::Conflict);
+    let entries = world
+        .admin()
+        .list("/", nexus_fs::ListOptions::default())
+        .await
+        .unwrap()
+        .entries;
+    assert_eq!(entries.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_fences_of_a_request_must_hold() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    let fence = |token, resource: &str| Fence {
+        token,
+        resource: resource.into(),
+    };
+    let one = take(&ada, "name:one").await.unwrap();
+    let two = take(&ada, "name:two").await.unwrap();
+    let both = ada.standing_on(vec![
+        fence(one.token, "name:one"),
+        fence(two.token, "name:two"),
+    ]);
+    write(&both, "/b", "x").await.unwrap();
+    release(&both, &two).await.unwrap();
+    refused(write(&both, "/b", "y").await, Kind::Conflict);
+    let many = ada.standing_on(vec![fence(one.token, "name:one"); 9]);
+    refused(write(&many, "/b", "y").await, Kind::LimitExceeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_no_fence_for_another_resource() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    let lease = take(&ada, "name:one").await.unwrap();
+    for resource in ["name:two", "/a", "/missing", "ino:99999"] {
+        refused(
+            write(&fenced(&ada, lease.token, resource), "/a", "x").await,
+            Kind::Conflict,
+        );
+    }
+    refused(
+        write(&fenced(&ada, lease.token, "nonsense"), "/a", "x").await,
+        Kind::InvalidArgument,
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fence_by_number_holds_through_renames_and_removal() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    let lease = take(&ada, "/a").await.unwrap();
+    let session = fenced(&ada, lease.token, &lease.resource);
+    session
+        .rename("/a", "/b", MoveOptions::default())
+        .await
+        .unwrap();
+    refused(
+        write(&fenced(&ada, lease.token, "/a"), "/c", "x").await,
+        Kind::Conflict,
+    );
+    write(&session, "/b", "two").await.unwrap();
+    session
+        .remove("/b", RemoveOptions::default())
+        .await
+        .unwrap();
+    write(&session, "/b", "three").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fence_tells_nothing_about_what_is_out_of_sight() {
+    let world = World::new().await;
+    write(&world.agent("setup"), "/team/x", "x").await.unwrap();
+    let lease = take(&world.agent("ada"), "/a").await.unwrap();
+    let mut confined = agent("confined", Rights::ReadWrite);
+    confined.prefix = Some("/team".into());
+    let confined = world.session(confined);
+    for resource in ["/a", "/missing", "name:x"] {
+        let session = fenced(&confined, lease.token, resource);
+        refused(
+            write(&session, "/team/x", "y").await,
+            Kind::PermissionDenied,
+        );
+    }
+}
+
+/// What a lost lease must not keep anybody from.
+#[tokio::test(start_paused = true)]
+async fn locks_are_given_up_and_reads_answered_whatever_became_of_the_fence() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    let lease = take(&ada, "/a").await.unwrap();
+    let session = fenced(&ada, 1, "name:never");
+    session.read("/a", nexus_fs::At::Latest).await.unwrap();
+    release(&session, &lease).await.unwrap();
+}

@@ -1,0 +1,308 @@
+//! Being granted a lease, and what can be done with one.
+
+use std::time::Duration;
+
+use nexus_fs::{AcquireOptions, LockMode, LogQuery, MoveOptions, RemoveOptions};
+use nexus_kernel::{Durability, Kind};
+use nexus_service_api::Rights;
+
+use super::{TTL, World, agent, options, refused, release, take, tokens};
+
+#[tokio::test(start_paused = true)]
+async fn an_exclusive_lease_is_one_holder_s_until_it_is_released() {
+    let world = World::new().await;
+    let (ada, bob) = (world.agent("ada"), world.agent("bob"));
+    let lease = take(&ada, "/a").await.unwrap();
+    assert_eq!(
+        (lease.holder.as_str(), lease.path.as_deref()),
+        ("agent:ada", Some("/a"))
+    );
+    let error = refused(take(&bob, "/a").await, Kind::Conflict);
+    assert_eq!(error.fact("holder"), Some("agent:ada"));
+    release(&ada, &lease).await.unwrap();
+    let next = take(&bob, "/a").await.unwrap();
+    assert!(next.token > lease.token, "later tokens are larger");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_ends_by_itself_and_that_another_got_it_is_on_record() {
+    let world = World::new().await;
+    let (ada, bob) = (world.agent("ada"), world.agent("bob"));
+    let lease = take(&ada, "/a").await.unwrap();
+    super::expire().await;
+    let next = take(&bob, "/a").await.unwrap();
+    let page = bob.log(LogQuery::default()).await.unwrap();
+    let record = page.records.last().unwrap();
+    assert_eq!(
+        (record.revision.0, record.actor.as_str()),
+        (next.token, "agent:bob")
+    );
+    let change = &record.changes[0];
+    assert_eq!(
+        (change.kind.as_str(), change.path.as_str()),
+        ("lock_expire", "/a")
+    );
+    let ended = change.lease.as_ref().unwrap();
+    assert_eq!(
+        (ended.token, ended.holder.as_str()),
+        (lease.token, "agent:ada")
+    );
+    refused(release(&ada, &lease).await, Kind::Conflict);
+}
+
+#[tokio::test(start_paused = true)]
+async fn grants_and_releases_are_not_in_the_log() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    let before = ada.log(LogQuery::default()).await.unwrap().records.len();
+    let lease = take(&ada, "/a").await.unwrap();
+    ada.extend_lock("/a", lease.token, TTL, Durability::Relaxed)
+        .await
+        .unwrap();
+    release(&ada, &lease).await.unwrap();
+    assert_eq!(
+        ada.log(LogQuery::default()).await.unwrap().records.len(),
+        before
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_extended_from_now_on_and_never_shortened() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    let lease = take(&ada, "/a").await.unwrap();
+    tokio::time::advance(TTL / 2).await;
+    let extended = ada
+        .extend_lock("/a", lease.token, TTL, Durability::Sync)
+        .await
+        .unwrap();
+    assert_eq!(extended.token, lease.token);
+    let later = extended.expires.0 - lease.expires.0;
+    assert!((later - 15_000_000_000).abs() < 10_000_000, "{later}");
+    let second = Duration::from_secs(1);
+    let same = ada
+        .extend_lock("/a", lease.token, second, Durability::Sync)
+        .await
+        .unwrap();
+    assert_eq!(same.expires, extended.expires);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_lease_is_extended_and_released_no_more() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    let lease = take(&ada, "/a").await.unwrap();
+    super::expire().await;
+    let extended = ada
+        .extend_lock("/a", lease.token, TTL, Durability::Sync)
+        .await;
+    assert!(refused(extended, Kind::Conflict).fact("expired").is_some());
+    refused(release(&ada, &lease).await, Kind::Conflict);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_token_of_another_holder_is_refused() {
+    let world = World::new().await;
+    let (ada, bob) = (world.agent("ada"), world.agent("bob"));
+    let lease = take(&ada, "/a").await.unwrap();
+    let error = refused(release(&bob, &lease).await, Kind::PermissionDenied);
+    assert_eq!(error.fact("holder"), Some("agent:ada"));
+    let extended = bob
+        .extend_lock("/a", lease.token, TTL, Durability::Sync)
+        .await;
+    refused(extended, Kind::PermissionDenied);
+    let unknown = ada
+        .release_lock("/a", lease.token + 1, Durability::Sync)
+        .await;
+    refused(unknown, Kind::Conflict);
+    release(&ada, &lease).await.unwrap();
+    refused(release(&ada, &lease).await, Kind::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_is_refused() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    let year = Duration::from_secs(365 * 24 * 3600);
+    for ttl in [Duration::ZERO, year] {
+        let asked = AcquireOptions {
+            ttl,
+            ..AcquireOptions::default()
+        };
+        refused(ada.acquire_lock("/a", asked).await, Kind::InvalidArgument);
+        let extended = ada.extend_lock("/a", 1, ttl, Durability::Sync).await;
+        refused(extended, Kind::InvalidArgument);
+    }
+    let asked = AcquireOptions {
+        wait: year,
+        ..AcquireOptions::default()
+    };
+    refused(ada.acquire_lock("/a", asked).await, Kind::InvalidArgument);
+    for permits in [0, 1001] {
+        let asked = options(LockMode::Counting { permits }, 0);
+        refused(ada.acquire_lock("/a", asked).await, Kind::InvalidArgument);
+    }
+    let too_long = format!("name:{}", "x".repeat(256));
+    for resource in ["", "a", "name:", "name:a\nb", "ino:x", "/../a", &too_long] {
+        refused(take(&ada, resource).await, Kind::InvalidArgument);
+    }
+    refused(take(&ada, "/missing").await, Kind::NotFound);
+    refused(take(&ada, "ino:4000000").await, Kind::NotFound);
+    for (mode, permits) in [("exclusive", Some(1)), ("counting", None), ("x", None)] {
+        refused(LockMode::named(mode, permits), Kind::InvalidArgument);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_share_a_lock_and_nobody_else_has_it_meanwhile() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    let shared = options(LockMode::Shared, 0);
+    let first = ada.acquire_lock("/a", shared).await.unwrap();
+    let second = world.agent("bob").acquire_lock("/a", shared).await.unwrap();
+    assert!(second.token > first.token);
+    refused(take(&ada, "/a").await, Kind::Conflict);
+    let state = ada.inspect_lock("/a").await.unwrap();
+    assert_eq!(tokens(&state), [first.token, second.token]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_counting_lock_gives_its_permits_and_keeps_their_number() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    let two = options(LockMode::Counting { permits: 2 }, 0);
+    let lease = ada.acquire_lock("name:gpu", two).await.unwrap();
+    let three = options(LockMode::Counting { permits: 3 }, 0);
+    let error = refused(ada.acquire_lock("name:gpu", three).await, Kind::Conflict);
+    assert_eq!(error.fact("permits"), Some("2"));
+    let other = ada.acquire_lock("name:gpu", two).await.unwrap();
+    refused(ada.acquire_lock("name:gpu", two).await, Kind::Conflict);
+    for lease in [lease, other] {
+        release(&ada, &lease).await.unwrap();
+    }
+    ada.acquire_lock("name:gpu", three).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_follows_its_file_through_renames() {
+    let world = World::new().await;
+    let (ada, bob) = (world.agent("ada"), world.agent("bob"));
+    let lease = take(&ada, "/a").await.unwrap();
+    bob.rename("/a", "/b", MoveOptions::default())
+        .await
+        .unwrap();
+    refused(take(&bob, "/b").await, Kind::Conflict);
+    let state = bob.inspect_lock("/b").await.unwrap();
+    assert_eq!(state.path.as_deref(), Some("/b"));
+    ada.release_lock("/b", lease.token, Durability::Sync)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_outlives_its_file_under_the_file_s_number() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    let lease = take(&ada, "/a").await.unwrap();
+    ada.remove("/a", RemoveOptions::default()).await.unwrap();
+    release(&ada, &lease).await.unwrap();
+    refused(take(&ada, &lease.resource).await, Kind::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn locks_take_the_right_to_write() {
+    let world = World::new().await;
+    super::write(&world.agent("setup"), "/team/x", "")
+        .await
+        .unwrap();
+    let reader = world.session(agent("reader", Rights::ReadOnly));
+    refused(take(&reader, "/a").await, Kind::PermissionDenied);
+    refused(take(&reader, "name:x").await, Kind::PermissionDenied);
+    let mut confined = agent("confined", Rights::Admin);
+    confined.prefix = Some("/team".into());
+    let confined = world.session(confined);
+    take(&confined, "/team/x").await.unwrap();
+    for resource in ["/a", "/missing", "name:x"] {
+        refused(take(&confined, resource).await, Kind::PermissionDenied);
+        refused(
+            confined.inspect_lock(resource).await,
+            Kind::PermissionDenied,
+        );
+        refused(
+            confined.force_unlock(resource, None).await,
+            Kind::PermissionDenied,
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_administrator_forces_a_lock_and_it_is_on_record_who_did() {
+    let world = World::new().await;
+    let (ada, bob) = (world.agent("ada"), world.agent("bob"));
+    let lease = take(&ada, "/a").await.unwrap();
+    refused(bob.force_unlock("/a", None).await, Kind::PermissionDenied);
+    let forced = world.admin().force_unlock("/a", None).await.unwrap();
+    assert_eq!(forced.leases, [lease.clone()]);
+    let page = bob.log(LogQuery::default()).await.unwrap();
+    let record = page.records.last().unwrap();
+    assert_eq!(
+        (record.revision, record.actor.as_str()),
+        (forced.revision, "agent:root")
+    );
+    let change = &record.changes[0];
+    assert_eq!(
+        (change.kind.as_str(), change.path.as_str()),
+        ("lock_force", "/a")
+    );
+    assert_eq!(change.lease.as_ref().unwrap().holder, "agent:ada");
+    refused(release(&ada, &lease).await, Kind::NotFound);
+    take(&bob, "/a").await.unwrap();
+    refused(release(&ada, &lease).await, Kind::Conflict);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_s_own_leases_anybody_may_force_one_by_one() {
+    let world = World::new().await;
+    let (ada, bob) = (world.agent("ada"), world.agent("bob"));
+    let shared = options(LockMode::Shared, 0);
+    let own = ada.acquire_lock("name:x", shared).await.unwrap();
+    let other = bob.acquire_lock("name:x", shared).await.unwrap();
+    refused(
+        ada.force_unlock("name:x", None).await,
+        Kind::PermissionDenied,
+    );
+    refused(
+        ada.force_unlock("name:x", Some(other.token)).await,
+        Kind::PermissionDenied,
+    );
+    ada.force_unlock("name:x", Some(own.token)).await.unwrap();
+    refused(
+        ada.force_unlock("name:x", Some(own.token)).await,
+        Kind::NotFound,
+    );
+    assert_eq!(
+        tokens(&ada.inspect_lock("name:x").await.unwrap()),
+        [other.token]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_expired_long_ago_is_cleared_away() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    take(&ada, "name:left").await.unwrap();
+    let asked = AcquireOptions {
+        ttl: Duration::from_secs(20 * 3600),
+        ..AcquireOptions::default()
+    };
+    let kept = ada.acquire_lock("name:kept", asked).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3 * 3600)).await;
+    let range = nexus_kernel::KeyRange::prefix(&b"k"[..]);
+    let scan = nexus_kernel::Scan::forward(range, 10);
+    let rows = world
+        .stores
+        .metastore
+        .scan(scan, nexus_kernel::Freshness::Linearizable);
+    assert_eq!(rows.await.unwrap().entries.len(), 1);
+    release(&ada, &kept).await.unwrap();
+}
