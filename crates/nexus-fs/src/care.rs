@@ -9,6 +9,7 @@ use nexus_kernel::{Commit, Durability, Error, Guard, KeyRange, Kind, Op, Result,
 
 use crate::content::{BLOB_PREFIX, blob_key, parse_blob_key};
 use crate::etag::Etag;
+use crate::fork::WHITEOUT;
 use crate::keys;
 use crate::records::{self, Ended, InodeRecord, ManifestPage, place};
 use crate::session::Session;
@@ -225,6 +226,9 @@ impl Session {
     }
 
     async fn check_inode(&self, key: &Bytes, value: Bytes, past: bool) -> Result<Option<String>> {
+        if value == WHITEOUT {
+            return Ok(None);
+        }
         let record = if past {
             records::decode::<Ended>(value)
                 .and_then(|ended| records::decode::<InodeRecord>(ended.record))
@@ -281,7 +285,7 @@ impl Session {
         let view = self.zone.view(At::Latest).await?;
         for entry in entries {
             let dentry: records::DentryRecord = records::decode(entry.value.bytes)?;
-            if view.get(&keys::inode(dentry.ino)).await?.is_some() {
+            if dentry.ino == 0 || view.has_inode(dentry.ino).await? {
                 continue;
             }
             // It may have gone between the two reads; then its name went with it.
@@ -296,6 +300,16 @@ impl Session {
             }
         }
         Ok(problems)
+    }
+}
+
+impl View<'_> {
+    /// Whether an inode is there, past the cache.
+    async fn has_inode(&self, ino: u64) -> Result<bool> {
+        match self.get(&keys::inode(ino)).await? {
+            Some(row) => Ok(row.bytes != WHITEOUT),
+            None => Ok(self.shown_inode(ino).await?.is_some()),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::compute::compute;
 use crate::content::Stored;
 use crate::edit;
 use crate::etag::Etag;
+use crate::fork::is_forked;
 use crate::handles::gone;
 use crate::keys;
 use crate::lineage::{Origin, Source, SourceKind};
@@ -201,9 +202,10 @@ impl Session {
 
     async fn version_state(&self, path: &str, version: u64) -> Result<(Ino, State)> {
         let mut states = self.states(path).await?;
+        let ino = Ino(states.ino);
         states.skip_to(version).await?;
         match states.first_of_version().await? {
-            Some(state) if state.record.version == version => Ok((Ino(states.ino), state)),
+            Some(state) if state.record.version == version => Ok((ino, state)),
             _ => Err(
                 Error::not_found("the file has no such version; list its versions")
                     .with("path", path)
@@ -270,8 +272,15 @@ impl<'a> States<'a> {
     /// Goes on with the newest state of at most this version. Versions never decrease along the
     /// history, so a binary search finds it however long that is.
     async fn skip_to(&mut self, version: u64) -> Result<()> {
-        if self.newest <= version {
-            return Ok(());
+        while let Some(state) = &self.pending {
+            if state.record.version <= version {
+                return Ok(());
+            }
+            if !is_forked(self.ino) {
+                break;
+            }
+            // What the file was before the fork is another inode's history.
+            self.pending = self.older().await?;
         }
         let (mut low, mut high) = (Revision::ZERO, self.before);
         while low < high {
@@ -330,7 +339,24 @@ impl<'a> States<'a> {
                 self.page.push(ended(entry)?);
             }
         }
-        Ok(self.page.pop())
+        match self.page.pop() {
+            None if is_forked(self.ino) => self.before_fork().await,
+            older => Ok(older),
+        }
+    }
+
+    /// Goes on with the history of what was forked, from its state then on.
+    async fn before_fork(&mut self) -> Result<Option<State>> {
+        let view = self.session.zone.view(At::Latest).await?;
+        let Some((source, inode)) = view.history_before_fork(self.ino).await? else {
+            return Ok(None);
+        };
+        self.ino = source;
+        self.before = inode.revision.next();
+        Ok(Some(State {
+            record: inode.record.clone(),
+            since: inode.revision,
+        }))
     }
 }
 

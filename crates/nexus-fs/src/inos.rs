@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use nexus_kernel::{Commit, Durability, Freshness, Guard, Metastore, Op, Result, Txn};
+use nexus_kernel::{Commit, Durability, Error, Freshness, Guard, Metastore, Op, Result, Txn};
 use tokio::sync::Mutex;
 
+use crate::fork::PART_SHIFT;
 use crate::keys;
 use crate::records::unreadable;
 
@@ -44,6 +45,11 @@ async fn reserve(metastore: &dyn Metastore) -> Result<Range<u64>> {
             .map_err(|_| unreadable("inode counter"))?;
         let first = u64::from_be_bytes(first);
         let end = first + BLOCK;
+        if end > 1 << PART_SHIFT {
+            return Err(Error::limit(
+                "all inode numbers of this zone are used up; export it and import it into a new one",
+            ));
+        }
         let key = Bytes::from_static(keys::NEXT_INO);
         let txn = Txn {
             id: None,

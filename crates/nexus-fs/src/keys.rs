@@ -32,6 +32,15 @@
 //! | `a` | ino, revision | [`DerivedRecord`](crate::lineage::DerivedRecord): what its content of that commit came from |
 //! | `A` | source ino, ino, revision | nothing: finds what was derived from an inode |
 //! | `P` | revision, holder | a revision that stays readable, and until when |
+//! | `wp` | part | [`PartRecord`](crate::fork::PartRecord): what the inodes of a fork are made from |
+//! | `wf` | fork | a fork: what may change of it |
+//! | `wb` | part of an inode, parent ino, name | as in `d`: a name in a directory of another part |
+//! | `wx` | ino | nothing: an inode of a fork has rows of its own for its metadata |
+//! | `wr` | ino, parent ino, name | nothing: what was a name of an inode beyond its first |
+//! | `wn` | directory ino | a registered workspace |
+//!
+//! What has gone from a fork has an empty `i` or `d` row, so that what the origin has there does
+//! not show.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use nexus_kernel::{KeyRange, Revision, STAMP_LEN};
@@ -46,6 +55,8 @@ pub(crate) const TOPOLOGY: &[u8] = b"vtopology";
 
 /// The oldest readable revision, as 8 bytes; none while all are.
 pub(crate) const COMPACTED: &[u8] = b"vcompacted";
+/// The next part of an inode number that a fork takes.
+pub(crate) const NEXT_PART: &[u8] = b"vnext-part";
 
 mod locks;
 
@@ -262,11 +273,6 @@ pub(crate) fn metadata(ino: u64, key: &str) -> Bytes {
     Key::tag(b'x', 8 + key.len()).number(ino).text(key).done()
 }
 
-/// The name in the key of a metadata value.
-pub(crate) fn parse_metadata(key: &[u8]) -> Option<&str> {
-    std::str::from_utf8(key.get(9..)?).ok()
-}
-
 pub(crate) fn all_metadata(ino: u64) -> KeyRange {
     KeyRange::prefix(Key::tag(b'x', 8).number(ino).done())
 }
@@ -319,6 +325,56 @@ pub(crate) fn extra_names(ino: u64) -> KeyRange {
 /// The parent and name in the key of an extra name.
 pub(crate) fn parse_extra_name(key: &[u8]) -> Option<(u64, &str)> {
     let (parent, name) = key.get(9..)?.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*parent), std::str::from_utf8(name).ok()?))
+}
+
+pub(crate) fn part(part: u64) -> Bytes {
+    Key::tag(b'w', 9).text("p").number(part).done()
+}
+
+/// Holds on to what a fork is made from.
+pub(crate) fn fork_pin(base: Revision, fork: u64) -> Bytes {
+    pin(base, &format!("fork {fork}"))
+}
+
+/// A name in a directory of another part than the inode's.
+pub(crate) fn border(part: u64, parent: u64, name: &str) -> Bytes {
+    let key = Key::tag(b'w', 17 + name.len()).text("b");
+    key.number(part).number(parent).text(name).done()
+}
+
+/// The names that lead into a part from others.
+pub(crate) fn borders_into(part: u64) -> KeyRange {
+    KeyRange::prefix(Key::tag(b'w', 9).text("b").number(part).done())
+}
+
+pub(crate) fn all_borders() -> KeyRange {
+    KeyRange::prefix(&b"wb"[..])
+}
+
+/// The part of the inode, and the parent, in the key of a name that leads into another part.
+pub(crate) fn parse_border(key: &[u8]) -> Option<(u64, u64)> {
+    let (part, rest) = key.get(2..)?.split_first_chunk::<8>()?;
+    let parent = rest.first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*part), u64::from_be_bytes(*parent)))
+}
+
+pub(crate) fn own_metadata(ino: u64) -> Bytes {
+    Key::tag(b'w', 9).text("x").number(ino).done()
+}
+
+pub(crate) fn former_name(ino: u64, parent: u64, name: &str) -> Bytes {
+    let key = Key::tag(b'w', 17 + name.len()).text("r");
+    key.number(ino).number(parent).text(name).done()
+}
+
+pub(crate) fn former_names(ino: u64) -> KeyRange {
+    KeyRange::prefix(Key::tag(b'w', 9).text("r").number(ino).done())
+}
+
+/// The parent and name in the key of a former name.
+pub(crate) fn parse_former_name(key: &[u8]) -> Option<(u64, &str)> {
+    let (parent, name) = key.get(10..)?.split_first_chunk::<8>()?;
     Some((u64::from_be_bytes(*parent), std::str::from_utf8(name).ok()?))
 }
 

@@ -65,6 +65,7 @@ pub mod edit;
 mod edits;
 mod etag;
 mod feed;
+mod fork;
 mod handles;
 mod history;
 mod inos;
@@ -125,9 +126,9 @@ pub use snapshots::{
 };
 pub use steps::{BATCH_STEPS_MAX, FACT_KEYS, KEY_BYTES_MAX, KEYS_MAX, VALUE_BYTES_MAX};
 pub use types::{
-    At, Changed, Content, DirEntry, FileBytes, FileKind, Ino, KeyPresence, ListOptions, ListPage,
-    MkdirOptions, MoveOptions, NewInode, NewKind, Precondition, RemoveOptions, Replace,
-    SetAttributes, Stat, Usage, Version, WriteOptions,
+    At, Changed, Content, DirEntry, FileBytes, FileKind, ForkOptions, Ino, KeyPresence,
+    ListOptions, ListPage, MkdirOptions, MoveOptions, NewInode, NewKind, Precondition,
+    RemoveOptions, Replace, SetAttributes, Stat, Usage, Version, WriteOptions,
 };
 pub use writes::BatchStep;
 pub use zone::{Stores, Zone, ZoneConfig, ZoneStats};

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use nexus_kernel::{Durability, Error, Result, Revision};
 use nexus_service_api::{Action, Target};
 
+use crate::fork::is_forked;
 use crate::keys;
 use crate::path;
 use crate::read::stat_of;
@@ -190,8 +191,8 @@ impl Session {
         value: Option<&[u8]>,
     ) -> Result<Option<DirEntry>> {
         if let Some(wanted) = value {
-            let found = view.get(&keys::metadata(ino, key)).await?;
-            if found.is_none_or(|found| found.bytes != wanted) {
+            let found = view.metadata_value(ino, key).await?;
+            if found.is_none_or(|found| found != wanted) {
                 return Ok(None);
             }
         }
@@ -283,6 +284,9 @@ fn parse_cursor(cursor: &str) -> Result<u64> {
 impl View<'_> {
     /// The custom metadata of an inode, tags included.
     pub(crate) async fn metadata_of(&self, ino: u64) -> Result<BTreeMap<String, Bytes>> {
+        if let Some(shown) = self.shown_metadata(ino).await? {
+            return Ok(shown);
+        }
         let mut all = BTreeMap::new();
         let page = self
             .scan(keys::all_metadata(ino), crate::steps::KEYS_MAX)
@@ -296,6 +300,20 @@ impl View<'_> {
             add_ended(self, ino, at, &mut all).await?;
         }
         Ok(all)
+    }
+
+    /// One custom metadata value of an inode.
+    pub(crate) async fn metadata_value(&self, ino: u64, key: &str) -> Result<Option<Bytes>> {
+        if let Some(mut shown) = self.shown_metadata(ino).await? {
+            return Ok(shown.remove(key));
+        }
+        let live = self.get(&keys::metadata(ino, key)).await?;
+        let Some(at) = self.at else {
+            return Ok(live.map(|live| live.bytes));
+        };
+        let ended = keys::metadata_history_after(ino, key, at);
+        let past = self.state_at(at, live, ended).await?;
+        Ok(past.map(|past| past.record))
     }
 
     /// A path of an inode and the inodes on it: by its first name, or the first other one that
@@ -315,6 +333,14 @@ impl View<'_> {
             return Ok(first);
         }
         // The first name lies in a deleted tree that is still to be cleared away.
+        if is_forked(ino) {
+            for (parent, name) in self.names_of(ino, &inode.record).await? {
+                if let Some(found) = self.path_by(ino, parent, &name).await? {
+                    return Ok(Some(found));
+                }
+            }
+            return Ok(None);
+        }
         let mut range = keys::extra_names(ino);
         loop {
             let page = self.scan(range.clone(), PAGE).await?;

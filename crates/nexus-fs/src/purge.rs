@@ -13,13 +13,14 @@ use nexus_kernel::{Durability, Error, Op, Result};
 use nexus_service_api::Context;
 use tokio::time::timeout;
 
+use crate::fork::{is_forked, part_of};
 use crate::keys;
 use crate::records::kind_of;
 use crate::session::Session;
 use crate::steps::{ATTEMPTS_MAX, clear_metadata, unlink};
 use crate::tx::Tx;
 use crate::types::FileKind;
-use crate::view::{Child, next_key};
+use crate::view::{Child, View, next_key};
 use crate::zone::Shared;
 
 /// Names removed in one commit.
@@ -83,15 +84,26 @@ impl Session {
         .await
     }
 
-    /// Removes everything below a detached directory, deepest first.
+    /// Removes everything below a detached directory, deepest first. What a fork shows without a
+    /// row has none to remove.
     async fn clear_tree(&self, top: u64) -> Result<()> {
-        let mut stack = vec![(top, String::new(), top)];
-        while let Some((parent, name, dir)) = stack.last().cloned() {
+        let mut stack = vec![Level::new(top, String::new(), top)];
+        while let Some(level) = stack.last_mut() {
+            if level.is_read {
+                let level = stack.pop().expect("just looked at");
+                self.clear_directory(&level, top).await?;
+                continue;
+            }
+            let dir = level.dir;
             let view = self.zone.view(crate::At::Latest).await?;
-            let (children, last) = view.children(dir, None, STEP).await?;
+            let (children, last) = view.children(dir, level.after.as_deref(), STEP).await?;
             let is_dir =
                 |child: &Child| kind_of(child.dentry.kind).ok() == Some(FileKind::Directory);
             let (dirs, files): (Vec<_>, Vec<_>) = children.into_iter().partition(is_dir);
+            // What was removed is not met again, but what a fork shows is.
+            level.is_read = last.is_none() && (dirs.is_empty() || is_forked(dir));
+            level.after = last.filter(|_| is_forked(dir));
+            let files = self.to_remove(&view, dir, files).await?;
             if !files.is_empty() {
                 self.commit_clear(|| Work::Files {
                     dir,
@@ -99,23 +111,60 @@ impl Session {
                 })
                 .await?;
             }
-            if dirs.is_empty() && last.is_none() {
-                stack.pop();
-                if dir != top {
-                    self.commit_clear(|| Work::Directory {
-                        parent,
-                        name: name.clone(),
-                        dir,
-                    })
-                    .await?;
-                }
-            }
-            stack.extend(
-                dirs.into_iter()
-                    .map(|child| (dir, child.name, child.dentry.ino)),
-            );
+            let below = dirs.into_iter();
+            stack.extend(below.map(|child| Level::new(dir, child.name, child.dentry.ino)));
         }
         Ok(())
+    }
+
+    /// The files among these that have rows, or names or handles elsewhere that have to hear of it.
+    async fn to_remove(&self, view: &View<'_>, dir: u64, files: Vec<Child>) -> Result<Vec<Child>> {
+        if !is_forked(dir) {
+            return Ok(files);
+        }
+        let inos: Vec<u64> = files.iter().map(|child| child.dentry.ino).collect();
+        let inodes = view.inodes(&inos).await?;
+        let mut kept = Vec::new();
+        for (child, inode) in files.into_iter().zip(inodes) {
+            let ino = child.dentry.ino;
+            let Some(inode) = inode else { continue };
+            let only_shown = view.is_shown(ino, inode.revision).await?;
+            if !only_shown || inode.record.links > 1 || self.zone.handles.is_open(ino) {
+                kept.push(child);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Removes a directory below which nothing is left.
+    async fn clear_directory(&self, level: &Level, top: u64) -> Result<()> {
+        let Level {
+            parent, dir, name, ..
+        } = level;
+        if *dir != top && self.has_rows(*parent, *dir).await? {
+            self.commit_clear(|| Work::Directory {
+                parent: *parent,
+                name: name.clone(),
+                dir: *dir,
+            })
+            .await?;
+        }
+        if is_forked(*dir) && (*dir == top || part_of(*parent) != part_of(*dir)) {
+            self.release_fork(part_of(*dir)).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a directory or its name is more than what a fork shows.
+    async fn has_rows(&self, parent: u64, dir: u64) -> Result<bool> {
+        if !is_forked(parent) || part_of(parent) != part_of(dir) {
+            return Ok(true);
+        }
+        let view = self.zone.view(crate::At::Latest).await?;
+        let Some(inode) = view.inode(dir).await? else {
+            return Ok(false);
+        };
+        Ok(!view.is_shown(dir, inode.revision).await?)
     }
 
     async fn commit_clear(&self, work: impl Fn() -> Work) -> Result<()> {
@@ -129,6 +178,29 @@ impl Session {
         Err(Error::conflict(
             "others kept changing files of a deleted tree first; it is tried again later",
         ))
+    }
+}
+
+/// A directory that is being cleared.
+struct Level {
+    parent: u64,
+    name: String,
+    dir: u64,
+    /// Where its next page begins.
+    after: Option<String>,
+    /// All in it has been looked at.
+    is_read: bool,
+}
+
+impl Level {
+    fn new(parent: u64, name: String, dir: u64) -> Self {
+        Self {
+            parent,
+            name,
+            dir,
+            after: None,
+            is_read: false,
+        }
     }
 }
 
@@ -148,17 +220,26 @@ async fn clear(tx: &mut Tx<'_>, work: Work) -> Result<()> {
             }
         }
         Work::Directory { parent, name, dir } => {
-            tx.must_be_empty(dir);
+            must_be_clear(tx, dir).await?;
             tx.set_name(parent, &name, None).await?;
             clear_metadata(tx, dir).await?;
             tx.remove_inode(dir).await?;
         }
         Work::Done { top, queued } => {
-            tx.must_be_empty(top);
+            must_be_clear(tx, top).await?;
             clear_metadata(tx, top).await?;
             tx.remove_inode(top).await?;
             tx.also(Op::Delete(queued));
         }
     }
     Ok(())
+}
+
+/// Insists that nothing is left in a directory. What a fork shows of one that is out of the tree
+/// stays, and nobody gets there.
+async fn must_be_clear(tx: &mut Tx<'_>, dir: u64) -> Result<()> {
+    if is_forked(dir) {
+        return Ok(());
+    }
+    tx.must_be_empty(dir).await
 }

@@ -7,6 +7,7 @@ use nexus_kernel::{Durability, Error, Result, Timestamp};
 use nexus_service_api::Action;
 
 use crate::content::{Placement, Stored};
+use crate::fork::{fork, in_part, part_of};
 use crate::lineage::Source;
 use crate::log::ChangeKind;
 use crate::path;
@@ -15,7 +16,8 @@ use crate::resolve::{End, Place, not_found, resolve};
 use crate::session::Session;
 use crate::tx::{Committed, Tx};
 use crate::types::{
-    Changed, FileKind, Ino, MkdirOptions, MoveOptions, RemoveOptions, SetAttributes, WriteOptions,
+    Changed, FileKind, ForkOptions, Ino, MkdirOptions, MoveOptions, RemoveOptions, SetAttributes,
+    WriteOptions,
 };
 
 mod attributes;
@@ -83,6 +85,11 @@ pub(crate) enum Step {
         path: String,
         set: Vec<(String, Option<bytes::Bytes>)>,
     },
+    Fork {
+        from: String,
+        to: String,
+        options: ForkOptions,
+    },
     /// A change of names and attributes by inode number.
     ByInode(ByInode),
 }
@@ -127,6 +134,7 @@ impl Step {
             Self::SetMetadata { path, set } => {
                 attributes::set_metadata(tx, path, set).await.map(Some)
             }
+            Self::Fork { from, to, options } => fork(tx, from, to, options).await.map(|()| None),
             Self::ByInode(step) => by_inode::apply(tx, step).await,
         }
     }
@@ -260,8 +268,10 @@ impl Tx<'_> {
         Some((place.chain[parent], name))
     }
 
-    pub(crate) async fn new_ino(&self) -> Result<u64> {
-        self.zone().inos.next(&*self.zone().metastore).await
+    /// A number for an inode that is made in a directory.
+    pub(crate) async fn new_ino(&self, parent: u64) -> Result<u64> {
+        let fresh = self.zone().inos.next(&*self.zone().metastore).await?;
+        Ok(in_part(part_of(parent), fresh))
     }
 
     /// A record for a new inode of this caller.

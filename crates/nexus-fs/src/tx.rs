@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::cache::CachedDentry;
 use crate::content::Pinned;
+use crate::fork::is_forked;
 use crate::handles::Removal;
 use crate::keys;
 use crate::records::{ChangeRecord, DentryRecord, InodeRecord, ManifestPage, unreadable};
@@ -27,28 +28,44 @@ use crate::zone::Shared;
 
 mod assemble;
 mod commit;
+mod forked;
 mod lineage;
 
 pub(crate) use commit::Committed;
+use forked::Forked;
 use lineage::Derived;
 
 /// A row as it was and as it will be.
 struct Slot<T> {
     base: Option<(T, Revision)>,
+    /// The commit that wrote the row, if there is one. In a fork there can be something without a
+    /// row, which the origin has, and a row without anything.
+    row: Option<Revision>,
     now: Option<T>,
 }
 
 impl<T: Clone + PartialEq> Slot<T> {
     fn read(base: Option<(T, Revision)>) -> Self {
+        let row = base.as_ref().map(|(_, revision)| *revision);
+        Self::forked(base, row)
+    }
+
+    fn forked(base: Option<(T, Revision)>, row: Option<Revision>) -> Self {
         let now = base.as_ref().map(|(record, _)| record.clone());
-        Self { base, now }
+        Self { base, row, now }
     }
 
     fn guard(&self, key: Bytes) -> Guard {
-        match &self.base {
-            Some((_, revision)) => Guard::RevisionIs(key, *revision),
+        match self.row {
+            Some(revision) => Guard::RevisionIs(key, revision),
             None => Guard::Absent(key),
         }
+    }
+
+    /// What it was, if a fork showed it without a row.
+    fn shown(&self) -> Option<&T> {
+        let base = self.base.as_ref().filter(|_| self.row.is_none());
+        base.map(|(record, _)| record)
     }
 
     fn is_changed(&self) -> bool {
@@ -57,11 +74,14 @@ impl<T: Clone + PartialEq> Slot<T> {
 }
 
 impl Slot<InodeRecord> {
-    /// The inode as it will be, if with a content that it did not have before.
-    fn new_content(&self) -> Option<&InodeRecord> {
+    /// The states of the inode that get rows with a content of which no row was before: the new
+    /// one, and the one that a fork showed and that becomes history.
+    fn new_contents(&self) -> impl Iterator<Item = &InodeRecord> {
         let before = self.base.as_ref().map(|(record, _)| record.version);
         let now = self.now.as_ref();
-        now.filter(|record| Some(record.version) != before)
+        let now = now.filter(|record| Some(record.version) != before);
+        now.into_iter()
+            .chain(self.shown().filter(|_| self.is_changed()))
     }
 }
 
@@ -112,6 +132,7 @@ pub(crate) struct Tx<'a> {
     ops: Vec<Op>,
     /// What is insisted on besides the rows that were read.
     guards: Vec<Guard>,
+    forked: Forked,
     changes: Vec<ChangeRecord>,
     /// It may be committed although the request's fences do not hold.
     unfenced: bool,
@@ -153,6 +174,7 @@ impl<'a> Tx<'a> {
             derived: BTreeMap::new(),
             ops: Vec::new(),
             guards: Vec::new(),
+            forked: Forked::default(),
             changes: Vec::new(),
             unfenced: false,
             operation: None,
@@ -212,20 +234,16 @@ impl<'a> Tx<'a> {
             let found = self.view.inode(ino).await?;
             self.torn |= found.is_none();
             let base = found.map(|inode| (inode.record.clone(), inode.revision));
-            self.inodes.insert(ino, Slot::read(base));
+            let slot = self.inode_slot(ino, base).await?;
+            self.inodes.insert(ino, slot);
         }
         Ok(())
     }
 
     /// Makes an inode under a fresh number.
     pub(crate) fn create_inode(&mut self, ino: u64, record: InodeRecord) {
-        self.inodes.insert(
-            ino,
-            Slot {
-                base: None,
-                now: Some(record),
-            },
-        );
+        let slot = self.inodes.entry(ino).or_insert(Slot::read(None));
+        slot.now = Some(record);
     }
 
     pub(crate) async fn remove_inode(&mut self, ino: u64) -> Result<()> {
@@ -239,7 +257,8 @@ impl<'a> Tx<'a> {
         let key = (parent, name.to_owned());
         if !self.dentries.contains_key(&key) {
             let base = self.look_up(&key).await?;
-            self.dentries.insert(key.clone(), Slot::read(base));
+            let slot = self.dentry_slot(&key, base).await?;
+            self.dentries.insert(key.clone(), slot);
         }
         Ok(self.dentries[&key].now)
     }
@@ -266,8 +285,14 @@ impl<'a> Tx<'a> {
             .expect("just loaded")
             .now = dentry;
         self.touched.insert(parent);
-        if !self.is_new(parent) {
+        if is_forked(parent) {
+            // It may have no row, or one that says that it has gone.
+            self.load_inode(parent).await?;
+        } else if !self.is_new(parent) {
             self.present.insert(parent);
+        }
+        if let Some(dentry) = dentry {
+            self.lead_into_fork(parent, dentry.ino).await?;
         }
         Ok(())
     }
@@ -310,16 +335,24 @@ impl<'a> Tx<'a> {
     async fn metadata_slot(&mut self, ino: u64, key: &str) -> Result<&mut Slot<Bytes>> {
         let slot = (ino, key.to_owned());
         if !self.metadata.contains_key(&slot) {
-            let found = self.view.get(&keys::metadata(ino, key)).await?;
-            let base = found.map(|value| (value.bytes, value.revision));
-            self.metadata.insert(slot.clone(), Slot::read(base));
+            let base = match self.shown_metadata(ino).await? {
+                Some(shown) => {
+                    Slot::forked(shown.get(key).cloned().zip(Some(Revision::ZERO)), None)
+                }
+                None => {
+                    let found = self.view.get(&keys::metadata(ino, key)).await?;
+                    Slot::read(found.map(|value| (value.bytes, value.revision)))
+                }
+            };
+            self.metadata.insert(slot.clone(), base);
         }
         Ok(self.metadata.get_mut(&slot).expect("just loaded"))
     }
 
     /// Insists that a directory has no entries.
-    pub(crate) fn must_be_empty(&mut self, dir: u64) {
+    pub(crate) async fn must_be_empty(&mut self, dir: u64) -> Result<()> {
         self.empty.insert(dir);
+        self.load_whiteouts(dir).await
     }
 
     /// Names in a directory that this transaction itself has added or removed.
@@ -344,6 +377,12 @@ impl<'a> Tx<'a> {
             .range(range)
             .map(|((_, parent, name), there)| ((*parent, name.clone()), *there))
             .collect();
+        if let Some(names) = self.forked.names.get(&ino) {
+            let mut names = names
+                .iter()
+                .filter(|name| pending.get(name) != Some(&false));
+            return Ok(names.next().cloned());
+        }
         // One of so many is not removed here, if there are so many.
         let page = self
             .view
@@ -398,9 +437,11 @@ impl<'a> Tx<'a> {
         Ok(&self.metadata_keys[&ino])
     }
 
-    async fn read_metadata_keys(&self, ino: u64) -> Result<BTreeSet<String>> {
+    async fn read_metadata_keys(&mut self, ino: u64) -> Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
-        if !self.is_new(ino) {
+        if let Some(shown) = self.shown_metadata(ino).await? {
+            names.extend(shown.keys().cloned());
+        } else if !self.is_new(ino) {
             let range = keys::all_metadata(ino);
             for entry in self.view.scan(range, KEYS_MAX).await?.entries {
                 let name = std::str::from_utf8(&entry.key[9..]);
@@ -470,7 +511,6 @@ impl<'a> Tx<'a> {
     }
 
     /// Says in the log what the commit is as a whole, and which revisions it is about.
-    #[expect(dead_code, reason = "undo and merge are on their way")]
     pub(crate) fn as_operation(&mut self, name: &'static str, about: Vec<u64>) {
         self.operation = Some((name, about));
     }

@@ -261,6 +261,15 @@ pub struct MoveOptions {
     pub durability: Durability,
 }
 
+/// How a fork is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ForkOptions {
+    /// Make missing parents of the fork.
+    pub parents: bool,
+    /// When it is acknowledged.
+    pub durability: Durability,
+}
+
 /// Which attributes to change; what is `None` stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetAttributes {

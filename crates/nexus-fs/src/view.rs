@@ -1,15 +1,16 @@
 //! Reading names and inodes: as they are, through the cache, or as they were at a revision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use nexus_kernel::{Error, Freshness, KeyRange, Result, Revision, Scan, Timestamp, Value};
 
-use crate::cache::{CachedDentry, CachedInode};
+use crate::cache::{CachedDentry, CachedInode, Ticket};
+use crate::fork::is_forked;
 use crate::keys;
-use crate::records::{self, DentryRecord, Ended, InodeRecord};
+use crate::records::{self, DentryRecord, Ended};
 use crate::snapshots::{SnapshotRecord, no_such_snapshot};
 use crate::types::At;
 use crate::zone::Shared;
@@ -38,6 +39,13 @@ pub(crate) struct Child {
 pub(crate) struct Past {
     pub since: Revision,
     pub record: Bytes,
+}
+
+/// What rows tell of a moment.
+enum RowAt {
+    Was(Past),
+    WasNot,
+    NoRow,
 }
 
 impl Shared {
@@ -189,10 +197,11 @@ impl<'a> View<'a> {
         };
         let live = self.get(&keys::dentry(parent, name)).await?;
         let range = keys::dentry_history_after(parent, name, at);
-        let Some(past) = self.state_at(at, live, range).await? else {
-            return Ok(None);
-        };
-        Ok(Some((records::decode(past.record)?, past.since)))
+        match self.row_at(at, live, range).await? {
+            RowAt::Was(past) => named(past.record, past.since),
+            RowAt::WasNot => Ok(None),
+            RowAt::NoRow => self.shown_dentry(parent, name).await,
+        }
     }
 
     async fn latest_dentry(&self, parent: u64, name: &str) -> Result<CachedDentry> {
@@ -206,8 +215,8 @@ impl<'a> View<'a> {
         self.zone.count(false);
         let ticket = cache.dentry_ticket(parent, name);
         let found = match self.get(&keys::dentry(parent, name)).await? {
-            Some(value) => Some((records::decode(value.bytes)?, value.revision)),
-            None => None,
+            Some(value) => named(value.bytes, value.revision)?,
+            None => self.shown_dentry(parent, name).await?,
         };
         cache.fill_dentry(&ticket, parent, name, found);
         Ok(found)
@@ -220,14 +229,11 @@ impl<'a> View<'a> {
         };
         let live = self.get(&keys::inode(ino)).await?;
         let range = keys::inode_history_after(ino, at);
-        let Some(past) = self.state_at(at, live, range).await? else {
-            return Ok(None);
-        };
-        let record = records::decode(past.record)?;
-        Ok(Some(Arc::new(CachedInode {
-            record,
-            revision: past.since,
-        })))
+        match self.row_at(at, live, range).await? {
+            RowAt::Was(past) => stored_inode(past.record, past.since),
+            RowAt::WasNot => Ok(None),
+            RowAt::NoRow => self.shown_inode(ino).await,
+        }
     }
 
     async fn latest_inode(&self, ino: u64) -> Result<Option<Arc<CachedInode>>> {
@@ -239,16 +245,25 @@ impl<'a> View<'a> {
         }
         self.zone.count(false);
         let ticket = self.zone.cache.inode_ticket(ino);
-        let Some(value) = self.get(&keys::inode(ino)).await? else {
-            return Ok(None);
+        let row = self.get(&keys::inode(ino)).await?;
+        self.take_in(&ticket, ino, row).await
+    }
+
+    /// An inode by the row that was just read, which goes into the cache.
+    async fn take_in(
+        &self,
+        ticket: &Ticket,
+        ino: u64,
+        row: Option<Value>,
+    ) -> Result<Option<Arc<CachedInode>>> {
+        let found = match row {
+            Some(row) => stored_inode(row.bytes, row.revision)?,
+            None => self.shown_inode(ino).await?,
         };
-        let record: InodeRecord = records::decode(value.bytes)?;
-        let inode = Arc::new(CachedInode {
-            record,
-            revision: value.revision,
-        });
-        self.zone.cache.fill_inode(&ticket, ino, &inode);
-        Ok(Some(inode))
+        if let Some(inode) = &found {
+            self.zone.cache.fill_inode(ticket, ino, inode);
+        }
+        Ok(found)
     }
 
     /// Many inodes, in order; the latest ones in one call to the metastore.
@@ -277,14 +292,7 @@ impl<'a> View<'a> {
             .get_many(&keys, Freshness::Linearizable)
             .await?;
         for ((i, ticket), value) in missing.into_iter().zip(tickets).zip(values) {
-            let Some(value) = value else { continue };
-            let record = records::decode(value.bytes)?;
-            let inode = Arc::new(CachedInode {
-                record,
-                revision: value.revision,
-            });
-            cache.fill_inode(&ticket, inos[i], &inode);
-            found[i] = Some(inode);
+            found[i] = self.take_in(&ticket, inos[i], value).await?;
         }
         Ok(found)
     }
@@ -300,9 +308,10 @@ impl<'a> View<'a> {
         }
         let ticket = self.zone.cache.time_ticket(ino);
         let value = self.get(&keys::directory_time(ino)).await?;
-        let time = value.map_or(0, |v| {
-            v.bytes.first_chunk().map_or(0, |b| i64::from_be_bytes(*b))
-        });
+        let time = match value {
+            Some(v) => v.bytes.first_chunk().map_or(0, |b| i64::from_be_bytes(*b)),
+            None => self.part(ino).await?.map_or(0, |part| part.record.time),
+        };
         self.zone.cache.fill_time(&ticket, ino, time);
         Ok(time)
     }
@@ -315,6 +324,9 @@ impl<'a> View<'a> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<Child>, Option<String>)> {
+        if is_forked(dir) {
+            return self.forked_children(dir, after, limit).await;
+        }
         if let Some(at) = self.at {
             return self.past_children(dir, after, limit, at).await;
         }
@@ -395,6 +407,68 @@ impl<'a> View<'a> {
         Ok(Some(last))
     }
 
+    /// As [`children`](Self::children), in a fork: what has a row is as the row says, and the
+    /// rest as the origin shows it. Today some are found on the way, if there are any.
+    async fn forked_children(
+        &self,
+        dir: u64,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Child>, Option<String>)> {
+        let mut after = after.map(str::to_owned);
+        loop {
+            let (children, last) = self.forked_page(dir, after.as_deref(), limit).await?;
+            if self.at.is_some() || !children.is_empty() || last.is_none() {
+                return Ok((children, last));
+            }
+            after = last;
+        }
+    }
+
+    async fn forked_page(
+        &self,
+        dir: u64,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Child>, Option<String>)> {
+        let (shown, shown_to) = self.shown_children(dir, after, limit).await?;
+        let page = self.scan(keys::dentries(dir, after), limit).await?;
+        let mut written = BTreeSet::new();
+        let mut of_rows = BTreeMap::new();
+        let mut rows_to = None;
+        for entry in page.entries {
+            let holds = self.at.is_none_or(|at| entry.value.revision <= at);
+            let Child { name, dentry } = child(&entry.key, entry.value.bytes)?;
+            rows_to = Some(name.clone()).filter(|_| page.more);
+            if holds && dentry.ino != 0 {
+                of_rows.insert(name.clone(), dentry);
+            }
+            written.insert(name);
+        }
+        let rows = limit.max(PAST_ROWS_MIN);
+        let ended_to = match self.at {
+            Some(at) => self.merge_past(dir, after, rows, at, &mut of_rows).await?,
+            None => None,
+        };
+        // What ever had a row has one still: it hides what the origin has.
+        let unwritten = shown
+            .into_iter()
+            .filter(|child| !written.contains(&child.name));
+        of_rows.extend(unwritten.map(|child| (child.name, child.dentry)));
+        let mut last = [shown_to, rows_to, ended_to].into_iter().flatten().min();
+        let known = |name: &String| last.as_ref().is_none_or(|last| name <= last);
+        let mut children = of_rows
+            .into_iter()
+            .filter(|(name, _)| known(name))
+            .map(|(name, dentry)| Child { name, dentry })
+            .collect::<Vec<_>>();
+        if children.len() > limit {
+            children.truncate(limit);
+            last = children.last().map(|child| child.name.clone());
+        }
+        Ok((children, last))
+    }
+
     /// Which of a live value and the ended ones in `after_at` held at `at`.
     pub(crate) async fn state_at(
         &self,
@@ -402,24 +476,35 @@ impl<'a> View<'a> {
         live: Option<Value>,
         after_at: KeyRange,
     ) -> Result<Option<Past>> {
+        match self.row_at(at, live, after_at).await? {
+            RowAt::Was(past) => Ok(Some(past)),
+            RowAt::WasNot | RowAt::NoRow => Ok(None),
+        }
+    }
+
+    /// As [`state_at`](Self::state_at), with the difference between what was not and what never
+    /// was written. In a fork no row goes again, so without a live row there are no ended ones.
+    async fn row_at(&self, at: Revision, live: Option<Value>, after_at: KeyRange) -> Result<RowAt> {
+        let written = live.is_some();
         if let Some(live) = live
             && live.revision <= at
         {
-            return Ok(Some(Past {
+            return Ok(RowAt::Was(Past {
                 since: live.revision,
                 record: live.bytes,
             }));
         }
         let page = self.scan(after_at, 1).await?;
         let Some(entry) = page.entries.into_iter().next() else {
-            return Ok(None);
+            return Ok(if written { RowAt::WasNot } else { RowAt::NoRow });
         };
         let ended: Ended = records::decode(entry.value.bytes)?;
-        let past = Past {
-            since: Revision(ended.since),
-            record: ended.record,
-        };
-        Ok(Some(past).filter(|past| past.since <= at))
+        let since = Revision(ended.since);
+        if since > at {
+            return Ok(RowAt::WasNot);
+        }
+        let record = ended.record;
+        Ok(RowAt::Was(Past { since, record }))
     }
 
     pub(crate) async fn get(&self, key: &[u8]) -> Result<Option<Value>> {
@@ -432,6 +517,23 @@ impl<'a> View<'a> {
             .scan(Scan::forward(range, limit), Freshness::Linearizable)
             .await
     }
+}
+
+/// What a row that may be a whiteout says of a name.
+fn named(row: Bytes, since: Revision) -> Result<CachedDentry> {
+    if row.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some((records::decode(row)?, since)))
+}
+
+/// What a row that may be a whiteout says of an inode.
+fn stored_inode(row: Bytes, revision: Revision) -> Result<Option<Arc<CachedInode>>> {
+    if row.is_empty() {
+        return Ok(None);
+    }
+    let record = records::decode(row)?;
+    Ok(Some(Arc::new(CachedInode { record, revision })))
 }
 
 fn child(key: &[u8], value: Bytes) -> Result<Child> {

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::cache::MetaCache;
 use crate::content::{ChunkSizes, ContentStore};
 use crate::etag::HashAlgorithm;
+use crate::fork::{PARTS_KEPT, Part};
 use crate::handles::OpenInodes;
 use crate::inos::InoAllocator;
 use crate::keys;
@@ -110,6 +111,8 @@ pub(crate) struct Shared {
     pub cache: MetaCache,
     pub content: ContentStore,
     pub inos: InoAllocator,
+    /// The parts of forks that were asked for: they never change.
+    pub parts: quick_cache::sync::Cache<u64, Arc<Part>>,
     /// The revision of [`keys::TOPOLOGY`].
     pub topology: AtomicU64,
     pub last_time: AtomicI64,
@@ -133,8 +136,10 @@ pub(crate) struct Counters {
     pub retries: AtomicU64,
 }
 
-/// The stored layout this build reads and writes.
+/// The stored layout that a new zone has.
 const FORMAT_VERSION: u32 = 1;
+/// That of a zone with forks: who does not know them would take a directory of one for empty.
+const FORMAT_VERSION_FORKS: u32 = 2;
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct FormatRecord {
@@ -171,6 +176,7 @@ impl Zone {
             cache: MetaCache::new(config.metadata_cache_bytes),
             content: ContentStore::new(stores, &config),
             inos: InoAllocator::default(),
+            parts: quick_cache::sync::Cache::new(PARTS_KEPT),
             topology: AtomicU64::new(topology),
             last_time: AtomicI64::new(last_time),
             counters: Counters::default(),
@@ -252,13 +258,29 @@ async fn format(metastore: &dyn Metastore, config: &ZoneConfig) -> Result<HashAl
 
 fn check_format(format: FormatRecord) -> Result<HashAlgorithm> {
     match (format.version, format.hash) {
-        (FORMAT_VERSION, 1) => Ok(HashAlgorithm::Blake3),
-        (FORMAT_VERSION, 2) => Ok(HashAlgorithm::Sha256),
+        (FORMAT_VERSION | FORMAT_VERSION_FORKS, 1) => Ok(HashAlgorithm::Blake3),
+        (FORMAT_VERSION | FORMAT_VERSION_FORKS, 2) => Ok(HashAlgorithm::Sha256),
         _ => Err(Error::unsupported(
             "the data was written by a newer Nexus; run that version, or point this one at other data",
         )
         .with("format", format.version)
-        .with("supported", FORMAT_VERSION)),
+        .with("supported", FORMAT_VERSION_FORKS)),
+    }
+}
+
+/// Notes that a zone has forks.
+pub(crate) fn with_forks(hash: HashAlgorithm) -> Op {
+    let format = FormatRecord {
+        version: FORMAT_VERSION_FORKS,
+        hash: hash_code(hash),
+    };
+    Op::Put(Bytes::from_static(keys::FORMAT), records::encode(&format))
+}
+
+const fn hash_code(hash: HashAlgorithm) -> u32 {
+    match hash {
+        HashAlgorithm::Blake3 => 1,
+        HashAlgorithm::Sha256 => 2,
     }
 }
 
@@ -275,13 +297,9 @@ fn empty_zone(config: &ZoneConfig) -> Txn {
         parent: Ino::ROOT.0,
         ..InodeRecord::default()
     };
-    let hash = match config.hash {
-        HashAlgorithm::Blake3 => 1,
-        HashAlgorithm::Sha256 => 2,
-    };
     let format = FormatRecord {
         version: FORMAT_VERSION,
-        hash,
+        hash: hash_code(config.hash),
     };
     let put = |key: &'static [u8], value| Op::Put(Bytes::from_static(key), value);
     Txn {

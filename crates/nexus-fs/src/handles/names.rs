@@ -6,11 +6,9 @@ use bytes::Bytes;
 use nexus_kernel::{Durability, Result};
 use nexus_service_api::Action;
 
-use crate::keys;
 use crate::read::stat_of;
-use crate::records::unreadable;
 use crate::session::Session;
-use crate::steps::{ByInode, Child, KEYS_MAX, Step, no_such_key};
+use crate::steps::{ByInode, Child, Step, no_such_key};
 use crate::types::{At, Changed, DirEntry, Ino, KeyPresence, NewInode, Replace, Stat};
 
 impl Session {
@@ -163,8 +161,8 @@ impl Session {
     pub async fn metadata_value(&self, ino: Ino, key: &str) -> Result<Bytes> {
         self.permit_inode(Action::Read, ino).await?;
         let view = self.zone.view(At::Latest).await?;
-        let found = view.get(&keys::metadata(ino.0, key)).await?;
-        Ok(found.ok_or_else(|| no_such_key(key))?.bytes)
+        let found = view.metadata_value(ino.0, key).await?;
+        found.ok_or_else(|| no_such_key(key))
     }
 
     /// The custom metadata keys of an inode, tags included.
@@ -175,12 +173,8 @@ impl Session {
     pub async fn metadata_keys(&self, ino: Ino) -> Result<Vec<String>> {
         self.permit_inode(Action::Read, ino).await?;
         let view = self.zone.view(At::Latest).await?;
-        let page = view.scan(keys::all_metadata(ino.0), KEYS_MAX).await?;
-        let names = page.entries.iter().map(|entry| {
-            let name = keys::parse_metadata(&entry.key);
-            Ok(name.ok_or_else(|| unreadable("metadata key"))?.to_owned())
-        });
-        names.collect()
+        let all = view.metadata_of(ino.0).await?;
+        Ok(all.into_keys().collect())
     }
 
     /// Sets a custom metadata value of an inode, or removes it.

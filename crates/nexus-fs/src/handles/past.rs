@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 
 use super::{gone, listed};
 use crate::cache::CachedInode;
-use crate::keys;
 use crate::list::{add_details, visible};
 use crate::path;
 use crate::read::stat_of;
@@ -175,11 +174,8 @@ impl PastZone {
     /// `NotFound` for a key without a value, `PermissionDenied`.
     pub async fn metadata_value(&self, ino: Ino, key: &str) -> Result<Bytes> {
         self.permit(Action::Read, ino).await?;
-        let view = self.view();
-        let live = view.get(&keys::metadata(ino.0, key)).await?;
-        let ended = keys::metadata_history_after(ino.0, key, self.revision);
-        let value = view.state_at(self.revision, live, ended).await?;
-        Ok(value.ok_or_else(|| no_such_key(key))?.record)
+        let found = self.view().metadata_value(ino.0, key).await?;
+        found.ok_or_else(|| no_such_key(key))
     }
 
     /// The custom metadata keys, tags included.

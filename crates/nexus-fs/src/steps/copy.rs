@@ -181,7 +181,7 @@ async fn copy_one(tx: &mut Tx<'_>, work: &Work) -> Result<u64> {
 }
 
 async fn copy_link(tx: &mut Tx<'_>, parent: u64, name: &str, source: &InodeRecord) -> Result<u64> {
-    let ino = tx.new_ino().await?;
+    let ino = tx.new_ino(parent).await?;
     let mut record = tx.blank(FileKind::Symlink, source.mode, parent, name);
     record.inline = source.inline.clone();
     record.size = source.size;

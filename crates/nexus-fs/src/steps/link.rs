@@ -33,7 +33,7 @@ pub(super) async fn make_symlink(
     parent: u64,
     name: &str,
 ) -> Result<u64> {
-    let ino = tx.new_ino().await?;
+    let ino = tx.new_ino(parent).await?;
     let mut record = tx.blank(FileKind::Symlink, 0o777, parent, name);
     record.inline = Bytes::copy_from_slice(target.as_bytes());
     record.size = target.len() as u64;

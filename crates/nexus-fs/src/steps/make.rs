@@ -57,7 +57,7 @@ pub(super) async fn create_directory(
     name: &str,
     mode: u32,
 ) -> Result<u64> {
-    let ino = tx.new_ino().await?;
+    let ino = tx.new_ino(parent).await?;
     let record = tx.blank(FileKind::Directory, mode, parent, name);
     tx.create_inode(ino, record);
     let dentry = DentryRecord {

@@ -10,6 +10,7 @@ use crate::records::{DentryRecord, kind_of};
 use crate::resolve::Place;
 use crate::tx::Tx;
 use crate::types::{FileKind, Precondition, RemoveOptions};
+use crate::view::Child;
 
 pub(super) async fn remove(
     tx: &mut Tx<'_>,
@@ -86,7 +87,7 @@ pub(super) async fn remove_empty(
         )
         .with("path", path));
     }
-    tx.must_be_empty(dir);
+    tx.must_be_empty(dir).await?;
     tx.set_name(parent, name, None).await?;
     clear_metadata(tx, dir).await?;
     tx.remove_inode(dir).await
@@ -98,10 +99,20 @@ pub(super) async fn is_empty(tx: &Tx<'_>, dir: u64) -> Result<bool> {
     if !made.is_empty() {
         return Ok(false);
     }
-    let (stored, _) = tx.view().children(dir, None, gone.len() + 1).await?;
-    Ok(stored
-        .iter()
-        .all(|child| gone.iter().any(|(name, _)| *name == child.name)))
+    let view = tx.view();
+    let mut after: Option<String> = None;
+    loop {
+        let page = view.children(dir, after.as_deref(), gone.len() + 1).await?;
+        let (stored, last) = page;
+        let is_gone = |child: &Child| gone.iter().any(|(name, _)| *name == child.name);
+        if !stored.iter().all(is_gone) {
+            return Ok(false);
+        }
+        if last.is_none() {
+            return Ok(true);
+        }
+        after = last;
+    }
 }
 
 /// Removes one name of a file or symbolic link, and the inode with its last name.

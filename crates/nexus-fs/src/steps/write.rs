@@ -101,7 +101,7 @@ pub(crate) async fn create(
     content: &Stored,
     mode: Option<u32>,
 ) -> Result<u64> {
-    let ino = tx.new_ino().await?;
+    let ino = tx.new_ino(parent).await?;
     let mut record = tx.blank(FileKind::File, mode.unwrap_or(FILE_MODE), parent, name);
     record.version = 1;
     tx.place_content(content, &mut record).await?;

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use nexus_kernel::{Durability, Error, Guard, KeyRange, Op, Result, Revision, Txn};
+use nexus_kernel::{Durability, Error, Guard, Op, Result, Revision, Txn};
 
 use super::{Manifest, Slot, Tx};
 use crate::etag::Etag;
+use crate::fork::{WHITEOUT, is_forked};
 use crate::keys;
 use crate::records::{self, Ended, InodeRecord, LogRecord, place};
 
@@ -23,6 +24,7 @@ impl Tx<'_> {
         self.assemble_dentries(&mut txn);
         self.assemble_other_names(&mut txn);
         self.assemble_metadata(&mut txn);
+        self.assemble_forked(&mut txn);
         self.assemble_contents(&mut txn)?;
         self.assemble_lineage(&mut txn);
         if txn.ops.is_empty() {
@@ -51,7 +53,7 @@ impl Tx<'_> {
     fn assemble_inodes(&mut self, txn: &mut Txn) {
         for (ino, slot) in &self.inodes {
             let key = keys::inode(*ino);
-            if slot.base.is_some() || slot.now.is_some() {
+            if slot.base.is_some() || slot.now.is_some() || slot.row.is_some() {
                 txn.guards.push(slot.guard(key.clone()));
             }
             if !slot.is_changed() {
@@ -66,7 +68,7 @@ impl Tx<'_> {
             }
             match &slot.now {
                 Some(record) => txn.ops.push(Op::Put(key, records::encode(record))),
-                None => txn.ops.push(Op::Delete(key)),
+                None => txn.ops.push(removed(*ino, key)),
             }
             if slot.now.is_none() && was_directory(slot) {
                 txn.ops.push(Op::Delete(keys::directory_time(*ino)));
@@ -84,7 +86,7 @@ impl Tx<'_> {
             }
         }
         for dir in &self.empty {
-            txn.guards.extend(self.empty_around_pending(*dir));
+            txn.guards.extend(self.empty_around_known(*dir));
         }
         for ((parent, name), slot) in &self.dentries {
             let key = keys::dentry(*parent, name);
@@ -99,32 +101,21 @@ impl Tx<'_> {
             }
             match &slot.now {
                 Some(record) => txn.ops.push(Op::Put(key, records::encode(record))),
-                None => txn.ops.push(Op::Delete(key)),
+                None => txn.ops.push(removed(*parent, key)),
             }
         }
         for dir in &self.timed {
-            txn.ops.push(Op::Delete(keys::directory_time(*dir)));
+            let key = keys::directory_time(*dir);
+            txn.ops.push(match is_forked(*dir) {
+                // Without a row, it would be that of the fork.
+                true => Op::Put(key, Bytes::copy_from_slice(&0_i64.to_be_bytes())),
+                false => Op::Delete(key),
+            });
         }
         for dir in &self.touched {
             let time = Bytes::copy_from_slice(&self.now.0.to_be_bytes());
             txn.ops.push(Op::Max(keys::directory_time(*dir), time));
         }
-    }
-
-    /// Guards that a directory holds nothing but the names this transaction has in hand.
-    fn empty_around_pending(&self, dir: u64) -> Vec<Guard> {
-        let mut rest = keys::dentries(dir, None);
-        let mut guards = Vec::new();
-        for (name, _) in self.pending_names(dir) {
-            let gap = KeyRange {
-                start: rest.start,
-                end: keys::dentry(dir, name),
-            };
-            rest.start = keys::dentries(dir, Some(name)).start;
-            guards.push(Guard::RangeEmpty(gap));
-        }
-        guards.push(Guard::RangeEmpty(rest));
-        guards
     }
 
     fn assemble_metadata(&self, txn: &mut Txn) {
@@ -134,7 +125,7 @@ impl Tx<'_> {
             if !slot.is_changed() {
                 continue;
             }
-            if let Some((value, since)) = &slot.base {
+            if let Some((value, since)) = slot.base.as_ref().filter(|_| slot.row.is_some()) {
                 txn.ops.push(ended(
                     keys::metadata_history(*ino, name),
                     *since,
@@ -155,11 +146,13 @@ impl Tx<'_> {
     fn assemble_other_names(&self, txn: &mut Txn) {
         for ((ino, parent, name), there) in &self.other_names {
             let key = keys::extra_name(*ino, *parent, name);
-            txn.ops.push(if *there {
-                Op::Put(key, Bytes::new())
+            if *there {
+                txn.ops.push(Op::Put(key, Bytes::new()));
             } else {
-                Op::Delete(key)
-            });
+                let former = keys::former_name(*ino, *parent, name);
+                txn.ops
+                    .extend([Op::Delete(key), Op::Put(former, Bytes::new())]);
+            }
         }
     }
 
@@ -168,7 +161,7 @@ impl Tx<'_> {
     fn assemble_contents(&self, txn: &mut Txn) -> Result<()> {
         let mut counts: BTreeMap<Bytes, i64> = BTreeMap::new();
         let mut manifests: BTreeSet<&Bytes> = BTreeSet::new();
-        for record in self.inodes.values().filter_map(Slot::new_content) {
+        for record in self.inodes.values().flat_map(Slot::new_contents) {
             let Some(etag) = record.stored_content()? else {
                 continue;
             };
@@ -220,6 +213,14 @@ impl Tx<'_> {
             operation: operation.map(str::to_owned),
             about,
         }
+    }
+}
+
+/// What takes a row away; in a fork a whiteout, for what the origin has does not come back.
+fn removed(ino: u64, key: Bytes) -> Op {
+    match is_forked(ino) {
+        true => Op::Put(key, WHITEOUT),
+        false => Op::Delete(key),
     }
 }
 

@@ -232,6 +232,7 @@ fn below(op: &Op, home: &str) -> Option<Op> {
         | Op::Remove { path, .. }
         | Op::Rollback(path, _) => moved(path),
         Op::Rename(from, to, _) | Op::Copy(from, to, _) => moved(from) & moved(to),
+        Op::Fork { from, to, .. } => moved(from) & moved(to),
         Op::HardLink { existing, path } => moved(existing) & moved(path),
         Op::Batch(steps) => {
             let below: Option<Vec<Op>> = steps.iter().map(|step| below(step, home)).collect();

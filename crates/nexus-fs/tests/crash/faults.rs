@@ -114,6 +114,7 @@ impl Run {
         let mix = Mix {
             reopens: false,
             large_one_in: 25,
+            forks: seed.is_multiple_of(3),
         };
         let draw = Draw {
             random: StdRng::seed_from_u64(random.random()),

@@ -50,6 +50,7 @@ impl Machine {
         let mix = Mix {
             reopens: false,
             large_one_in: 25,
+            forks: seed.is_multiple_of(3),
         };
         let clients = homes.iter().map(|home| Client {
             home: (*home).to_owned(),

@@ -10,6 +10,7 @@ mod content;
 mod costs;
 mod drafts;
 mod files;
+mod forks;
 mod handles;
 mod history;
 mod interleaved;

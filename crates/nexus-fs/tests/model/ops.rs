@@ -51,6 +51,11 @@ pub(crate) enum Op {
         path: String,
     },
     Rollback(String, u64),
+    Fork {
+        from: String,
+        to: String,
+        parents: bool,
+    },
     /// Steps of [`nexus_fs::BatchStep`].
     Batch(Vec<Op>),
     /// The zone is closed and opened again, with this limit for inline contents.
@@ -93,6 +98,8 @@ pub(crate) struct Mix {
     pub reopens: bool,
     /// One content in so many is large enough to be cut into chunks; none if 0.
     pub large_one_in: u32,
+    /// Directories are forked.
+    pub forks: bool,
 }
 
 pub(crate) struct Draw {
@@ -104,6 +111,9 @@ impl Draw {
     pub(crate) fn op(&mut self, tree: &Tree) -> Op {
         // Trees stay small: large ones shrink faster than they grow.
         let removals = if tree.nodes.len() > 30 { 25 } else { 8 };
+        if self.mix.forks && tree.nodes.len() < 60 && self.random.random_ratio(1, 12) {
+            return self.fork(tree);
+        }
         match self.random.random_range(0..88 + removals) {
             0..=29 => self.batchable(tree),
             30..=46 => self.change_of_a_file(tree),
@@ -179,6 +189,24 @@ impl Draw {
             Op::Copy(from, to, self.move_options())
         } else {
             Op::Rename(from, to, self.move_options())
+        }
+    }
+
+    fn fork(&mut self, tree: &Tree) -> Op {
+        let mut dirs = tree.paths();
+        dirs.retain(|(_, id)| tree.node(*id).is_dir());
+        let from = match dirs.choose(&mut self.random) {
+            Some((path, _)) if self.random.random_ratio(4, 5) => path.clone(),
+            _ => self.any_path(),
+        };
+        let to = match self.random.random_ratio(9, 10) {
+            true => self.fresh(tree),
+            false => self.any_path(),
+        };
+        Op::Fork {
+            from,
+            to,
+            parents: self.random.random(),
         }
     }
 

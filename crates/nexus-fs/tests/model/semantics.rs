@@ -1,5 +1,7 @@
 //! What each operation means, on the model.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use nexus_fs::{Etag, FileKind, HashAlgorithm, MkdirOptions, MoveOptions, Precondition, Replace};
 use nexus_kernel::Kind;
@@ -19,6 +21,8 @@ impl Tree {
         let result = self.step(op);
         match result {
             Err(_) => *self = before,
+            // What is forked comes with all its versions.
+            Ok(_) if matches!(op, Op::Fork { .. }) => {}
             Ok(_) => self.forget_versions_within(&before),
         }
         result
@@ -67,6 +71,7 @@ impl Tree {
             Op::Copy(from, to, options) => self.copy(from, to, options).map(|()| true),
             Op::Symlink { target, path } => self.symlink(target, path).map(|()| true),
             Op::HardLink { existing, path } => self.hard_link(existing, path).map(|()| true),
+            Op::Fork { from, to, parents } => self.fork(from, to, *parents).map(|()| true),
             Op::Rollback(path, version) => self.rollback(path, *version).map(|()| true),
             Op::Batch(steps) => {
                 let mut changes = false;
@@ -312,6 +317,46 @@ impl Tree {
                 self.set_name(parent, name, Some(link));
             }
         }
+    }
+
+    fn fork(&mut self, from: &str, to: &str, parents: bool) -> Result<(), Kind> {
+        let origin = self.clone();
+        let id = self.resolve(from, true).found()?;
+        let target = self.resolve(to, false);
+        if !self.node(id).is_dir() {
+            return Err(Kind::WrongType);
+        }
+        let (parent, name) = match target.end {
+            End::Found(_) => return Err(Kind::AlreadyExists),
+            _ => self.slot(&target, parents)?,
+        };
+        let mut forked = BTreeMap::new();
+        let root = self.fork_node(&origin, id, &mut forked);
+        let now = self.now;
+        self.node_mut(root).changed = now;
+        self.set_name(parent, &name, Some(root));
+        Ok(())
+    }
+
+    /// Takes over a node with all below it; what has several names there stays one node.
+    fn fork_node(&mut self, origin: &Self, id: Id, forked: &mut BTreeMap<Id, Id>) -> Id {
+        if let Some(known) = forked.get(&id) {
+            self.node_mut(*known).links += 1;
+            return *known;
+        }
+        let mut node = origin.node(id).clone();
+        node.links = 1;
+        if node.is_dir() {
+            node.names_changed = self.now;
+        }
+        let children = std::mem::take(&mut node.children);
+        let new = self.add(node);
+        forked.insert(id, new);
+        for (name, child) in children {
+            let child = self.fork_node(origin, child, forked);
+            self.node_mut(new).children.insert(name, child);
+        }
+        new
     }
 
     fn symlink(&mut self, target: &str, path: &str) -> Result<(), Kind> {

@@ -47,6 +47,7 @@ fn a_zone_that_is_reopened_and_collected_agrees_with_the_model() {
     let mix = Mix {
         reopens: true,
         large_one_in: 40,
+        ..Mix::default()
     };
     let looks = Looks {
         cache_bytes: 1 << 20,
@@ -55,6 +56,25 @@ fn a_zone_that_is_reopened_and_collected_agrees_with_the_model() {
     for seed in 1000..1015 {
         check(seed, &sequence(seed, 300, mix), looks, memory_stores);
     }
+}
+
+/// A fork is as a copy of everything below a directory, whatever changes on either side, in
+/// forks of forks, across their borders and in the past.
+#[test]
+fn a_zone_with_forks_agrees_with_the_model() {
+    let mix = Mix {
+        forks: true,
+        ..Mix::default()
+    };
+    let (first, count) = seeds();
+    for seed in first..first + count {
+        check(seed, &sequence(seed, 120, mix), CLOSE, memory_stores);
+    }
+}
+
+/// Where to begin, and how many; another choice by hand for a longer search.
+fn seeds() -> (u64, u64) {
+    (3000, 40)
 }
 
 #[test]
@@ -75,6 +95,7 @@ fn a_zone_on_local_stores_agrees_with_the_model() {
     let mix = Mix {
         reopens: true,
         large_one_in: 40,
+        ..Mix::default()
     };
     for seed in 2000..2006 {
         check(seed, &sequence(seed, 150, mix), CLOSE, &mut on_disk);

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use futures::StreamExt;
 use nexus_driver_memory::MemoryObjectStore;
 use nexus_fs::{
-    BatchStep, Changed, MkdirOptions, MoveOptions, RemoveOptions, Session, SetAttributes, Stores,
-    WriteOptions, Zone, ZoneConfig,
+    BatchStep, Changed, ForkOptions, MkdirOptions, MoveOptions, RemoveOptions, Session,
+    SetAttributes, Stores, WriteOptions, Zone, ZoneConfig,
 };
 use nexus_kernel::{
     Durability, Freshness, KeyRange, Metastore, ObjectStore, Result, Scan, Timestamp,
@@ -89,7 +89,8 @@ pub(crate) async fn change(session: &Session, op: &Op, durability: Durability) -
         | Op::Rename(..)
         | Op::Copy(..)
         | Op::Symlink { .. }
-        | Op::HardLink { .. } => change_names(session, op, durability).await,
+        | Op::HardLink { .. }
+        | Op::Fork { .. } => change_names(session, op, durability).await,
         Op::Batch(steps) => {
             let steps = steps.iter().map(batch_step).collect();
             let changed = session.batch(steps, durability).await?;
@@ -131,6 +132,13 @@ async fn change_names(session: &Session, op: &Op, durability: Durability) -> Res
         Op::Copy(from, to, options) => session.copy(from, to, moved(options)).await,
         Op::Symlink { target, path } => session.symlink(target, path, durability).await,
         Op::HardLink { existing, path } => session.hard_link(existing, path, durability).await,
+        Op::Fork { from, to, parents } => {
+            let options = ForkOptions {
+                parents: *parents,
+                durability,
+            };
+            session.fork(from, to, options).await
+        }
         op => unreachable!("not a change of names: {op:?}"),
     }
 }

@@ -1,0 +1,185 @@
+//! Making a fork: one commit of a few rows, whatever is below the directory.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use nexus_kernel::{Error, Guard, Op, Result, Revision};
+use nexus_service_api::Action;
+
+use super::parts::{PARTS_END, PartPair, PartRecord, in_part, part_of};
+use crate::keys;
+use crate::log::ChangeKind;
+use crate::path;
+use crate::records::{self, DentryRecord, Pin, kind_code, unreadable};
+use crate::resolve::End;
+use crate::session::Session;
+use crate::steps::{Slot, exists, not_a_directory};
+use crate::tx::Tx;
+use crate::types::{Changed, FileKind, ForkOptions};
+use crate::view::next_key;
+use crate::zone::with_forks;
+
+/// Most parts of one fork: it has one for itself, and one for each fork, and each fork of a fork,
+/// within what is forked.
+const PARTS_MAX: usize = 1_000;
+/// Names read at a time.
+const PAGE: usize = 1_000;
+
+impl Session {
+    /// Makes `to` a fork of the directory `from`: all that is below it now, to be changed without
+    /// the other hearing of it. What is in it is copied when it first changes, and content never:
+    /// making one takes one commit of a few rows, and as long for a million files as for ten.
+    ///
+    /// All attributes, links and metadata are as in `from`, and files keep their versions. What
+    /// open handles have not flushed is not in it. A file with names outside of `from` has only
+    /// those below it.
+    ///
+    /// # Errors
+    ///
+    /// As [`copy`](Self::copy); `WrongType` for a file, `LimitExceeded` where more than 1000 forks
+    /// are below `from`.
+    pub async fn fork(&self, from: &str, to: &str, options: ForkOptions) -> Result<Changed> {
+        let durability = options.durability;
+        let step = crate::steps::Step::Fork {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            options,
+        };
+        let mut changed = self.run(step, durability).await?;
+        let at = crate::At::Revision(changed.revision);
+        changed.stat = Some(self.lstat(path::normalize(to)?, at).await?);
+        Ok(changed)
+    }
+}
+
+pub(crate) async fn fork(
+    tx: &mut Tx<'_>,
+    from: &str,
+    to: &str,
+    options: &ForkOptions,
+) -> Result<()> {
+    let source = tx.resolve(from, true).await?;
+    tx.permit(Action::Read, &source).await?;
+    let target = tx.resolve(to, false).await?;
+    tx.permit(Action::Create, &target).await?;
+    let origin = source.found()?.ino;
+    if source.kind() != Some(FileKind::Directory) {
+        return Err(not_a_directory(&source.path));
+    }
+    let Slot { parent, name } = match target.end {
+        End::Blocked | End::Circle => return Err(target.obstacle()),
+        End::Found(_) => return Err(exists(&target.path)),
+        End::Missing(_) => tx.slot(&target, options.parents).await?,
+    };
+    // No directory moves between this and the commit, and nothing comes from one part to another.
+    tx.moves_directory();
+    let base = tx.zone().revision().await?;
+    let pairs = take_parts(tx, parts_below(tx, origin).await?).await?;
+    let number = pairs[0].part;
+    let record = PartRecord {
+        base: base.0,
+        origin,
+        pairs,
+        parent,
+        name: name.clone(),
+        time: tx.now.0,
+        owner: tx.session.actor(),
+    };
+    let root = in_part(number, origin);
+    let dentry = DentryRecord {
+        ino: root,
+        kind: kind_code(FileKind::Directory),
+    };
+    tx.set_name(parent, &name, Some(dentry)).await?;
+    pin_bases(tx, &record).await?;
+    for pair in &record.pairs {
+        tx.also(Op::Put(keys::part(pair.part), records::encode(&record)));
+    }
+    tx.also(with_forks(tx.zone().config.hash));
+    tx.note(ChangeKind::DirCopy, &target.path, root, parent)
+        .old_path = Some(source.path.into_owned());
+    tx.as_operation("fork", vec![base.0]);
+    Ok(())
+}
+
+/// What the fork shows stays readable.
+async fn pin_bases(tx: &mut Tx<'_>, record: &PartRecord) -> Result<()> {
+    let mut bases = BTreeSet::from([record.base]);
+    for pair in &record.pairs {
+        if let Some(part) = tx.zone().part(pair.source).await? {
+            bases.extend(tx.zone().bases_of(&part).await?);
+        }
+    }
+    for base in bases {
+        let key = keys::fork_pin(Revision(base), record.pairs[0].part);
+        tx.also(Op::Put(key, records::encode(&Pin { until: 0 })));
+    }
+    Ok(())
+}
+
+/// The parts that inodes at and below a directory can have, its own first: those that names lead
+/// into from directories below it, and with any part of a fork all of that fork.
+async fn parts_below(tx: &Tx<'_>, dir: u64) -> Result<Vec<u64>> {
+    let view = tx.view();
+    let mut parts = vec![part_of(dir)];
+    add_fork_of(tx, part_of(dir), &mut parts).await?;
+    let mut range = keys::all_borders();
+    loop {
+        let page = view.scan(range.clone(), PAGE).await?;
+        for row in &page.entries {
+            let (part, parent) =
+                keys::parse_border(&row.key).ok_or_else(|| unreadable("name in another part"))?;
+            if parts.contains(&part) || !view.is_below(parent, dir).await? {
+                continue;
+            }
+            parts.push(part);
+            add_fork_of(tx, part, &mut parts).await?;
+        }
+        tx.session.check_goes_on()?;
+        match page.entries.last().filter(|_| page.more) {
+            Some(last) => range.start = next_key(&last.key),
+            None => return Ok(parts),
+        }
+    }
+}
+
+async fn add_fork_of(tx: &Tx<'_>, part: u64, parts: &mut Vec<u64>) -> Result<()> {
+    if let Some(part) = tx.zone().part(part).await? {
+        for pair in &part.record.pairs {
+            if !parts.contains(&pair.part) {
+                parts.push(pair.part);
+            }
+        }
+    }
+    if parts.len() <= PARTS_MAX {
+        return Ok(());
+    }
+    Err(Error::limit(
+        "there are too many forks below this directory; fork a part of it, or move forks out of it",
+    )
+    .with("forks_max", PARTS_MAX))
+}
+
+/// Gives each part of the origin one of the fork.
+async fn take_parts(tx: &mut Tx<'_>, sources: Vec<u64>) -> Result<Vec<PartPair>> {
+    let counter = tx.view().get(keys::NEXT_PART).await?;
+    let key = Bytes::from_static(keys::NEXT_PART);
+    let first = counter
+        .as_ref()
+        .map_or(1, |row| keys::last_number(&row.bytes));
+    let end = first + sources.len() as u64;
+    if end > PARTS_END {
+        return Err(Error::limit(
+            "all numbers for forks of this zone are used up; export it and import it into a new one",
+        ));
+    }
+    tx.insist(match counter {
+        Some(row) => Guard::RevisionIs(key.clone(), row.revision),
+        None => Guard::Absent(key.clone()),
+    });
+    tx.also(Op::Put(key, Bytes::copy_from_slice(&end.to_be_bytes())));
+    let pairs = sources.into_iter().zip(first..);
+    Ok(pairs
+        .map(|(source, part)| PartPair { source, part })
+        .collect())
+}

@@ -1,0 +1,233 @@
+//! What a transaction has to know of forks: what is there without a row, and what has to be
+//! written with the first change of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use nexus_kernel::{Guard, KeyRange, Op, Result, Revision, Txn};
+
+use super::{Slot, Tx};
+use crate::cache::CachedDentry;
+use crate::fork::{WHITEOUT, is_forked, part_of};
+use crate::keys;
+use crate::records::{self, DentryRecord, InodeRecord, Pin};
+use crate::view::next_key;
+
+/// Rows of a directory read at a time.
+const PAGE: usize = 1_000;
+
+#[derive(Default)]
+pub(super) struct Forked {
+    /// The names beyond the first of files that a fork shows with several.
+    pub names: BTreeMap<u64, Vec<(u64, String)>>,
+    /// What a fork shows of the metadata of inodes; none of one that has rows of its own for it.
+    metadata: BTreeMap<u64, Option<BTreeMap<String, Bytes>>>,
+    /// The whiteouts in directories that must be empty.
+    whiteouts: BTreeMap<u64, BTreeMap<String, Revision>>,
+    /// The revisions that have to stay readable for what is given a name here.
+    pins: BTreeSet<(u64, u64)>,
+}
+
+impl Tx<'_> {
+    /// An inode as it was read, and whether it has a row.
+    pub(super) async fn inode_slot(
+        &mut self,
+        ino: u64,
+        base: Option<(InodeRecord, Revision)>,
+    ) -> Result<Slot<InodeRecord>> {
+        if !is_forked(ino) {
+            return Ok(Slot::read(base));
+        }
+        let key = keys::inode(ino);
+        let since = base.as_ref().map(|(_, since)| *since);
+        let row = self.row_of(ino, &key, since).await?;
+        let slot = Slot::forked(base, row);
+        if let Some(record) = slot.shown().filter(|it| it.links > 1 && !it.is_dir()) {
+            let names = self.view.names_of(ino, record).await?;
+            self.forked
+                .names
+                .insert(ino, names.into_iter().skip(1).collect());
+        }
+        Ok(slot)
+    }
+
+    pub(super) async fn dentry_slot(
+        &self,
+        (parent, name): &(u64, String),
+        base: CachedDentry,
+    ) -> Result<Slot<DentryRecord>> {
+        if !is_forked(*parent) {
+            return Ok(Slot::read(base));
+        }
+        let key = keys::dentry(*parent, name);
+        let since = base.map(|(_, since)| since);
+        let row = self.row_of(*parent, &key, since).await?;
+        Ok(Slot::forked(base, row))
+    }
+
+    /// The commit that wrote the row of what was read, or its whiteout.
+    async fn row_of(
+        &self,
+        ino: u64,
+        key: &Bytes,
+        since: Option<Revision>,
+    ) -> Result<Option<Revision>> {
+        if let Some(since) = since {
+            let shown = self.view.is_shown(ino, since).await?;
+            return Ok(Some(since).filter(|_| !shown));
+        }
+        // What came in between is no whiteout: then the guard that there is none will fail.
+        let row = self.view.get(key).await?;
+        let whiteout = row.filter(|row| row.bytes == WHITEOUT);
+        Ok(whiteout.map(|row| row.revision))
+    }
+
+    /// What a fork shows of the metadata of an inode that has no rows of its own for it.
+    pub(super) async fn shown_metadata(
+        &mut self,
+        ino: u64,
+    ) -> Result<Option<&BTreeMap<String, Bytes>>> {
+        if !is_forked(ino) {
+            return Ok(None);
+        }
+        if !self.forked.metadata.contains_key(&ino) {
+            let shown = self.view.shown_metadata(ino).await?;
+            self.forked.metadata.insert(ino, shown);
+        }
+        Ok(self.forked.metadata[&ino].as_ref())
+    }
+
+    /// Notes that a name leads into a fork from outside it: what the fork is made from has to
+    /// stay readable.
+    pub(super) async fn lead_into_fork(&mut self, parent: u64, ino: u64) -> Result<()> {
+        if part_of(parent) == part_of(ino) || !is_forked(ino) {
+            return Ok(());
+        }
+        let Some(part) = self.zone().part(part_of(ino)).await? else {
+            return Ok(());
+        };
+        let bases = self.zone().bases_of(&part).await?;
+        let pins = bases.into_iter().map(|base| (base, part.fork()));
+        self.forked.pins.extend(pins);
+        Ok(())
+    }
+
+    /// Reads the whiteouts of a directory of a fork, to insist on them.
+    pub(super) async fn load_whiteouts(&mut self, dir: u64) -> Result<()> {
+        if !is_forked(dir) {
+            return Ok(());
+        }
+        let mut whiteouts = BTreeMap::new();
+        let mut range = keys::dentries(dir, None);
+        loop {
+            let page = self.view.scan(range.clone(), PAGE).await?;
+            let rows = page.entries.iter();
+            for row in rows.filter(|row| row.value.bytes == WHITEOUT) {
+                let name = std::str::from_utf8(&row.key[9..]);
+                let name = name.map_err(|_| records::unreadable("dentry"))?;
+                whiteouts.insert(name.to_owned(), row.value.revision);
+            }
+            match page.entries.last().filter(|_| page.more) {
+                Some(last) => range.start = next_key(&last.key),
+                None => break,
+            }
+        }
+        self.forked.whiteouts.insert(dir, whiteouts);
+        Ok(())
+    }
+
+    /// Guards that a directory holds nothing but whiteouts and the names this transaction has in
+    /// hand.
+    pub(super) fn empty_around_known(&self, dir: u64) -> Vec<Guard> {
+        let whiteouts = self.forked.whiteouts.get(&dir);
+        let mut known: BTreeMap<&str, Option<Revision>> = BTreeMap::new();
+        for (name, revision) in whiteouts.into_iter().flatten() {
+            known.insert(name, Some(*revision));
+        }
+        // Those have guards of their own.
+        known.extend(self.pending_names(dir).map(|(name, _)| (name, None)));
+        let mut rest = keys::dentries(dir, None);
+        let mut guards = Vec::new();
+        for (name, revision) in known {
+            let key = keys::dentry(dir, name);
+            let gap = KeyRange {
+                start: rest.start,
+                end: key.clone(),
+            };
+            rest.start = keys::dentries(dir, Some(name)).start;
+            guards.push(Guard::RangeEmpty(gap));
+            guards.extend(revision.map(|revision| Guard::RevisionIs(key, revision)));
+        }
+        guards.push(Guard::RangeEmpty(rest));
+        guards
+    }
+
+    /// Adds what the first change of what a fork shows brings with it, and keeps the names that
+    /// lead from one part into another.
+    pub(super) fn assemble_forked(&mut self, txn: &mut Txn) {
+        self.assemble_shown_names(txn);
+        self.assemble_shown_metadata(txn);
+        for ((parent, name), slot) in self.dentries.iter().filter(|(_, slot)| slot.is_changed()) {
+            let crosses = |dentry: &DentryRecord| part_of(dentry.ino) != part_of(*parent);
+            let before = slot.base.map(|(dentry, _)| dentry).filter(crosses);
+            let now = slot.now.filter(crosses);
+            if before.is_none() && now.is_none() {
+                continue;
+            }
+            // A fork that is being made must know of all of them.
+            self.moves_directory = true;
+            let key = |dentry: DentryRecord| keys::border(part_of(dentry.ino), *parent, name);
+            txn.ops.extend(before.map(|dentry| Op::Delete(key(dentry))));
+            let put = now.map(|dentry| Op::Put(key(dentry), records::encode(&dentry)));
+            txn.ops.extend(put);
+        }
+        for (base, fork) in &self.forked.pins {
+            let pin = records::encode(&Pin { until: 0 });
+            txn.ops
+                .push(Op::Put(keys::fork_pin(Revision(*base), *fork), pin));
+        }
+    }
+
+    /// A file that gets a row gets rows for its further names.
+    fn assemble_shown_names(&self, txn: &mut Txn) {
+        for (ino, names) in &self.forked.names {
+            let changed = self.inodes.get(ino).filter(|slot| slot.is_changed());
+            let there = changed.is_some_and(|slot| slot.now.is_some());
+            for (parent, name) in names.iter().filter(|_| there) {
+                let decided = self.other_names.get(&(*ino, *parent, name.clone()));
+                if decided.is_none() {
+                    let key = keys::extra_name(*ino, *parent, name);
+                    txn.ops.push(Op::Put(key, Bytes::new()));
+                }
+            }
+        }
+    }
+
+    /// An inode that gets a row for its metadata gets rows for all of it.
+    fn assemble_shown_metadata(&self, txn: &mut Txn) {
+        for (ino, shown) in &self.forked.metadata {
+            let Some(shown) = shown else { continue };
+            let own = keys::own_metadata(*ino);
+            let slots = || {
+                self.metadata
+                    .range((*ino, String::new())..(ino + 1, String::new()))
+            };
+            if slots().next().is_some() {
+                txn.guards.push(Guard::Absent(own.clone()));
+            }
+            if !slots().any(|(_, slot)| slot.is_changed()) {
+                continue;
+            }
+            txn.ops.push(Op::Put(own, Bytes::new()));
+            for (key, value) in shown {
+                let slot = self.metadata.get(&(*ino, key.clone()));
+                if slot.is_none_or(|slot| !slot.is_changed()) {
+                    txn.ops
+                        .push(Op::Put(keys::metadata(*ino, key), value.clone()));
+                    txn.ops
+                        .push(Op::Put(keys::metadata_index(key, *ino), Bytes::new()));
+                }
+            }
+        }
+    }
+}
