@@ -138,7 +138,8 @@ impl Client {
         convert::key(answer.into_inner())
     }
 
-    /// Removes content that nothing refers to any more, or just counts it. Needs a key with
+    /// Removes what retention lets go of history, and content that nothing refers to any more, or
+    /// just counts it. Needs a key with
     /// admin rights.
     ///
     /// # Errors
@@ -148,6 +149,8 @@ impl Client {
         let answer = self.admin().gc(v1::GcRequest { dry_run }).await;
         let report = answer.map_err(from_status_of_change)?.into_inner();
         Ok(GcReport {
+            rows: report.rows,
+            versions: report.versions,
             blobs: report.blobs,
             bytes: report.bytes,
             dry_run: report.dry_run,

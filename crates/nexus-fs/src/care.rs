@@ -5,13 +5,16 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use nexus_kernel::{Commit, Durability, Error, Guard, KeyRange, Kind, Op, Result, Txn, Value};
+use nexus_kernel::{
+    Commit, Durability, Error, Guard, KeyRange, Kind, Op, Result, Revision, Txn, Value,
+};
 
 use crate::content::{BLOB_PREFIX, blob_key, parse_blob_key};
 use crate::etag::Etag;
 use crate::fork::WHITEOUT;
 use crate::keys;
 use crate::records::{self, Ended, InodeRecord, ManifestPage, place};
+use crate::retention::Manner;
 use crate::session::Session;
 use crate::types::{At, FileKind};
 use crate::view::{View, next_key};
@@ -26,6 +29,10 @@ const PAGE: usize = 500;
 /// What a collection removed, or would remove.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GcReport {
+    /// Rows of history that retention let go.
+    pub rows: u64,
+    /// Versions of files that went with them.
+    pub versions: u64,
     /// Blobs that nothing refers to.
     pub blobs: u64,
     /// Their bytes.
@@ -50,21 +57,27 @@ pub struct VerifyProgress {
 }
 
 impl Session {
-    /// Removes stored content that no file, past or present, refers to: what uploads left
-    /// behind that never got to their commit, and what the collection of history released.
-    /// Safe while others write.
+    /// Removes what the policies of retention let go of history, and stored content that no file,
+    /// past or present, refers to: what uploads left behind that never got to their commit, and
+    /// what the collection of history released. Safe while others write.
     ///
     /// # Errors
     ///
     /// `PermissionDenied` without the right to administer; whatever the stores answer.
     pub async fn gc(&self, dry_run: bool) -> Result<GcReport> {
         self.administer().await?;
+        let manner = if dry_run { Manner::DryRun } else { Manner::Now };
+        let now = self.zone.config.clock.now();
+        let compacted = self.collect_history(now, manner).await?;
         if !dry_run {
             self.release_manifests().await?;
         }
         let mut report = GcReport {
+            rows: compacted.report.rows,
+            versions: compacted.report.versions,
+            blobs: compacted.blobs.count,
+            bytes: compacted.blobs.bytes,
             dry_run,
-            ..GcReport::default()
         };
         let objects = &self.zone.content.objects;
         let mut after = None;
@@ -132,25 +145,12 @@ impl Session {
                 let Some(_locked) = self.zone.content.pins.lock(&etag) else {
                     continue;
                 };
-                let ops = self.manifest_release(&view, &etag).await?;
+                let ops = manifest_release(&view, &etag).await?;
                 self.drop_zero(entry.key.clone(), &entry.value, ops).await?;
             }
             range.start = next;
         }
         Ok(())
-    }
-
-    async fn manifest_release(&self, view: &View<'_>, etag: &Etag) -> Result<Vec<Op>> {
-        let mut counts: HashMap<Bytes, i64> = HashMap::new();
-        for (_, chunk) in chunks(view, etag).await? {
-            *counts.entry(keys::references(&chunk)).or_default() -= 1;
-        }
-        let mut ops: Vec<Op> = counts
-            .into_iter()
-            .map(|(key, delta)| Op::Add(key, delta))
-            .collect();
-        ops.push(Op::DeleteRange(keys::manifest(etag)));
-        Ok(ops)
     }
 
     /// Removes a count that is zero, unless it has changed; says whether it did.
@@ -210,6 +210,8 @@ impl Session {
                             None
                         }
                         Err(error) if error.kind() == Kind::Corrupt => Some(error.to_string()),
+                        // It lost its last use since its count was read.
+                        Err(error) if error.kind() == Kind::NotFound => None,
                         Err(error) => Err(error)?,
                     };
                     progress.checked_blobs += 1;
@@ -230,11 +232,15 @@ impl Session {
             return Ok(None);
         }
         let record = if past {
-            records::decode::<Ended>(value)
-                .and_then(|ended| records::decode::<InodeRecord>(ended.record))
+            match records::decode::<Ended>(value) {
+                Ok(ended) if ended.collected().is_some() => return Ok(None),
+                Ok(ended) => ended.into_state(Revision(keys::last_number(key))),
+                Err(error) => Err(error),
+            }
         } else {
-            records::decode::<InodeRecord>(value)
+            Ok(value)
         };
+        let record = record.and_then(records::decode::<InodeRecord>);
         let ino = key
             .get(1..9)
             .and_then(|b| b.first_chunk())
@@ -325,8 +331,22 @@ async fn page(view: &View<'_>, range: &KeyRange) -> Result<Option<Rows>> {
     Ok(Some((page.entries, next)))
 }
 
+/// What removes a manifest, with its references to chunks.
+pub(crate) async fn manifest_release(view: &View<'_>, etag: &Etag) -> Result<Vec<Op>> {
+    let mut counts: HashMap<Bytes, i64> = HashMap::new();
+    for (_, chunk) in chunks(view, etag).await? {
+        *counts.entry(keys::references(&chunk)).or_default() -= 1;
+    }
+    let mut ops: Vec<Op> = counts
+        .into_iter()
+        .map(|(key, delta)| Op::Add(key, delta))
+        .collect();
+    ops.push(Op::DeleteRange(keys::manifest(etag)));
+    Ok(ops)
+}
+
 /// Sizes and etags of the chunks of a content.
-async fn chunks(view: &View<'_>, etag: &Etag) -> Result<Vec<(u32, Etag)>> {
+pub(crate) async fn chunks(view: &View<'_>, etag: &Etag) -> Result<Vec<(u32, Etag)>> {
     let mut range = keys::manifest(etag);
     let mut chunks = Vec::new();
     while let Some((entries, next)) = page(view, &range).await? {

@@ -18,6 +18,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::etag::{Etag, HashAlgorithm};
+use crate::keys;
+use crate::retention::Floor;
 use crate::zone::{Stores, ZoneConfig};
 
 mod barrier;
@@ -57,13 +59,15 @@ pub(crate) struct ContentStore {
     metastore: Arc<dyn Metastore>,
     cache: Cache<Etag, Bytes, ByBytes>,
     pub(crate) pins: pins::Pins,
+    /// Where history begins.
+    floor: Floor,
     algorithm: HashAlgorithm,
     inline_bytes_max: usize,
     pub(crate) sizes: ChunkSizes,
 }
 
 impl ContentStore {
-    pub(crate) fn new(stores: Stores, config: &ZoneConfig) -> Self {
+    pub(crate) fn new(stores: Stores, config: &ZoneConfig, floor: Floor) -> Self {
         let bytes = config.content_cache_bytes;
         let entries = usize::try_from(bytes >> 14).unwrap_or(usize::MAX).max(64);
         Self {
@@ -72,6 +76,7 @@ impl ContentStore {
             metastore: stores.metastore,
             cache: Cache::with_weighter(entries, bytes, ByBytes),
             pins: pins::Pins::default(),
+            floor,
             algorithm: config.hash,
             inline_bytes_max: config.inline_bytes_max,
             sizes: config.chunks,
@@ -103,17 +108,16 @@ impl ContentStore {
     /// A whole blob from the object store, its hash checked.
     pub(crate) async fn read_blob(&self, etag: &Etag) -> Result<Bytes> {
         let lost = |why: &'static str| Error::corrupt(why).with("etag", etag);
-        let blob = self
-            .objects
-            .get(&blob_key(etag), None)
-            .await
-            .map_err(|error| {
-                if error.kind() == Kind::NotFound {
-                    lost("stored content is missing; restore it from a backup").because(error)
-                } else {
-                    error
-                }
-            })?;
+        let blob = match self.objects.get(&blob_key(etag), None).await {
+            Err(error) if error.kind() == Kind::NotFound => {
+                self.floor
+                    .check_in_use(&*self.metastore, &keys::references(etag))
+                    .await?;
+                let missing = lost("stored content is missing; restore it from a backup");
+                return Err(missing.because(error));
+            }
+            opened => opened?,
+        };
         let size = usize::try_from(blob.meta.size).unwrap_or(usize::MAX);
         if size > ChunkSizes::DEFAULT.bytes_max.max(self.sizes.bytes_max) {
             return Err(lost(

@@ -15,6 +15,7 @@ use crate::lineage::{Origin, Source, SourceKind};
 use crate::read::existing;
 use crate::records::{self, Ended, InodeRecord, unreadable};
 use crate::resolve::resolve;
+use crate::retention::collected;
 use crate::session::Session;
 use crate::steps::is_a_directory;
 use crate::types::{
@@ -203,9 +204,16 @@ impl Session {
     async fn version_state(&self, path: &str, version: u64) -> Result<(Ino, State)> {
         let mut states = self.states(path).await?;
         let ino = Ino(states.ino);
-        states.skip_to(version).await?;
+        let newer_since = states.skip_to(version).await?;
         match states.first_of_version().await? {
             Some(state) if state.record.version == version => Ok((ino, state)),
+            // Versions are counted without a gap: it has been there.
+            _ if (1..states.newest).contains(&version) => {
+                let oldest = newer_since.max(self.zone.floor.get());
+                Err(collected(oldest)
+                    .with("path", path)
+                    .with("version", version))
+            }
             _ => Err(
                 Error::not_found("the file has no such version; list its versions")
                     .with("path", path)
@@ -234,6 +242,8 @@ struct States<'a> {
     ino: u64,
     /// Its version in the state begun with.
     newest: u64,
+    /// When that state began.
+    newest_since: Revision,
     pending: Option<State>,
     /// History rows from here on have been read.
     before: Revision,
@@ -252,6 +262,7 @@ impl<'a> States<'a> {
             session,
             ino,
             newest: newest.record.version,
+            newest_since: newest.revision,
             pending: Some(pending),
             before: newest.revision.next(),
             page: Vec::new(),
@@ -269,13 +280,16 @@ impl<'a> States<'a> {
         Ok(versions)
     }
 
-    /// Goes on with the newest state of at most this version. Versions never decrease along the
-    /// history, so a binary search finds it however long that is.
-    async fn skip_to(&mut self, version: u64) -> Result<()> {
+    /// Goes on with the newest state of at most this version that history has. Versions never
+    /// decrease along the history, so a binary search finds it however long that is. Answers from
+    /// when on the newer ones can be read.
+    async fn skip_to(&mut self, version: u64) -> Result<Revision> {
+        let mut newer = self.newest_since;
         while let Some(state) = &self.pending {
             if state.record.version <= version {
-                return Ok(());
+                return Ok(newer);
             }
+            newer = state.since;
             if !is_forked(self.ino) {
                 break;
             }
@@ -286,25 +300,26 @@ impl<'a> States<'a> {
         while low < high {
             let middle = Revision(low.0 + (high.0 - low.0) / 2);
             match self.ended_from(middle).await? {
-                Some((end, state)) if state.record.version <= version => low = end.next(),
-                _ => high = middle,
+                Some(row) if row.version <= version => low = row.end.next(),
+                row => {
+                    newer = row.map_or(newer, |row| row.readable);
+                    high = middle;
+                }
             }
         }
         self.before = low;
         self.pending = self.older().await?;
-        Ok(())
+        Ok(newer)
     }
 
-    /// The first state that ended at or after a revision, and when.
-    async fn ended_from(&self, revision: Revision) -> Result<Option<(Revision, State)>> {
+    /// The row of the first state that ended at or after a revision.
+    async fn ended_from(&self, revision: Revision) -> Result<Option<EndedRow>> {
         let after = Revision(revision.0.saturating_sub(1));
         let scan = Scan::forward(keys::inode_history_after(self.ino, after), 1);
         let store = &self.session.zone.metastore;
         let page = store.scan(scan, Freshness::Linearizable).await?;
         let entry = page.entries.into_iter().next();
-        entry
-            .map(|entry| Ok((Revision(keys::last_number(&entry.key)), ended(entry)?)))
-            .transpose()
+        entry.map(EndedRow::read).transpose()
     }
 
     /// The oldest state that has the version of the next newest one: the one whose commit
@@ -325,18 +340,19 @@ impl<'a> States<'a> {
     }
 
     async fn older(&mut self) -> Result<Option<State>> {
-        if self.page.is_empty() {
+        while self.page.is_empty() {
             self.session.check_goes_on()?;
             let range = keys::inode_history_before(self.ino, self.before);
             let store = &self.session.zone.metastore;
             let page = store
                 .scan(Scan::backward(range, PAGE), Freshness::Linearizable)
                 .await?;
-            if let Some(oldest) = page.entries.last() {
-                self.before = Revision(keys::last_number(&oldest.key));
-            }
+            let Some(oldest) = page.entries.last() else {
+                break;
+            };
+            self.before = Revision(keys::last_number(&oldest.key));
             for entry in page.entries.into_iter().rev() {
-                self.page.push(ended(entry)?);
+                self.page.extend(ended(entry)?);
             }
         }
         match self.page.pop() {
@@ -360,12 +376,46 @@ impl<'a> States<'a> {
     }
 }
 
-fn ended(entry: Entry) -> Result<State> {
+/// The state that a row of history holds; none if it was collected.
+fn ended(entry: Entry) -> Result<Option<State>> {
+    let end = Revision(keys::last_number(&entry.key));
     let ended: Ended = records::decode(entry.value.bytes)?;
-    Ok(State {
-        record: records::decode(ended.record)?,
-        since: Revision(ended.since),
-    })
+    if ended.collected().is_some() {
+        return Ok(None);
+    }
+    let since = Revision(ended.since);
+    let record = records::decode(ended.into_state(end)?)?;
+    Ok(Some(State { record, since }))
+}
+
+/// A row of the history of an inode.
+struct EndedRow {
+    end: Revision,
+    version: u64,
+    /// From when on the inode can be read, as far as this row tells.
+    readable: Revision,
+}
+
+impl EndedRow {
+    fn read(entry: Entry) -> Result<Self> {
+        let end = Revision(keys::last_number(&entry.key));
+        let ended: Ended = records::decode(entry.value.bytes)?;
+        if let Some(version) = ended.collected() {
+            let readable = end;
+            return Ok(Self {
+                end,
+                version,
+                readable,
+            });
+        }
+        let readable = Revision(ended.since);
+        let record: InodeRecord = records::decode(ended.into_state(end)?)?;
+        Ok(Self {
+            end,
+            version: record.version,
+            readable,
+        })
+    }
 }
 
 fn version(state: &State, current: u64) -> Result<Version> {

@@ -31,6 +31,7 @@
 //! | `G` | directory ino, number | the name of a snapshot of the directory; under 0, the last number given |
 //! | `a` | ino, revision | [`DerivedRecord`](crate::lineage::DerivedRecord): what its content of that commit came from |
 //! | `A` | source ino, ino, revision | nothing: finds what was derived from an inode |
+//! | `y` | pattern | how much history is kept of the paths that match |
 //! | `P` | revision, holder | a revision that stays readable, and until when |
 //! | `wp` | part | [`PartRecord`](crate::fork::PartRecord): what the inodes of a fork are made from |
 //! | `wf` | fork | a fork: what may change of it |
@@ -58,6 +59,10 @@ pub(crate) const COMPACTED: &[u8] = b"vcompacted";
 /// The next part of an inode number that a fork takes.
 pub(crate) const NEXT_PART: &[u8] = b"vnext-part";
 
+/// How far the collection of history has come; rewritten by each step of it, and by each pin of a
+/// past revision, and both insist on it.
+pub(crate) const COLLECTING: &[u8] = b"vcollecting";
+
 mod locks;
 
 pub(crate) use locks::{
@@ -66,6 +71,7 @@ pub(crate) use locks::{
 };
 
 pub(crate) const LOG_TAG: u8 = b'l';
+pub(crate) const MANIFEST_TAG: u8 = b'f';
 pub(crate) const PURGE_TAG: u8 = b'q';
 
 struct Key(BytesMut);
@@ -150,6 +156,11 @@ pub(crate) fn inode_history_after(ino: u64, after: Revision) -> KeyRange {
     range
 }
 
+/// All states of an inode that ended.
+pub(crate) fn inode_history_of(ino: u64) -> KeyRange {
+    KeyRange::prefix(inode_history(ino))
+}
+
 /// The states of an inode that ended before `before`.
 pub(crate) fn inode_history_before(ino: u64, before: Revision) -> KeyRange {
     let mut range = KeyRange::prefix(inode_history(ino));
@@ -220,6 +231,12 @@ pub(crate) fn session_log(session: &str) -> Bytes {
         .done()
 }
 
+/// What finds the operation of a revision by the run it belongs to.
+pub(crate) fn session_log_at(session: &str, revision: Revision) -> Bytes {
+    let prefix = session_log(session);
+    Key(prefix.as_ref().into()).number(revision.0).done()
+}
+
 /// The operations of a run after one revision and up to another.
 pub(crate) fn session_log_between(session: &str, after: Revision, until: Revision) -> KeyRange {
     let prefix = session_log(session);
@@ -263,6 +280,20 @@ pub(crate) fn pin(revision: Revision, holder: &str) -> Bytes {
         .number(revision.0)
         .text(holder)
         .done()
+}
+
+/// The pins from one revision on and before another.
+pub(crate) fn pins_between(since: Revision, end: Revision) -> KeyRange {
+    KeyRange {
+        start: pin(since, ""),
+        end: pin(end, ""),
+    }
+}
+
+/// The revision in the key of a pin.
+pub(crate) fn pinned_revision(key: &[u8]) -> Revision {
+    let revision = key.get(1..).and_then(|key| key.first_chunk());
+    Revision(revision.map_or(0, |revision| u64::from_be_bytes(*revision)))
 }
 
 pub(crate) fn pins_of(revision: Revision) -> KeyRange {
@@ -386,7 +417,7 @@ pub(crate) fn references(etag: &Etag) -> Bytes {
 /// The reference count of a manifest. Not the same row: a content that is one chunk has
 /// the etag of its chunk.
 pub(crate) fn manifest_references(etag: &Etag) -> Bytes {
-    etag_key(b'f', etag, 0).done()
+    etag_key(MANIFEST_TAG, etag, 0).done()
 }
 
 pub(crate) fn all_manifest_references() -> KeyRange {
@@ -469,6 +500,14 @@ pub(crate) fn parse_descendant(key: &[u8]) -> Option<(u64, Revision)> {
     let stamp = stamp.first_chunk::<STAMP_LEN>()?;
     let stamp = Revision(u64::from_be_bytes(*stamp));
     Some((u64::from_be_bytes(*ino), stamp))
+}
+
+pub(crate) fn retention(pattern: &str) -> Bytes {
+    Key::tag(b'y', pattern.len()).text(pattern).done()
+}
+
+pub(crate) fn all_retention() -> KeyRange {
+    KeyRange::prefix(&b"y"[..])
 }
 
 pub(crate) fn setting(name: &str) -> Bytes {

@@ -81,6 +81,7 @@ mod purge;
 mod read;
 mod records;
 mod resolve;
+mod retention;
 mod search;
 mod session;
 mod settings;
@@ -118,6 +119,10 @@ pub use log::{Change, ChangeKind, EndedLease, LOG_LIMIT_MAX, LogPage, LogQuery, 
 pub use path::{DEPTH_MAX, NAME_BYTES_MAX, PATH_BYTES_MAX};
 pub use pattern::PathPattern;
 pub use read::READ_WHOLE_BYTES_MAX;
+pub use retention::{
+    CompactReport, RETENTION_AGE_MAX, RETENTION_AGE_MIN, RETENTION_DEFAULT, RETENTION_POLICIES_MAX,
+    RetentionLimits, RetentionPolicy,
+};
 pub use search::{CONTEXT_LINES_MAX, GlobQuery, GrepMatch, GrepQuery, MATCH_TEXT_BYTES_MAX};
 pub use session::Session;
 pub use snapshots::{

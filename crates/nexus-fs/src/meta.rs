@@ -257,7 +257,7 @@ async fn add_ended(
             let ended: Ended = records::decode(entry.value.bytes.clone())?;
             if end > at.0 && ended.since <= at.0 {
                 let key = text(&entry.key[9..entry.key.len() - 9])?;
-                all.insert(key.to_owned(), ended.record);
+                all.insert(key.to_owned(), ended.into_state(Revision(end))?);
             }
         }
         match page.entries.last().filter(|_| page.more) {
@@ -298,6 +298,7 @@ impl View<'_> {
         }
         if let Some(at) = self.at {
             add_ended(self, ino, at, &mut all).await?;
+            self.zone.check_not_collected(at).await?;
         }
         Ok(all)
     }

@@ -6,6 +6,7 @@ use nexus_kernel::{Error, Result, Revision, Timestamp};
 use prost::Message;
 
 use crate::etag::{Etag, HashAlgorithm};
+use crate::retention::collected;
 use crate::types::{FileKind, Ino, Stat};
 
 /// An inode.
@@ -66,13 +67,53 @@ pub(crate) struct DentryRecord {
     pub kind: u32,
 }
 
-/// A state that ended, and the revision it began with.
+/// A state that ended, and the revision it began with; or, in place of states that were collected,
+/// a marker of the span in which they held.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Ended {
     #[prost(uint64, tag = "1")]
     pub since: u64,
     #[prost(bytes = "bytes", tag = "2")]
-    pub record: Bytes,
+    record: Bytes,
+    /// Of a marker: the version of the newest state it covers.
+    #[prost(uint64, optional, tag = "3")]
+    covered: Option<u64>,
+}
+
+impl Ended {
+    pub(crate) fn new(since: Revision, record: Bytes) -> Self {
+        Self {
+            since: since.0,
+            record,
+            covered: None,
+        }
+    }
+
+    /// Covers states from `since` on, the newest of which had this version.
+    pub(crate) fn marker(since: Revision, version: u64) -> Self {
+        Self {
+            since: since.0,
+            record: Bytes::new(),
+            covered: Some(version),
+        }
+    }
+
+    /// Of a marker, the version of the newest state it covers.
+    pub(crate) fn collected(&self) -> Option<u64> {
+        self.covered
+    }
+
+    /// The state that ended at `end`.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` with the oldest readable revision when it was collected.
+    pub(crate) fn into_state(self, end: Revision) -> Result<Bytes> {
+        match self.covered {
+            Some(_) => Err(collected(end)),
+            None => Ok(self.record),
+        }
+    }
 }
 
 /// A run of the chunks of a large content.

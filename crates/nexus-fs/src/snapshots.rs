@@ -274,6 +274,36 @@ impl Session {
         }
     }
 
+    /// The snapshots that may be deleted by now, and the revisions that they hold.
+    pub(crate) async fn expired_snapshots(
+        &self,
+        now: Timestamp,
+    ) -> Result<Vec<(String, Revision)>> {
+        let view = self.zone.view(At::Latest).await?;
+        let mut range = keys::all_snapshots(None);
+        let mut expired = Vec::new();
+        loop {
+            let page = view.scan(range.clone(), PAGE).await?;
+            for entry in page.entries {
+                let name = keys::parse_snapshot(&entry.key)?.to_owned();
+                let record = SnapshotRecord::decode_row(entry.value)?;
+                if record.has_expired(now) {
+                    expired.push((name, record.revision()));
+                }
+                range.start = next_key(&entry.key);
+            }
+            if !page.more {
+                return Ok(expired);
+            }
+        }
+    }
+
+    /// Deletes a snapshot if it still may be.
+    pub(crate) async fn expire_snapshot(&self, name: &str, now: Timestamp) -> Result<()> {
+        let change = SnapshotChange::Expire { name, now };
+        self.change_snapshot(&change).await.map(drop)
+    }
+
     async fn change_snapshot(&self, change: &SnapshotChange<'_>) -> Result<Snapshot> {
         change.check(self.zone.config.clock.now())?;
         for attempt in 0..ATTEMPTS_MAX {

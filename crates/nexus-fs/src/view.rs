@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use nexus_kernel::{Error, Freshness, KeyRange, Result, Revision, Scan, Timestamp, Value};
@@ -11,6 +12,7 @@ use crate::cache::{CachedDentry, CachedInode, Ticket};
 use crate::fork::is_forked;
 use crate::keys;
 use crate::records::{self, DentryRecord, Ended};
+use crate::retention::collected;
 use crate::snapshots::{SnapshotRecord, no_such_snapshot};
 use crate::types::At;
 use crate::zone::Shared;
@@ -92,26 +94,22 @@ impl Shared {
     /// Refuses a revision that is still to come, or that history does not reach back to.
     pub(crate) async fn check_readable(&self, revision: Revision) -> Result<()> {
         self.check_reached(revision).await?;
-        let floor = self.oldest_readable().await?;
-        if revision >= floor || self.is_pinned(revision).await? {
-            return Ok(());
-        }
-        Err(
-            Error::not_found("history before the oldest readable revision has been compacted")
-                .with("revision", revision)
-                .with("oldest_readable", floor),
-        )
+        self.check_not_collected(revision).await
     }
 
     /// Where history begins: what was before has been collected, but for what is pinned.
-    pub(crate) async fn oldest_readable(&self) -> Result<Revision> {
-        let found = self
-            .metastore
-            .get(keys::COMPACTED, Freshness::Linearizable)
-            .await?;
-        Ok(found.map_or(Revision::ZERO, |floor| {
-            Revision(keys::last_number(&floor.bytes))
-        }))
+    pub(crate) fn oldest_readable(&self) -> Revision {
+        self.floor.get()
+    }
+
+    /// Refuses a revision before the oldest readable one, unless it is pinned. Who reads rows as
+    /// of a revision asks after it has read them: what it needed was there if it still is.
+    pub(crate) async fn check_not_collected(&self, revision: Revision) -> Result<()> {
+        let floor = self.floor.get();
+        if revision >= floor || self.is_pinned(revision).await? {
+            return Ok(());
+        }
+        Err(collected(floor).with("revision", revision))
     }
 
     /// Whether something holds on to this very revision.
@@ -147,6 +145,12 @@ impl Shared {
         let revision = self.revision_at(time).await?;
         self.check_readable(revision).await?;
         Ok(revision)
+    }
+
+    /// The last revision so long before `now`.
+    pub(crate) async fn revision_before(&self, now: Timestamp, age: Duration) -> Result<Revision> {
+        let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
+        self.revision_at(Timestamp(now.0.saturating_sub(age))).await
     }
 
     /// The last revision at or before `time`: a binary search over the operation log, whose
@@ -392,10 +396,11 @@ impl<'a> View<'a> {
             let (name, end) = parsed.ok_or_else(|| records::unreadable("dentry history"))?;
             let ended: Ended = records::decode(entry.value.bytes)?;
             if end > at && ended.since <= at.0 {
-                merged.insert(name.to_owned(), records::decode(ended.record)?);
+                merged.insert(name.to_owned(), records::decode(ended.into_state(end)?)?);
             }
             last = Some(name.to_owned());
         }
+        self.zone.check_not_collected(at).await?;
         let Some(last) = last.filter(|_| page.more) else {
             return Ok(None);
         };
@@ -495,15 +500,17 @@ impl<'a> View<'a> {
             }));
         }
         let page = self.scan(after_at, 1).await?;
+        self.zone.check_not_collected(at).await?;
         let Some(entry) = page.entries.into_iter().next() else {
             return Ok(if written { RowAt::WasNot } else { RowAt::NoRow });
         };
+        let end = Revision(keys::last_number(&entry.key));
         let ended: Ended = records::decode(entry.value.bytes)?;
         let since = Revision(ended.since);
         if since > at {
             return Ok(RowAt::WasNot);
         }
-        let record = ended.record;
+        let record = ended.into_state(end)?;
         Ok(RowAt::Was(Past { since, record }))
     }
 

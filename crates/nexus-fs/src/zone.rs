@@ -12,7 +12,7 @@ use nexus_kernel::{
 
 use nexus_service_api::{Authorizer, Clock, SystemClock};
 
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 use crate::cache::MetaCache;
 use crate::content::{ChunkSizes, ContentStore};
@@ -23,6 +23,7 @@ use crate::inos::InoAllocator;
 use crate::keys;
 use crate::locks::Waiting;
 use crate::records::{self, InodeRecord};
+use crate::retention::Floor;
 use crate::turns::Turns;
 use crate::types::{FileKind, Ino};
 
@@ -56,6 +57,10 @@ pub struct ZoneConfig {
     /// What is written to a file that stays open becomes a version of it by itself after so
     /// long.
     pub draft_age_max: Duration,
+    /// How long a zone waits between two collections of its history.
+    pub retention_every: Duration,
+    /// How long a collection in the background rests between two steps.
+    pub retention_pause: Duration,
 }
 
 impl Default for ZoneConfig {
@@ -69,6 +74,8 @@ impl Default for ZoneConfig {
             content_cache_bytes: 64 << 20,
             draft_bytes_max: 64 << 20,
             draft_age_max: Duration::from_secs(30),
+            retention_every: Duration::from_secs(600),
+            retention_pause: Duration::from_millis(10),
         }
     }
 }
@@ -86,6 +93,10 @@ pub struct ZoneStats {
     pub commits: u64,
     /// Transactions that lost a race and ran again.
     pub retries: u64,
+    /// The oldest readable revision, but for what is pinned; 0 while all are.
+    pub oldest_readable: Revision,
+    /// Rows of history and of the log that were collected.
+    pub collected: u64,
 }
 
 /// A namespace: a tree of files with its history. Cheap to clone.
@@ -96,7 +107,7 @@ pub struct Zone {
 }
 
 /// Tasks that end with the last clone of their zone.
-struct Background([tokio::task::JoinHandle<()>; 3]);
+struct Background([tokio::task::JoinHandle<()>; 4]);
 
 impl Drop for Background {
     fn drop(&mut self) {
@@ -126,6 +137,10 @@ pub(crate) struct Shared {
     pub waiting: Waiting,
     /// Wakes the task that clears detached trees away.
     pub purge: Notify,
+    /// The oldest readable revision.
+    pub floor: Floor,
+    /// Held by who collects history.
+    pub collecting: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -134,6 +149,7 @@ pub(crate) struct Counters {
     pub misses: AtomicU64,
     pub commits: AtomicU64,
     pub retries: AtomicU64,
+    pub collected: AtomicU64,
 }
 
 /// The stored layout that a new zone has.
@@ -171,10 +187,11 @@ impl Zone {
             .await?;
         let topology = topology.map_or(0, |value| value.revision.0);
         let last_time = crate::log::last_time(&*metastore).await?;
+        let floor = Floor::load(&*metastore).await?;
         let shared = Shared {
             authorizer,
             cache: MetaCache::new(config.metadata_cache_bytes),
-            content: ContentStore::new(stores, &config),
+            content: ContentStore::new(stores, &config, floor.clone()),
             inos: InoAllocator::default(),
             parts: quick_cache::sync::Cache::new(PARTS_KEPT),
             topology: AtomicU64::new(topology),
@@ -185,6 +202,8 @@ impl Zone {
             lock_turns: Turns::default(),
             waiting: Waiting::default(),
             purge: Notify::new(),
+            floor,
+            collecting: Mutex::new(()),
             config,
             metastore,
         };
@@ -192,11 +211,12 @@ impl Zone {
         let shared = Arc::new(shared);
         crate::handles::remove_orphans(&shared).await?;
         let purge = tokio::spawn(crate::purge::run(Arc::clone(&shared)));
+        let retention = tokio::spawn(crate::retention::run(Arc::clone(&shared)));
         let aging = tokio::spawn(crate::handles::write_back_by_age(Arc::clone(&shared)));
         let sweep = tokio::spawn(crate::locks::sweep(Arc::clone(&shared)));
         Ok(Self {
             shared,
-            _background: Arc::new(Background([purge, aging, sweep])),
+            _background: Arc::new(Background([purge, aging, sweep, retention])),
         })
     }
 
@@ -211,6 +231,8 @@ impl Zone {
             cache_entries: self.shared.cache.len() as u64,
             commits: read(&counters.commits),
             retries: read(&counters.retries),
+            oldest_readable: self.shared.floor.get(),
+            collected: read(&counters.collected),
         }
     }
 

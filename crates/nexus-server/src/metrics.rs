@@ -171,7 +171,7 @@ fn handles_sample(handles: &Handles) -> Sample {
     }
 }
 
-fn zone_samples(zone: &Zone) -> [Sample; 5] {
+fn zone_samples(zone: &Zone) -> [Sample; 7] {
     let stats = zone.stats();
     let counter = |name, help, value| Sample {
         name,
@@ -201,5 +201,15 @@ fn zone_samples(zone: &Zone) -> [Sample; 5] {
             help: "Names and inodes in memory",
             figure: Figure::Gauge(entries),
         },
+        Sample {
+            name: "oldest_readable_revision",
+            help: "Where history begins, but for what is pinned",
+            figure: Figure::Gauge(stats.oldest_readable.0 as f64),
+        },
+        counter(
+            "collected_rows",
+            "Rows of history and of the log that retention let go",
+            stats.collected,
+        ),
     ]
 }

@@ -83,8 +83,12 @@ impl Sync {
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Example:
-  nexus gc --dry-run")]
+Collects what the policies of retention let go of history, and then removes the content that
+nothing refers to any more.
+
+Examples:
+  nexus gc --dry-run
+  nexus gc")]
 pub struct Gc {
     /// Change nothing, just count
     #[arg(short = 'n', long)]
@@ -95,7 +99,12 @@ impl Gc {
     pub(crate) async fn run(self, app: &mut App) -> Result<()> {
         let report = app.client().await?.gc(self.dry_run).await?;
         app.out.show(
-            || json!({"blobs": report.blobs, "bytes": report.bytes, "dry_run": report.dry_run}),
+            || {
+                json!({
+                    "rows": report.rows, "versions": report.versions,
+                    "blobs": report.blobs, "bytes": report.bytes, "dry_run": report.dry_run,
+                })
+            },
             |_| {
                 let verb = if report.dry_run {
                     "would remove"
@@ -103,7 +112,13 @@ impl Gc {
                     "removed"
                 };
                 let blobs = format::count(report.blobs, "blob");
-                format!("{verb} {blobs}, {}", format::size(report.bytes))
+                let size = format::size(report.bytes);
+                if report.rows == 0 {
+                    return format!("{verb} {blobs}, {size}");
+                }
+                let rows = format::count(report.rows, "row");
+                let versions = format::count(report.versions, "version");
+                format!("{verb} {blobs}, {size}, and {rows} of history with {versions}")
             },
         )
     }

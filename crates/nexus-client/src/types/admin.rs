@@ -144,6 +144,10 @@ pub struct Key {
 /// What garbage collection found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GcReport {
+    /// Rows of history that the policies of retention let go.
+    pub rows: u64,
+    /// Versions of files that went with them.
+    pub versions: u64,
     /// Blobs removed, or that would be.
     pub blobs: u64,
     /// Their bytes.

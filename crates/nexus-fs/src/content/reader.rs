@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, TryStreamExt};
-use nexus_kernel::{ByteStream, Error, Freshness, Result, Scan};
+use nexus_kernel::{ByteStream, Error, Freshness, Metastore, Result, Scan};
 
 use super::chunk_reader::Page;
 use super::{ContentStore, blob_key};
 use crate::etag::Etag;
 use crate::keys;
 use crate::records::{self, InodeRecord, ManifestPage, place, unreadable};
+use crate::retention::Floor;
 use crate::zone::Shared;
 
 /// Chunks fetched ahead of the reader.
@@ -119,7 +120,9 @@ impl ContentStore {
         let scan = Scan::backward(upto, 1);
         let page = self.metastore.scan(scan, Freshness::Linearizable).await?;
         let entry = page.entries.into_iter().next();
-        let entry = entry.ok_or_else(|| unreadable("manifest").with("etag", content))?;
+        let Some(entry) = entry else {
+            return Err(no_manifest(&*self.metastore, &self.floor, content).await);
+        };
         let mut offset = keys::last_number(&entry.key);
         let manifest: ManifestPage = records::decode(entry.value.bytes)?;
         let chunks = manifest.chunks.into_iter().map(|chunk| {
@@ -139,15 +142,17 @@ impl ContentStore {
 
     /// The chunks of a content from the manifest page that covers the start of `range`.
     fn pages(&self, etag: Etag, range: Range<u64>) -> ChunkList {
-        let metastore = Arc::clone(&self.metastore);
+        let (metastore, floor) = (Arc::clone(&self.metastore), self.floor.clone());
         Box::pin(async_stream::try_stream! {
             let mut keys_left = keys::manifest(&etag);
             keys_left.start = {
                 let mut upto = keys_left.clone();
                 upto.end = keys::manifest_page(&etag, range.start.saturating_add(1));
                 let page = metastore.scan(Scan::backward(upto, 1), Freshness::Linearizable).await?;
-                let first = page.entries.into_iter().next();
-                first.ok_or_else(|| unreadable("manifest").with("etag", etag))?.key
+                match page.entries.into_iter().next() {
+                    Some(first) => first.key,
+                    None => Err(no_manifest(&*metastore, &floor, &etag).await)?,
+                }
             };
             loop {
                 let page = metastore.scan(Scan::forward(keys_left.clone(), 1), Freshness::Linearizable).await?;
@@ -165,6 +170,15 @@ impl ContentStore {
                 }
             }
         })
+    }
+}
+
+/// Why a content has no list of chunks.
+async fn no_manifest(metastore: &dyn Metastore, floor: &Floor, content: &Etag) -> Error {
+    let count = keys::manifest_references(content);
+    match floor.check_in_use(metastore, &count).await {
+        Ok(()) => unreadable("manifest").with("etag", content),
+        Err(error) => error,
     }
 }
 

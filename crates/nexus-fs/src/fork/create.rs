@@ -10,7 +10,7 @@ use super::parts::{PARTS_END, PartPair, PartRecord, in_part, part_of};
 use crate::keys;
 use crate::log::ChangeKind;
 use crate::path;
-use crate::records::{self, DentryRecord, Pin, kind_code, unreadable};
+use crate::records::{self, DentryRecord, kind_code, unreadable};
 use crate::resolve::End;
 use crate::session::Session;
 use crate::steps::{Slot, exists, not_a_directory};
@@ -112,7 +112,7 @@ async fn pin_bases(tx: &mut Tx<'_>, record: &PartRecord) -> Result<()> {
     }
     for base in bases {
         let key = keys::fork_pin(Revision(base), record.pairs[0].part);
-        tx.also(Op::Put(key, records::encode(&Pin { until: 0 })));
+        tx.hold_revision(Revision(base), key).await?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use nexus_kernel::{Guard, Op, Result, Value};
+use nexus_kernel::{Guard, Kind, Op, Result, Value};
 use tokio::sync::OwnedRwLockWriteGuard;
 
 use crate::care::{chunks, manifest_release};
@@ -24,7 +24,7 @@ pub(super) struct Release {
     pub guards: Vec<Guard>,
     pub ops: Vec<Op>,
     /// Keep writers off the manifests that go, until the commit is over.
-    _locked: Vec<OwnedRwLockWriteGuard<()>>,
+    pub locked: Vec<OwnedRwLockWriteGuard<()>>,
 }
 
 /// Blobs that would have no use left.
@@ -32,6 +32,13 @@ pub(super) struct Release {
 pub(crate) struct Blobs {
     pub count: u64,
     pub bytes: u64,
+}
+
+impl Blobs {
+    fn add(&mut self, bytes: u64) {
+        self.count += 1;
+        self.bytes += bytes;
+    }
 }
 
 impl Released {
@@ -73,7 +80,7 @@ impl Released {
                     release.ops.extend(manifest_release(&view, &etag).await?);
                     release.ops.push(Op::Delete(key.clone()));
                     release.guards.push(Guard::RevisionIs(key, value.revision));
-                    release._locked.push(locked);
+                    release.locked.push(locked);
                     continue;
                 }
             }
@@ -86,10 +93,19 @@ impl Released {
     pub(super) async fn blobs(mut self, zone: &Shared) -> Result<Blobs> {
         let view = zone.view(At::Latest).await?;
         let is_manifest = |key: &Bytes| key.first() == Some(&keys::MANIFEST_TAG);
-        let manifests: Vec<Bytes> = self.0.keys().filter(|key| is_manifest(key)).cloned().collect();
+        let manifests: Vec<Bytes> = self
+            .0
+            .keys()
+            .filter(|key| is_manifest(key))
+            .cloned()
+            .collect();
         for key in manifests {
             let count = self.0.remove(&key).unwrap_or_default();
-            if view.get(&key).await?.is_some_and(|value| number(&value) <= count) {
+            if view
+                .get(&key)
+                .await?
+                .is_some_and(|value| number(&value) <= count)
+            {
                 for (_, chunk) in chunks(&view, &keys::parse_references(&key)?).await? {
                     *self.0.entry(keys::references(&chunk)).or_default() += 1;
                 }
@@ -97,11 +113,16 @@ impl Released {
         }
         let mut blobs = Blobs::default();
         for (key, count) in self.0 {
-            if view.get(&key).await?.is_some_and(|value| number(&value) <= count) {
+            if view
+                .get(&key)
+                .await?
+                .is_some_and(|value| number(&value) <= count)
+            {
                 let etag: Etag = keys::parse_references(&key)?;
-                if let Some(blob) = zone.content.objects.head(&blob_key(&etag)).await? {
-                    blobs.count += 1;
-                    blobs.bytes += blob.size;
+                match zone.content.objects.head(&blob_key(&etag)).await {
+                    Ok(blob) => blobs.add(blob.size),
+                    Err(error) if error.kind() == Kind::NotFound => {}
+                    Err(error) => return Err(error),
                 }
             }
         }
@@ -110,5 +131,8 @@ impl Released {
 }
 
 fn number(count: &Value) -> i64 {
-    count.bytes.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes))
+    count
+        .bytes
+        .first_chunk()
+        .map_or(0, |bytes| i64::from_be_bytes(*bytes))
 }

@@ -26,6 +26,15 @@ impl Floor {
         Revision(self.0.load(Ordering::SeqCst))
     }
 
+    /// Refuses a content with this count whose last use was collected while it was being read.
+    pub(crate) async fn check_in_use(&self, metastore: &dyn Metastore, count: &[u8]) -> Result<()> {
+        let count = metastore.get(count, Freshness::Linearizable).await?;
+        match count.is_some_and(|count| count.bytes.iter().any(|byte| *byte != 0)) {
+            true => Ok(()),
+            false => Err(collected(self.get())),
+        }
+    }
+
     pub(super) fn raise(&self, floor: Revision) {
         self.0.fetch_max(floor.0, Ordering::SeqCst);
     }
@@ -33,6 +42,8 @@ impl Floor {
 
 /// The answer to who reads what has been collected; `oldest` is the oldest that can be read there.
 pub(crate) fn collected(oldest: Revision) -> Error {
-    Error::not_found("this has been collected from history by retention; name a later point, or a snapshot")
-        .with("oldest_readable", oldest)
+    Error::not_found(
+        "this has been collected from history by retention; name a later point, or a snapshot",
+    )
+    .with("oldest_readable", oldest)
 }

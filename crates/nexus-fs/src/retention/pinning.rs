@@ -20,16 +20,14 @@ const PAGE: usize = 1_000;
 pub(super) struct Pins(BTreeSet<u64>);
 
 impl Pins {
-    /// Reads those from `since` on and before `end`, without those that may go with the floor, or
-    /// are left out.
+    /// Reads those from `since` on and before `end`, but for the rows that are left out.
     ///
     /// Read after the rows whose states it is to keep: a snapshot pins the revision of its own
     /// commit, so that one whose pin is not there yet needs none of the states that have ended.
     pub(super) async fn read(
         zone: &Shared,
         (since, end): (Revision, Revision),
-        floor: Revision,
-        left_out: &BTreeSet<u64>,
+        left_out: &BTreeSet<Bytes>,
     ) -> Result<Self> {
         let view = zone.view(At::Latest).await?;
         let mut range = keys::pins_between(since, end);
@@ -37,10 +35,8 @@ impl Pins {
         loop {
             let page = view.scan(range.clone(), PAGE).await?;
             for entry in page.entries {
-                let revision = keys::pinned_revision(&entry.key);
-                let pin: Pin = records::decode(entry.value.bytes)?;
-                if !lapsed(pin, floor) && !left_out.contains(&revision.0) {
-                    pins.insert(revision.0);
+                if !left_out.contains(&entry.key) {
+                    pins.insert(keys::pinned_revision(&entry.key).0);
                 }
                 range.start = next_key(&entry.key);
             }
@@ -56,15 +52,27 @@ impl Pins {
     }
 }
 
-/// Whether a pin is no longer needed once history begins at `floor`.
-pub(super) fn lapsed(pin: Pin, floor: Revision) -> bool {
-    pin.until != 0 && pin.until <= floor.0
+/// Whether a pin is no longer needed once history begins at `floor`: its time has come, and
+/// nothing in between is held in which it may still be needed.
+pub(super) async fn has_lapsed(
+    zone: &Shared,
+    revision: Revision,
+    pin: Pin,
+    floor: Revision,
+    left_out: &BTreeSet<Bytes>,
+) -> Result<bool> {
+    let until = Revision(pin.until);
+    if until == Revision::ZERO || until > floor {
+        return Ok(false);
+    }
+    let span = (revision.next(), until.max(revision.next()));
+    Ok(Pins::read(zone, span, left_out).await?.0.is_empty())
 }
 
 impl Tx<'_> {
-    /// Holds on to a revision of the past, which must still be readable, for somebody. Pins of the
+    /// Holds on to a revision of the past, which must still be readable, by this pin. Pins of the
     /// past and steps of the collector insist on the same row, so that neither misses the other.
-    pub(crate) async fn hold_revision(&mut self, revision: Revision, holder: &str) -> Result<()> {
+    pub(crate) async fn hold_revision(&mut self, revision: Revision, pin: Bytes) -> Result<()> {
         let key = Bytes::from_static(keys::COLLECTING);
         let collecting = self.view().get(&key).await?;
         self.zone().check_readable(revision).await?;
@@ -74,7 +82,6 @@ impl Tx<'_> {
         };
         self.insist(guard);
         self.also(Op::Put(key, value));
-        let pin = keys::pin(revision, holder);
         self.also(Op::Put(pin, records::encode(&Pin::default())));
         Ok(())
     }

@@ -84,5 +84,9 @@ async fn newest_record(zone: &Shared, ino: u64) -> Result<Option<InodeRecord>> {
 pub(super) async fn last_row(zone: &Shared, ino: u64) -> Result<Option<Row>> {
     let scan = Scan::backward(keys::inode_history_of(ino), 1);
     let page = zone.metastore.scan(scan, Freshness::Linearizable).await?;
-    page.entries.into_iter().next().map(Row::of_inode).transpose()
+    page.entries
+        .into_iter()
+        .next()
+        .map(Row::of_inode)
+        .transpose()
 }

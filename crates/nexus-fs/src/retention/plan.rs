@@ -91,5 +91,10 @@ fn specificity(policy: &RetentionPolicy) -> (bool, usize, usize, Reverse<String>
         return (false, 0, 0, Reverse(text));
     };
     let fixed = crate::path::names(&pattern.base_dir()).count();
-    (pattern.literal().is_some(), fixed, text.len(), Reverse(text))
+    (
+        pattern.literal().is_some(),
+        fixed,
+        text.len(),
+        Reverse(text),
+    )
 }

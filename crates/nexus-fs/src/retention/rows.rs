@@ -25,7 +25,7 @@ impl Row {
         let ended: Ended = records::decode(entry.value.bytes)?;
         let mut row = Self::blank(entry.key, &ended);
         if !row.is_marker {
-            let record: InodeRecord = records::decode(ended.record)?;
+            let record: InodeRecord = records::decode(ended.into_state(row.end)?)?;
             row.version = record.version;
             row.record = Some(record);
         }
@@ -43,8 +43,8 @@ impl Row {
             end: Revision(keys::last_number(&key)),
             key,
             since: Revision(ended.since),
-            version: ended.collected.unwrap_or_default(),
-            is_marker: ended.collected.is_some(),
+            version: ended.collected().unwrap_or_default(),
+            is_marker: ended.collected().is_some(),
             record: None,
         }
     }
@@ -75,11 +75,7 @@ impl Span {
         if !self.changed {
             return;
         }
-        let marker = Ended {
-            since: self.since.0,
-            record: Bytes::new(),
-            collected: Some(self.version),
-        };
+        let marker = Ended::marker(self.since, self.version);
         ops.push(Op::Put(self.key, records::encode(&marker)));
     }
 }

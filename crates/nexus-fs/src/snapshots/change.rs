@@ -28,6 +28,11 @@ pub(super) enum SnapshotChange<'c> {
     Delete {
         name: &'c str,
     },
+    /// As `Delete`, of one that has expired by then.
+    Expire {
+        name: &'c str,
+        now: Timestamp,
+    },
 }
 
 impl SnapshotChange<'_> {
@@ -51,7 +56,7 @@ impl SnapshotChange<'_> {
                     Some(Expiry::Never) | None => Ok(()),
                 }
             }
-            Self::Delete { .. } => Ok(()),
+            Self::Delete { .. } | Self::Expire { .. } => Ok(()),
         }
     }
 
@@ -62,7 +67,17 @@ impl SnapshotChange<'_> {
             Self::Update { name, update } => {
                 Ok(((*name).to_owned(), change(tx, name, update).await?))
             }
-            Self::Delete { name } => Ok(((*name).to_owned(), delete(tx, name).await?)),
+            Self::Delete { name } => {
+                let record = writable(tx, name).await?;
+                Ok(((*name).to_owned(), delete(tx, name, record)?))
+            }
+            Self::Expire { name, now } => {
+                let record = writable(tx, name).await?;
+                if !record.has_expired(*now) {
+                    return Err(Error::conflict("the snapshot was given more time"));
+                }
+                Ok(((*name).to_owned(), delete(tx, name, record)?))
+            }
         }
     }
 }
@@ -159,8 +174,7 @@ async fn change(tx: &mut Tx<'_>, name: &str, update: &SnapshotUpdate) -> Result<
     Ok(record)
 }
 
-async fn delete(tx: &mut Tx<'_>, name: &str) -> Result<SnapshotRecord> {
-    let record = writable(tx, name).await?;
+fn delete(tx: &mut Tx<'_>, name: &str, record: SnapshotRecord) -> Result<SnapshotRecord> {
     if record.pinned {
         return Err(
             Error::conflict("the snapshot is pinned; unpin it before you delete it")

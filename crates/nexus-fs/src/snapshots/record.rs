@@ -46,6 +46,10 @@ impl SnapshotRecord {
         Revision(self.revision)
     }
 
+    pub(super) fn has_expired(&self, now: Timestamp) -> bool {
+        !self.pinned && self.expires.is_some_and(|time| time <= now.0)
+    }
+
     /// Tells a record that was just written the commit that did.
     pub(super) fn made_by(&mut self, commit: Revision) {
         if self.revision == 0 {

@@ -231,13 +231,7 @@ fn was_directory(slot: &Slot<InodeRecord>) -> bool {
 }
 
 fn ended(prefix: Bytes, since: Revision, record: Bytes) -> Op {
-    Op::PutStamped(
-        prefix,
-        records::encode(&Ended {
-            since: since.0,
-            record,
-        }),
-    )
+    Op::PutStamped(prefix, records::encode(&Ended::new(since, record)))
 }
 
 fn assemble_manifest(

@@ -20,6 +20,7 @@ mod log;
 mod namespace;
 mod past;
 mod races;
+mod retention;
 mod rights;
 mod snapshots;
 mod spilling;

@@ -107,11 +107,15 @@ impl Admin for AdminDoor {
             .await
             .map_err(status)?;
         let nexus_fs::GcReport {
+            rows,
+            versions,
             blobs,
             bytes,
             dry_run,
         } = report;
         Ok(Response::new(GcResponse {
+            rows,
+            versions,
             blobs,
             bytes,
             dry_run,

@@ -283,23 +283,31 @@ pub(super) struct Gc {
 /// What garbage collection removed, or would.
 #[derive(Serialize, ToSchema)]
 pub(super) struct GcReport {
+    /// Rows of history that the policies of retention let go.
+    rows: u64,
+    /// Versions of files that went with them.
+    versions: u64,
     blobs: u64,
     bytes: u64,
     dry_run: bool,
 }
 
-/// Remove content that nothing refers to any more.
+/// Remove what retention lets go of history, and content that nothing refers to any more.
 #[utoipa::path(
     post, path = "/api/v2/gc", tag = "care", params(Gc),
     responses((status = 200, body = GcReport), (status = "default", body = Body)),
 )]
 pub(super) async fn gc(Files(files): Files, Query(query): Query<Gc>) -> Answer<Json<GcReport>> {
     let nexus_fs::GcReport {
+        rows,
+        versions,
         blobs,
         bytes,
         dry_run,
     } = files.gc(query.dry_run).await?;
     Ok(Json(GcReport {
+        rows,
+        versions,
         blobs,
         bytes,
         dry_run,
