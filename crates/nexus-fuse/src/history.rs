@@ -100,8 +100,8 @@ impl WithPast {
         let found = async {
             let state = self.present.as_of(name.parse()?).await?;
             let (revision, root) = (state.revision().await?, state.getattr(Ino::ROOT).await?);
-            let number = self.states.insert(name, revision, state)?;
-            numbers::stat_of(number, root)
+            let ino = self.states.insert(name, revision, state)?;
+            Ok::<_, Error>(Stat { ino, ..root })
         };
         found.await.map_err(|error| match error.kind() {
             Kind::InvalidArgument | Kind::NotFound => {
@@ -179,8 +179,9 @@ impl Volume for WithPast {
             (Node::Door(Door::Top), other) => Err(no_entry(other)),
             (Node::Door(Door::Points), point) => self.point(point).await,
             (Node::Past(state, parent), name) => {
-                let found = self.states.get(state)?.lookup((parent, name)).await?;
-                numbers::stat_of(state, found)
+                let (past, parent) = self.states.get(state, parent)?;
+                let found = past.lookup((parent, name)).await?;
+                self.states.shown_stat(state, found)
             }
             (Node::Present, _) if is_door(name) => Ok(self.door(Door::Top)),
             (Node::Present, _) => self.present.lookup(name).await,
@@ -192,8 +193,8 @@ impl Volume for WithPast {
             Node::Present => self.present.getattr(ino).await,
             Node::Door(door) => Ok(self.door(door)),
             Node::Past(state, ino) => {
-                let found = self.states.get(state)?.getattr(ino).await?;
-                numbers::stat_of(state, found)
+                let (past, ino) = self.states.get(state, ino)?;
+                self.states.shown_stat(state, past.getattr(ino).await?)
             }
         }
     }
@@ -254,10 +255,10 @@ impl Volume for WithPast {
             // Any point can be looked up; those that have names are listed, and none has.
             Node::Door(_) => Ok(Vec::new()),
             Node::Past(state, directory) => {
-                let past = self.states.get(state)?;
+                let (past, directory) = self.states.get(state, directory)?;
                 let page = past.readdir(directory, after, limit, details).await?;
                 let entries = page.into_iter();
-                entries.map(|e| numbers::entry_of(state, e)).collect()
+                entries.map(|e| self.states.shown_entry(state, e)).collect()
             }
         }
     }
@@ -267,10 +268,12 @@ impl Volume for WithPast {
             Node::Present => self.present.parent_of(ino).await,
             Node::Door(Door::Top) => Ok(Ino::ROOT),
             Node::Door(Door::Points) => Ok(Door::Top.ino()),
-            Node::Past(_, Ino::ROOT) => Ok(Door::Points.ino()),
             Node::Past(state, ino) => {
-                let parent = self.states.get(state)?.parent_of(ino).await?;
-                numbers::ino_of(state, parent)
+                let (past, ino) = self.states.get(state, ino)?;
+                if ino == Ino::ROOT {
+                    return Ok(Door::Points.ino());
+                }
+                self.states.shown(state, past.parent_of(ino).await?)
             }
         }
     }
@@ -279,7 +282,10 @@ impl Volume for WithPast {
         match Node::of(ino) {
             Node::Present => self.present.metadata_value(ino, key).await,
             Node::Door(_) => Err(Error::not_found("no such metadata key").with("key", key)),
-            Node::Past(state, ino) => self.states.get(state)?.metadata_value(ino, key).await,
+            Node::Past(state, ino) => {
+                let (past, ino) = self.states.get(state, ino)?;
+                past.metadata_value(ino, key).await
+            }
         }
     }
 
@@ -287,7 +293,10 @@ impl Volume for WithPast {
         match Node::of(ino) {
             Node::Present => self.present.metadata_keys(ino).await,
             Node::Door(_) => Ok(Vec::new()),
-            Node::Past(state, ino) => self.states.get(state)?.metadata_keys(ino).await,
+            Node::Past(state, ino) => {
+                let (past, ino) = self.states.get(state, ino)?;
+                past.metadata_keys(ino).await
+            }
         }
     }
 
@@ -307,7 +316,10 @@ impl Volume for WithPast {
         match Node::of(ino) {
             Node::Present => self.present.versions(ino, limit).await,
             Node::Door(_) => Err(directory(NAME)),
-            Node::Past(state, ino) => self.states.get(state)?.versions(ino, limit).await,
+            Node::Past(state, ino) => {
+                let (past, ino) = self.states.get(state, ino)?;
+                past.versions(ino, limit).await
+            }
         }
     }
 
@@ -316,8 +328,9 @@ impl Volume for WithPast {
             Node::Present => self.present.open(ino, mode, truncate).await,
             Node::Door(_) => Err(directory(NAME)),
             Node::Past(..) if mode != OpenMode::Read || truncate => Err(read_only()),
-            Node::Past(state, past) => {
-                let file = self.states.get(state)?.open(past, mode, false).await?;
+            Node::Past(state, in_part) => {
+                let (past, in_state) = self.states.get(state, in_part)?;
+                let file = past.open(in_state, mode, false).await?;
                 Ok(Arc::new(PastFile { ino, file }))
             }
         }

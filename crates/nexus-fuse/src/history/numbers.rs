@@ -3,16 +3,18 @@
 //! | bits | what |
 //! | --- | --- |
 //! | 63 | set: not of the present |
-//! | 40 to 62 | which state; 0 for the directories that lead to states |
-//! | 0 to 39 | the inode's number in that state |
+//! | 40 to 62 | which state, and which part of it; 0 for the directories that lead to states |
+//! | 0 to 39 | these bits of the inode's number in that state |
+//!
+//! What is in a fork has a number with higher bits too. They name the part, and each part of a
+//! state that is looked at has a number here of its own.
 
-use nexus_fs::{DirEntry, Ino, Stat};
-use nexus_kernel::{Error, Result};
+use nexus_fs::Ino;
 
 const PAST: u64 = 1 << 63;
 const INO_BITS: u32 = 40;
 const INO_MAX: u64 = (1 << INO_BITS) - 1;
-/// The largest number of a state.
+/// The largest number of a part of a state.
 pub(super) const STATE_MAX: u32 = (1 << (63 - INO_BITS)) - 1;
 
 /// What a number stands for.
@@ -59,26 +61,19 @@ impl Door {
     }
 }
 
-/// The number of a state's inode.
-pub(super) fn ino_of(state: StateNumber, ino: Ino) -> Result<Ino> {
-    if ino.0 > INO_MAX {
-        return Err(Error::limit(
-            "inodes beyond a trillion are not shown in the past; read them by another door",
-        )
-        .with("ino", ino));
-    }
-    Ok(Ino(PAST | (u64::from(state) << INO_BITS) | ino.0))
+/// The higher bits of an inode's number.
+pub(super) fn part_of(ino: Ino) -> u32 {
+    u32::try_from(ino.0 >> INO_BITS).expect("a number of 64 bits has 24 above 40")
 }
 
-pub(super) fn stat_of(state: StateNumber, mut stat: Stat) -> Result<Stat> {
-    stat.ino = ino_of(state, stat.ino)?;
-    Ok(stat)
+/// The number that an inode of a state has, of which the lower bits are told.
+pub(super) fn in_part(part: u32, ino: Ino) -> Ino {
+    Ino((u64::from(part) << INO_BITS) | (ino.0 & INO_MAX))
 }
 
-pub(super) fn entry_of(state: StateNumber, mut entry: DirEntry) -> Result<DirEntry> {
-    entry.ino = ino_of(state, entry.ino)?;
-    entry.stat = entry.stat.map(|stat| stat_of(state, stat)).transpose()?;
-    Ok(entry)
+/// The number that the kernel knows an inode by, of the part of a state with this number.
+pub(super) fn ino_of(state: StateNumber, ino: Ino) -> Ino {
+    Ino(PAST | in_part(state, ino).0)
 }
 
 #[cfg(test)]

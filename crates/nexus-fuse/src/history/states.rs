@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use nexus_fs::Ino;
+use nexus_fs::{DirEntry, Ino, Stat};
 use nexus_kernel::{Error, Result, Revision, Timestamp};
 use parking_lot::Mutex;
 
-use super::numbers::{Node, STATE_MAX, StateNumber};
+use super::numbers::{Node, STATE_MAX, StateNumber, in_part, ino_of, part_of};
 use crate::volume::Volume;
 
-/// States held; of those that the kernel knows nothing of any more, the ones last used.
+/// Parts of states held; of those that the kernel knows nothing of any more, the ones last used.
 const STATES_MAX: usize = 4096;
 
-/// Past states by number. One is held for as long as the kernel may ask for an inode of it.
+/// Past states by number, each part with one of its own. One is held for as long as the kernel may
+/// ask for an inode of it.
 pub(crate) struct States {
     table: Mutex<Table>,
     since: Timestamp,
@@ -22,15 +23,23 @@ pub(crate) struct States {
 #[derive(Default)]
 struct Table {
     states: HashMap<StateNumber, State>,
-    /// By the name of the point, so that no directory has two names, and by what it means.
-    numbers: HashMap<(String, Revision), StateNumber>,
+    numbers: HashMap<Key, StateNumber>,
     last: StateNumber,
     uses: u64,
 }
 
+/// A part of a state: by the name of the point, so that no directory has two names, by what it
+/// means, and by the higher bits of its inodes' numbers.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    point: String,
+    revision: Revision,
+    part: u32,
+}
+
 struct State {
     volume: Arc<dyn Volume>,
-    key: (String, Revision),
+    key: Key,
     /// How often the kernel was told of an inode of it that it has not forgotten.
     known: u64,
     /// When it was last looked up, in uses.
@@ -50,43 +59,55 @@ impl States {
         self.since
     }
 
-    pub(super) fn get(&self, number: StateNumber) -> Result<Arc<dyn Volume>> {
+    /// A state, and an inode's number in it.
+    pub(super) fn get(&self, number: StateNumber, ino: Ino) -> Result<(Arc<dyn Volume>, Ino)> {
         let table = self.table.lock();
-        let state = table.states.get(&number);
-        let volume = state.map(|state| Arc::clone(&state.volume));
-        volume.ok_or_else(|| {
-            Error::conflict("this past state was forgotten; look it up again").with("state", number)
-        })
+        let state = table.state(number)?;
+        Ok((Arc::clone(&state.volume), in_part(state.key.part, ino)))
     }
 
-    /// The number of a state, which is the same for as long as it is held.
+    /// The number that the kernel knows the root of a state by, the same for as long as it is held.
     pub(super) fn insert(
         &self,
         point: &str,
         revision: Revision,
         volume: Arc<dyn Volume>,
-    ) -> Result<StateNumber> {
-        let mut table = self.table.lock();
-        table.uses += 1;
-        let used = table.uses;
-        let key = (point.to_owned(), revision);
-        if let Some(number) = table.numbers.get(&key).copied() {
-            if let Some(state) = table.states.get_mut(&number) {
-                state.used = used;
-            }
-            return Ok(number);
-        }
-        table.make_room()?;
-        let number = table.free_number();
-        table.numbers.insert(key.clone(), number);
-        let state = State {
-            volume,
-            key,
-            known: 0,
-            used,
+    ) -> Result<Ino> {
+        let key = Key {
+            point: point.to_owned(),
+            revision,
+            part: part_of(Ino::ROOT),
         };
-        table.states.insert(number, state);
-        Ok(number)
+        let number = self.table.lock().insert(key, volume)?;
+        Ok(ino_of(number, Ino::ROOT))
+    }
+
+    /// The number that the kernel knows an inode by which was found in a state.
+    pub(super) fn shown(&self, number: StateNumber, ino: Ino) -> Result<Ino> {
+        let mut table = self.table.lock();
+        let state = table.state(number)?;
+        if state.key.part == part_of(ino) {
+            return Ok(ino_of(number, ino));
+        }
+        let key = Key {
+            part: part_of(ino),
+            ..state.key.clone()
+        };
+        let volume = Arc::clone(&state.volume);
+        Ok(ino_of(table.insert(key, volume)?, ino))
+    }
+
+    pub(super) fn shown_stat(&self, number: StateNumber, mut stat: Stat) -> Result<Stat> {
+        stat.ino = self.shown(number, stat.ino)?;
+        Ok(stat)
+    }
+
+    pub(super) fn shown_entry(&self, number: StateNumber, mut entry: DirEntry) -> Result<DirEntry> {
+        entry.ino = self.shown(number, entry.ino)?;
+        if let Some(stat) = &mut entry.stat {
+            stat.ino = entry.ino;
+        }
+        Ok(entry)
     }
 
     /// Notes that the kernel was told of an inode.
@@ -109,6 +130,34 @@ impl States {
 }
 
 impl Table {
+    fn state(&self, number: StateNumber) -> Result<&State> {
+        self.states.get(&number).ok_or_else(|| {
+            Error::conflict("this past state was forgotten; look it up again").with("state", number)
+        })
+    }
+
+    fn insert(&mut self, key: Key, volume: Arc<dyn Volume>) -> Result<StateNumber> {
+        self.uses += 1;
+        let used = self.uses;
+        if let Some(number) = self.numbers.get(&key).copied() {
+            if let Some(state) = self.states.get_mut(&number) {
+                state.used = used;
+            }
+            return Ok(number);
+        }
+        self.make_room()?;
+        let number = self.free_number();
+        self.numbers.insert(key.clone(), number);
+        let state = State {
+            volume,
+            key,
+            known: 0,
+            used,
+        };
+        self.states.insert(number, state);
+        Ok(number)
+    }
+
     fn make_room(&mut self) -> Result<()> {
         if self.states.len() < STATES_MAX {
             return Ok(());
