@@ -7,9 +7,14 @@
 //! which the whiteouts are, too.
 
 mod create;
+mod merge;
 pub(crate) mod parts;
 mod release;
 mod shown;
 
 pub(crate) use create::fork;
+pub use merge::{
+    MERGE_CHANGES_MAX, MERGE_TEXT_BYTES_MAX, MergeChange, MergeChangeKind, MergeConflict,
+    MergeConflictKind, MergeOptions, MergeReport, MergeStrategy,
+};
 pub(crate) use parts::{PART_SHIFT, PARTS_KEPT, Part, WHITEOUT, in_part, is_forked, part_of};

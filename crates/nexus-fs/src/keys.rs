@@ -34,7 +34,7 @@
 //! | `y` | pattern | how much history is kept of the paths that match |
 //! | `P` | revision, holder | a revision that stays readable, and until when |
 //! | `wp` | part | [`PartRecord`](crate::fork::PartRecord): what the inodes of a fork are made from |
-//! | `wf` | fork | a fork: what may change of it |
+//! | `wm` | fork, target directory ino | how far a fork has been merged into a directory |
 //! | `wb` | part of an inode, parent ino, name | as in `d`: a name in a directory of another part |
 //! | `wx` | ino | nothing: an inode of a fork has rows of its own for its metadata |
 //! | `wr` | ino, parent ino, name | nothing: what was a name of an inode beyond its first |
@@ -366,6 +366,21 @@ pub(crate) fn part(part: u64) -> Bytes {
 /// Holds on to what a fork is made from.
 pub(crate) fn fork_pin(base: Revision, fork: u64) -> Bytes {
     pin(base, &format!("fork {fork}"))
+}
+
+pub(crate) fn merged(fork: u64, target: u64) -> Bytes {
+    let key = Key::tag(b'w', 17).text("m");
+    key.number(fork).number(target).done()
+}
+
+/// Into what a fork has been merged.
+pub(crate) fn merges_of(fork: u64) -> KeyRange {
+    KeyRange::prefix(Key::tag(b'w', 9).text("m").number(fork).done())
+}
+
+/// Holds on to the state of a fork that was merged last.
+pub(crate) fn merge_pin(merged: Revision, fork: u64, target: u64) -> Bytes {
+    pin(merged, &format!("fork {fork} merged into {target}"))
 }
 
 /// A name in a directory of another part than the inode's.

@@ -104,6 +104,10 @@ pub use diff_tree::{
 pub use edits::{EditOptions, Edited};
 pub use etag::{Etag, HashAlgorithm, Hasher};
 pub use feed::WatchQuery;
+pub use fork::{
+    MERGE_CHANGES_MAX, MERGE_TEXT_BYTES_MAX, MergeChange, MergeChangeKind, MergeConflict,
+    MergeConflictKind, MergeOptions, MergeReport, MergeStrategy,
+};
 pub use handles::{Handle, OpenMode, PastFile, PastZone};
 pub use history::{DIFF_BYTES_MAX, VersionAt};
 pub use lineage::{

@@ -31,7 +31,7 @@ mod write;
 
 pub use attributes::{FACT_KEYS, KEY_BYTES_MAX, KEYS_MAX, VALUE_BYTES_MAX};
 pub(crate) use by_inode::{ByInode, Child, no_such_key};
-pub(crate) use remove::{clear_metadata, unlink};
+pub(crate) use remove::{clear_metadata, is_empty, unlink};
 pub(crate) use write::replace_content;
 
 /// How often a change that keeps losing races is tried. Each round some other change won,
@@ -100,8 +100,16 @@ impl Step {
         matches!(self, Self::Write { content, .. } if matches!(content.placement, Placement::Blob))
     }
 
+    /// The file that it writes, if it does.
+    pub(crate) fn written(&self) -> Option<&str> {
+        match self {
+            Self::Write { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
     /// Runs against `tx`; answers the inode the step is about, if it still exists after it.
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Option<u64>> {
+    pub(crate) async fn apply(&self, tx: &mut Tx<'_>) -> Result<Option<u64>> {
         tx.depends_on_path();
         match self {
             Self::Write {

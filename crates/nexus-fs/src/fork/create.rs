@@ -3,19 +3,19 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use nexus_kernel::{Error, Guard, Op, Result, Revision};
+use nexus_kernel::{Durability, Error, Guard, Op, Result, Revision, Txn};
 use nexus_service_api::Action;
 
 use super::parts::{PARTS_END, PartPair, PartRecord, in_part, part_of};
 use crate::keys;
 use crate::log::ChangeKind;
 use crate::path;
-use crate::records::{self, DentryRecord, kind_code, unreadable};
+use crate::records::{self, DentryRecord, Pin, kind_code, unreadable};
 use crate::resolve::End;
 use crate::session::Session;
 use crate::steps::{Slot, exists, not_a_directory};
 use crate::tx::Tx;
-use crate::types::{Changed, FileKind, ForkOptions};
+use crate::types::{Changed, FileKind, ForkOptions, Ino};
 use crate::view::next_key;
 use crate::zone::with_forks;
 
@@ -47,8 +47,22 @@ impl Session {
         };
         let mut changed = self.run(step, durability).await?;
         let at = crate::At::Revision(changed.revision);
-        changed.stat = Some(self.lstat(path::normalize(to)?, at).await?);
+        let stat = self.lstat(path::normalize(to)?, at).await?;
+        self.pin_as_made(stat.ino, changed.revision).await?;
+        changed.stat = Some(stat);
         Ok(changed)
+    }
+
+    /// Keeps the fork readable as it was made, which merges go by. Only the commit that made it
+    /// knows that revision; lost, it is missed no earlier than history is compacted past it.
+    async fn pin_as_made(&self, root: Ino, made: Revision) -> Result<()> {
+        let key = keys::fork_pin(made, part_of(root.0));
+        let txn = Txn {
+            ops: vec![Op::Put(key, records::encode(&Pin { until: 0 }))],
+            durability: Durability::Relaxed,
+            ..Txn::default()
+        };
+        self.zone.metastore.commit(txn).await.map(drop)
     }
 }
 

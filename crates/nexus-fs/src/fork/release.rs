@@ -1,7 +1,9 @@
 //! When a fork has gone, what it was made from need not stay readable for it.
 
-use nexus_kernel::{Durability, Error, Op, Result, Revision};
+use bytes::Bytes;
+use nexus_kernel::{Durability, Error, Freshness, Op, Result, Revision, Scan};
 
+use super::merge::MergedRecord;
 use super::parts::{Part, part_of};
 use crate::keys;
 use crate::records::{self, DentryRecord, Pin, kind_code};
@@ -10,9 +12,30 @@ use crate::steps::ATTEMPTS_MAX;
 use crate::tx::Tx;
 use crate::types::FileKind;
 use crate::view::next_key;
+use crate::zone::Shared;
 
 /// Names read at a time.
 const PAGE: usize = 500;
+
+impl Shared {
+    /// The pins that a fork has: of what it is made from, of itself as it was made, and of what
+    /// was merged of it last.
+    async fn pins_of_fork(&self, part: &Part) -> Result<Vec<Bytes>> {
+        let fork = part.fork();
+        let mut revisions = self.bases_of(part).await?;
+        revisions.insert(part.since.0);
+        let pins = revisions.into_iter();
+        let mut pins: Vec<Bytes> = pins.map(|at| keys::fork_pin(Revision(at), fork)).collect();
+        let scan = Scan::forward(keys::merges_of(fork), PAGE);
+        let merges = self.metastore.scan(scan, Freshness::Linearizable).await?;
+        for row in merges.entries {
+            let target = keys::last_number(&row.key);
+            let merged: MergedRecord = records::decode(row.value.bytes)?;
+            pins.push(keys::merge_pin(Revision(merged.revision), fork, target));
+        }
+        Ok(pins)
+    }
+}
 
 impl Session {
     /// Lets history before now go that only a fork needed, if none of its directories is in the
@@ -29,9 +52,8 @@ impl Session {
                 return Ok(());
             }
             let until = self.zone.revision().await?;
-            for base in self.zone.bases_of(&part).await? {
-                let key = keys::fork_pin(Revision(base), part.fork());
-                tx.also(Op::Put(key, records::encode(&Pin { until: until.0 })));
+            for pin in self.zone.pins_of_fork(&part).await? {
+                tx.also(Op::Put(pin, records::encode(&Pin { until: until.0 })));
             }
             if tx.commit(Durability::Relaxed).await?.is_some() {
                 return Ok(());

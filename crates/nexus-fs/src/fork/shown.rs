@@ -7,14 +7,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_kernel::{Result, Revision};
+use nexus_kernel::{Freshness, Guard, Kind, Result, Revision};
 
-use super::parts::{Part, is_forked, part_of};
+use super::parts::{Part, WHITEOUT, is_forked, part_of};
 use crate::cache::{CachedDentry, CachedInode};
 use crate::keys;
 use crate::records::{DentryRecord, InodeRecord, unreadable};
 use crate::types::Ino;
 use crate::view::{Child, View, next_key};
+use crate::zone::Shared;
 
 /// Further names of an inode that are read at a time.
 const NAMES_PAGE: usize = 500;
@@ -220,14 +221,35 @@ impl<'a> View<'a> {
             return Ok(None);
         };
         let source = part.source_of(ino);
-        let found = self.origin(&part).inode(source).await?;
-        Ok(found.map(|inode| (source, inode)))
+        match self.origin(&part).inode(source).await {
+            Ok(found) => Ok(found.map(|inode| (source, inode))),
+            // When the fork has gone, and this file left it before, its past may have gone too.
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether a revision of an inode or name of a fork is that of the fork itself: it has no row.
     pub(crate) async fn is_shown(&self, ino: u64, revision: Revision) -> Result<bool> {
         let part = self.part(ino).await?;
         Ok(part.is_some_and(|part| part.since == revision))
+    }
+}
+
+impl Shared {
+    /// A guard that an inode, which was found, has not gone.
+    pub(crate) async fn still_there(&self, ino: u64) -> Result<Guard> {
+        let key = keys::inode(ino);
+        if !is_forked(ino) {
+            return Ok(Guard::Present(key));
+        }
+        // Gone, it would have a row all the same.
+        let row = self.metastore.get(&key, Freshness::Linearizable).await?;
+        Ok(match row {
+            Some(row) if row.bytes != WHITEOUT => Guard::RevisionIs(key, row.revision),
+            // With a whiteout this does not hold, and shall not.
+            _ => Guard::Absent(key),
+        })
     }
 }
 

@@ -124,8 +124,9 @@ impl Session {
             }
             None => change.nobody_after(&keys::lock_queue(&target.lock), &standing.queue),
         }
-        let there = target.ino().map(|ino| Guard::Present(keys::inode(ino.0)));
-        change.guards.extend(there);
+        if let Some(ino) = target.ino() {
+            change.guards.push(self.zone.still_there(ino.0).await?);
+        }
         change
             .ops
             .push(Op::PutStamped(leases, records::encode(&record)));

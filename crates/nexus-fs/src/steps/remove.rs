@@ -94,7 +94,7 @@ pub(super) async fn remove_empty(
 }
 
 /// Whether a directory has no entries, as this transaction leaves it.
-pub(super) async fn is_empty(tx: &Tx<'_>, dir: u64) -> Result<bool> {
+pub(crate) async fn is_empty(tx: &Tx<'_>, dir: u64) -> Result<bool> {
     let (gone, made): (Vec<_>, Vec<_>) = tx.pending_names(dir).partition(|(_, exists)| !exists);
     if !made.is_empty() {
         return Ok(false);
