@@ -5,6 +5,7 @@ use super::crates::{Dependency, Kind, Package};
 
 const KERNEL: &str = "nexus-kernel";
 const SERVICE_API: &str = "nexus-service-api";
+const ARCHIVE: &str = "nexus-archive";
 const TESTKIT: &str = "nexus-testkit";
 const DRIVER: &str = "nexus-driver-";
 pub(super) const REFERENCE_DRIVER: &str = "nexus-driver-memory";
@@ -14,18 +15,20 @@ fn may_use(package: &str) -> Result<Option<&'static [&'static str]>, Unplaced> {
     Ok(Some(match package {
         "nexus-node" | "nexus-tests" | "nexus-bench" | "xtask" => return Ok(None),
         KERNEL | "nexus-proto" => &[],
-        SERVICE_API => &[KERNEL],
-        "nexus-fs" | "nexus-services" => &[KERNEL, SERVICE_API],
+        SERVICE_API | ARCHIVE => &[KERNEL],
+        "nexus-fs" => &[KERNEL, SERVICE_API, ARCHIVE],
+        "nexus-services" => &[KERNEL, SERVICE_API],
         TESTKIT => &[KERNEL, SERVICE_API, "nexus-fs"],
         "nexus-fuse" => &[KERNEL, SERVICE_API, "nexus-fs"],
         "nexus-server" => &[
             KERNEL,
             SERVICE_API,
+            ARCHIVE,
             "nexus-fs",
             "nexus-services",
             "nexus-proto",
         ],
-        "nexus-client" => &[KERNEL, "nexus-proto"],
+        "nexus-client" => &[KERNEL, ARCHIVE, "nexus-proto"],
         "nexus-remote" => &[
             KERNEL,
             SERVICE_API,
@@ -36,6 +39,7 @@ fn may_use(package: &str) -> Result<Option<&'static [&'static str]>, Unplaced> {
         "nexus-cli" => &[
             KERNEL,
             SERVICE_API,
+            ARCHIVE,
             "nexus-proto",
             "nexus-client",
             "nexus-fuse",
