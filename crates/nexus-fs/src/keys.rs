@@ -112,6 +112,14 @@ pub(crate) fn inode(ino: u64) -> Bytes {
     Key::tag(b'i', 8).number(ino).done()
 }
 
+/// All rows.
+pub(crate) fn everything() -> KeyRange {
+    KeyRange {
+        start: Bytes::new(),
+        end: Bytes::from_static(&[0xFF]),
+    }
+}
+
 pub(crate) fn all_inodes() -> KeyRange {
     KeyRange::prefix(&b"i"[..])
 }
@@ -527,6 +535,10 @@ pub(crate) fn all_retention() -> KeyRange {
 
 pub(crate) fn setting(name: &str) -> Bytes {
     Key::tag(b's', name.len()).text(name).done()
+}
+
+pub(crate) fn is_setting(key: &[u8]) -> bool {
+    key.first() == Some(&b's')
 }
 
 /// The first key after a stamped one, whatever its revision.

@@ -56,6 +56,7 @@
 //! }
 //! ```
 
+mod archive;
 mod cache;
 mod care;
 mod compute;
@@ -95,6 +96,7 @@ mod view;
 mod writes;
 mod zone;
 
+pub use archive::{EXPORTS_MAX, ExportOptions, Imported};
 pub use care::{Duplicates, GcReport, VerifyProgress};
 pub use content::{CONTENT_BYTES_MAX, ChunkSizes, WHOLE_BYTES_MAX};
 pub use diff_tree::{

@@ -12,8 +12,9 @@ use nexus_kernel::{
 
 use nexus_service_api::{Authorizer, Clock, SystemClock};
 
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, Semaphore};
 
+use crate::archive::EXPORTS_MAX;
 use crate::cache::MetaCache;
 use crate::content::{ChunkSizes, ContentStore};
 use crate::etag::HashAlgorithm;
@@ -141,6 +142,8 @@ pub(crate) struct Shared {
     pub floor: Floor,
     /// Held by who collects history.
     pub collecting: Mutex<()>,
+    /// A place for each export that may be under way.
+    pub exports: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -158,7 +161,7 @@ const FORMAT_VERSION: u32 = 1;
 const FORMAT_VERSION_FORKS: u32 = 2;
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct FormatRecord {
+pub(crate) struct FormatRecord {
     #[prost(uint32, tag = "1")]
     version: u32,
     /// 1 BLAKE3, 2 SHA-256.
@@ -204,6 +207,7 @@ impl Zone {
             purge: Notify::new(),
             floor,
             collecting: Mutex::new(()),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             config,
             metastore,
         };
@@ -269,7 +273,7 @@ impl Shared {
 async fn format(metastore: &dyn Metastore, config: &ZoneConfig) -> Result<HashAlgorithm> {
     loop {
         if let Some(value) = metastore.get(keys::FORMAT, Freshness::Linearizable).await? {
-            return check_format(records::decode(value.bytes)?);
+            return records::decode::<FormatRecord>(value.bytes)?.check();
         }
         // Lost to another creator: read what it wrote.
         if let Commit::Applied(_) = metastore.commit(empty_zone(config)).await? {
@@ -278,15 +282,18 @@ async fn format(metastore: &dyn Metastore, config: &ZoneConfig) -> Result<HashAl
     }
 }
 
-fn check_format(format: FormatRecord) -> Result<HashAlgorithm> {
-    match (format.version, format.hash) {
-        (FORMAT_VERSION | FORMAT_VERSION_FORKS, 1) => Ok(HashAlgorithm::Blake3),
-        (FORMAT_VERSION | FORMAT_VERSION_FORKS, 2) => Ok(HashAlgorithm::Sha256),
-        _ => Err(Error::unsupported(
-            "the data was written by a newer Nexus; run that version, or point this one at other data",
-        )
-        .with("format", format.version)
-        .with("supported", FORMAT_VERSION_FORKS)),
+impl FormatRecord {
+    /// The zone's hash, if this build reads its layout.
+    pub(crate) fn check(&self) -> Result<HashAlgorithm> {
+        match (self.version, self.hash) {
+            (FORMAT_VERSION | FORMAT_VERSION_FORKS, 1) => Ok(HashAlgorithm::Blake3),
+            (FORMAT_VERSION | FORMAT_VERSION_FORKS, 2) => Ok(HashAlgorithm::Sha256),
+            _ => Err(Error::unsupported(
+                "the data was written by a newer Nexus; run that version, or point this one at other data",
+            )
+            .with("format", self.version)
+            .with("supported", FORMAT_VERSION_FORKS)),
+        }
     }
 }
 

@@ -37,6 +37,15 @@ impl Pins {
         }
     }
 
+    /// Holds everything, so that nothing is collected.
+    pub(crate) async fn pin_all(&self) -> Pinned {
+        let mut held = Pinned::default();
+        for (shard, lock) in self.0.iter().enumerate() {
+            held.0.insert(shard, Arc::clone(lock).read_owned().await);
+        }
+        held
+    }
+
     /// Locks writers of this content out, unless one is at work.
     pub(crate) fn lock(&self, etag: &Etag) -> Option<OwnedRwLockWriteGuard<()>> {
         Arc::clone(&self.0[shard(etag)]).try_write_owned().ok()

@@ -2,6 +2,7 @@
 //! of `docs/SEMANTICS.md`.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod archive;
 mod batches;
 mod by_inode;
 mod clearing;

@@ -1,0 +1,320 @@
+//! What rows an archive may have. It comes from outside, and whatever it has becomes the zone: each
+//! row must be one that a zone could have written.
+
+use bytes::Bytes;
+use nexus_archive::{HashAlgorithm as ArchiveHash, Header};
+use nexus_kernel::{Entry, Error, Result, Revision};
+use prost::Message;
+
+use crate::content::CONTENT_BYTES_MAX;
+use crate::etag::{Etag, HashAlgorithm};
+use crate::keys;
+use crate::path::{self, check_name, shown};
+use crate::records::{
+    self, DentryRecord, Ended, InodeRecord, LogRecord, ManifestPage, Pin, SnapshotRecord, place,
+};
+use crate::steps::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::types::{FileKind, Ino};
+use crate::zone::FormatRecord;
+
+/// Longest name of a setting, a run, a snapshot, a holder.
+const TEXT_BYTES_MAX: usize = 1000;
+
+/// Checks the rows of an archive one by one, and that together they have what a zone needs.
+pub(super) struct ZoneRows {
+    end: Revision,
+    hash: HashAlgorithm,
+    largest_ino: u64,
+    has_root: bool,
+    has_format: bool,
+    has_topology: bool,
+    has_next_ino: bool,
+}
+
+/// Why a row cannot be one of a zone.
+type Why = &'static str;
+
+impl ZoneRows {
+    pub(super) fn new(header: &Header) -> Result<Self> {
+        Ok(Self {
+            end: header.revision(),
+            hash: match ArchiveHash::try_from(header.hash) {
+                Ok(ArchiveHash::Blake3) => HashAlgorithm::Blake3,
+                Ok(ArchiveHash::Sha256) => HashAlgorithm::Sha256,
+                Err(_) => return Err(records::unreadable("hash of the archive")),
+            },
+            largest_ino: Ino::ROOT.0,
+            has_root: false,
+            has_format: false,
+            has_topology: false,
+            has_next_ino: false,
+        })
+    }
+
+    /// # Errors
+    ///
+    /// `Corrupt` for a row that no zone has, `Unsupported` for one that only a newer one has.
+    pub(super) fn check(&mut self, row: &Entry) -> Result<()> {
+        let (tag, key) = row.key.split_first().ok_or_else(|| forged(row, "no key"))?;
+        let value = &row.value.bytes;
+        let checked = match tag {
+            b'i' => self.inode(key, value).and_then(|()| self.root(key, value)),
+            b'd' => child(key).and_then(|()| dentry(value)),
+            b't' => number(key).and_then(|_| eight_bytes(value)),
+            b'h' => self.stamped(key).and_then(|key| {
+                let record = ended(value, self.end)?;
+                self.inode(key, &record)
+            }),
+            b'e' => self.stamped(key).and_then(|key| {
+                child(key.strip_suffix(&[0]).ok_or("no end of its name")?)?;
+                dentry(&ended(value, self.end)?)
+            }),
+            b'l' => self.stamped(key).and_then(|_| log_record(value)),
+            b'x' => metadata_of(key).and_then(|()| metadata(value)),
+            b'z' => self.stamped(key).and_then(|key| {
+                metadata_of(key.strip_suffix(&[0]).ok_or("no end of its key")?)?;
+                metadata(&ended(value, self.end)?)
+            }),
+            b'm' => key
+                .split_last_chunk::<8>()
+                .and_then(|(key, _)| key.strip_suffix(&[0]))
+                .ok_or("no inode")
+                .and_then(metadata_key),
+            b'p' => number_then(key).and_then(|(_, name)| child(name)),
+            b'c' | b'f' => self.etag(key).and_then(|()| count(value)),
+            b'n' => self.chunk_list(key, value),
+            b'o' => number(key).map(drop),
+            b'q' => self.stamped(key).and_then(number).map(drop),
+            b's' => text(key),
+            b'v' => return self.fact(row, key, value),
+            b'j' => self
+                .stamped(key)
+                .and_then(|key| text(key.strip_suffix(&[0]).ok_or("no end of its name")?)),
+            b'g' => text(key).and_then(|()| decode::<SnapshotRecord>(value).map(drop)),
+            b'P' => number_then(key).and_then(|(_, holder)| {
+                text(holder)?;
+                decode::<Pin>(value).map(drop)
+            }),
+            // Small records, which are read as carefully as anything from a store.
+            b'k' | b'w' | b'u' | b'y' | b'b' | b'a' | b'A' => Ok(()),
+            _ => return Err(newer(row)),
+        };
+        checked.map_err(|why| forged(row, why))
+    }
+
+    /// # Errors
+    ///
+    /// `Corrupt` when what every zone has is not there.
+    pub(super) fn check_all(&self) -> Result<()> {
+        if self.has_root && self.has_format && self.has_topology && self.has_next_ino {
+            return Ok(());
+        }
+        Err(Error::corrupt(
+            "the archive does not have what every zone has; export the zone again",
+        ))
+    }
+
+    fn inode(&mut self, key: &[u8], value: &Bytes) -> Result<(), Why> {
+        let ino = number(key)?;
+        inode(value)?;
+        self.largest_ino = self.largest_ino.max(ino);
+        Ok(())
+    }
+
+    fn root(&mut self, key: &[u8], value: &Bytes) -> Result<(), Why> {
+        if number(key)? == Ino::ROOT.0 {
+            let root: InodeRecord = decode(value)?;
+            self.has_root = root.is_dir();
+        }
+        Ok(())
+    }
+
+    /// A key without the revision at its end, which the archive must have.
+    fn stamped<'k>(&self, key: &'k [u8]) -> Result<&'k [u8], Why> {
+        let (key, stamp) = key.split_last_chunk::<8>().ok_or("no revision")?;
+        match u64::from_be_bytes(*stamp) <= self.end.0 {
+            true => Ok(key),
+            false => Err("a revision that the archive does not have"),
+        }
+    }
+
+    fn etag(&self, key: &[u8]) -> Result<(), Why> {
+        let etag = Etag::from_bytes(key).map_err(|_| "no hash of a content")?;
+        match etag.algorithm == self.hash {
+            true => Ok(()),
+            false => Err("a hash that is not the zone's"),
+        }
+    }
+
+    fn chunk_list(&self, key: &[u8], value: &Bytes) -> Result<(), Why> {
+        let (etag, _) = key.split_last_chunk::<8>().ok_or("no offset")?;
+        self.etag(etag)?;
+        let page: ManifestPage = decode(value)?;
+        if page.chunks.is_empty() || page.chunks.iter().any(|chunk| chunk.size == 0) {
+            return Err("chunks of nothing");
+        }
+        page.chunks
+            .iter()
+            .try_for_each(|chunk| self.etag(&chunk.etag))
+    }
+
+    fn fact(&mut self, row: &Entry, key: &[u8], value: &Bytes) -> Result<()> {
+        let checked = match &*row.key {
+            keys::FORMAT => {
+                let format: FormatRecord = decode(value).map_err(|why| forged(row, why))?;
+                self.has_format = true;
+                match format.check()? == self.hash {
+                    true => Ok(()),
+                    false => Err("another hash than the header says"),
+                }
+            }
+            keys::TOPOLOGY => {
+                self.has_topology = true;
+                Ok(())
+            }
+            keys::NEXT_INO => {
+                self.has_next_ino = true;
+                match number(value) {
+                    Ok(next) if next > self.largest_ino => Ok(()),
+                    _ => Err("inode numbers that are in use would be given out again"),
+                }
+            }
+            _ => text(key),
+        };
+        checked.map_err(|why| forged(row, why))
+    }
+}
+
+fn inode(value: &Bytes) -> Result<(), Why> {
+    let record: InodeRecord = decode(value)?;
+    let kind = records::kind_of(record.kind).map_err(|_| "no kind of file")?;
+    if !record.name.is_empty() {
+        name(record.name.as_bytes())?;
+    }
+    let etag = record.content_etag().map_err(|_| "no hash of a content")?;
+    if kind != FileKind::File {
+        return Ok(());
+    }
+    let etag = etag.ok_or("a file without a hash")?;
+    match record.place {
+        place::INLINE if Etag::of(etag.algorithm, &record.inline) != etag => {
+            Err("a content that does not have its hash")
+        }
+        place::INLINE if record.size != record.inline.len() as u64 => Err("a wrong size"),
+        place::INLINE | place::BLOB | place::CHUNKS if record.size <= CONTENT_BYTES_MAX => Ok(()),
+        _ => Err("a content in no known place, or beyond any size"),
+    }
+}
+
+fn dentry(value: &Bytes) -> Result<(), Why> {
+    let record: DentryRecord = decode(value)?;
+    records::kind_of(record.kind).map_err(|_| "no kind of file")?;
+    match record.ino {
+        0 => Err("a name of no inode"),
+        _ => Ok(()),
+    }
+}
+
+fn log_record(value: &Bytes) -> Result<(), Why> {
+    let record: LogRecord = decode(value)?;
+    let paths = record.changes.iter().flat_map(|change| {
+        [Some(&change.path), change.old_path.as_ref()]
+            .into_iter()
+            .flatten()
+    });
+    for path in paths {
+        if !path::names(path).all(|name| check_name(name).is_ok()) {
+            return Err("a path that no file can have");
+        }
+    }
+    Ok(())
+}
+
+/// What was until a revision: its record.
+fn ended(value: &Bytes, end: Revision) -> Result<Bytes, Why> {
+    let ended: Ended = decode(value)?;
+    match ended.since <= end.0 {
+        true => Ok(ended.record),
+        false => Err("a revision that the archive does not have"),
+    }
+}
+
+/// A directory's number, and a name in it.
+fn child(key: &[u8]) -> Result<(), Why> {
+    let (_, found) = number_then(key)?;
+    name(found)
+}
+
+fn name(name: &[u8]) -> Result<(), Why> {
+    let name = std::str::from_utf8(name).map_err(|_| "a name that is not UTF-8")?;
+    check_name(name).map_err(|_| "a name that no file can have")
+}
+
+fn metadata_of(key: &[u8]) -> Result<(), Why> {
+    let (_, key) = number_then(key)?;
+    metadata_key(key)
+}
+
+fn metadata_key(key: &[u8]) -> Result<(), Why> {
+    if key.len() > KEY_BYTES_MAX || key.contains(&0) {
+        return Err("a metadata key that nothing can have");
+    }
+    text(key)
+}
+
+fn metadata(value: &[u8]) -> Result<(), Why> {
+    match value.len() <= VALUE_BYTES_MAX {
+        true => Ok(()),
+        false => Err("metadata beyond any size"),
+    }
+}
+
+fn text(text: &[u8]) -> Result<(), Why> {
+    if text.is_empty() || text.len() > TEXT_BYTES_MAX {
+        return Err("a name that is empty or too long");
+    }
+    std::str::from_utf8(text).map_err(|_| "a name that is not UTF-8")?;
+    Ok(())
+}
+
+fn number(key: &[u8]) -> Result<u64, Why> {
+    let key = key.try_into().map_err(|_| "no number of 8 bytes")?;
+    Ok(u64::from_be_bytes(key))
+}
+
+fn number_then(key: &[u8]) -> Result<(u64, &[u8]), Why> {
+    let (number, rest) = key.split_first_chunk::<8>().ok_or("no number")?;
+    Ok((u64::from_be_bytes(*number), rest))
+}
+
+fn eight_bytes(value: &[u8]) -> Result<(), Why> {
+    number(value).map(drop)
+}
+
+fn count(value: &[u8]) -> Result<(), Why> {
+    match number(value)? {
+        uses if i64::try_from(uses).is_ok() => Ok(()),
+        _ => Err("a count below zero"),
+    }
+}
+
+fn decode<M: Message + Default>(value: &Bytes) -> Result<M, Why> {
+    M::decode(value.clone()).map_err(|_| "a record that cannot be read")
+}
+
+fn forged(row: &Entry, why: Why) -> Error {
+    Error::corrupt("the archive has a row that no zone can have; it is not what an export wrote")
+        .with("why", why)
+        .with("row", key_shown(row))
+}
+
+fn newer(row: &Entry) -> Error {
+    Error::unsupported(
+        "the archive has rows that this version does not know; use the version that wrote it, or a newer one",
+    )
+    .with("row", key_shown(row))
+}
+
+fn key_shown(row: &Entry) -> String {
+    shown(&String::from_utf8_lossy(&row.key))
+}

@@ -1,0 +1,164 @@
+//! Archives that somebody made up, with good hashes.
+
+use bytes::Bytes;
+use nexus_archive::{Block, Header, Reader, Writer};
+use nexus_fs::Zone;
+use nexus_kernel::{Entry, Kind, Revision, Value};
+use prost::Message;
+
+use super::{export, noise, write};
+use crate::support::{fresh, memory_stores, put};
+
+/// Takes an archive apart and puts it together with other rows.
+async fn with_rows(archive: &[u8], change: impl FnOnce(&mut Vec<Entry>)) -> Vec<u8> {
+    let mut reader = Reader::begin(archive).await.unwrap();
+    let header: Header = reader.header().clone();
+    let (mut rows, mut blobs) = (Vec::new(), Vec::new());
+    while let Some(block) = reader.next().await.unwrap() {
+        match block {
+            Block::Rows(more) => rows.extend(more),
+            Block::Blobs(more) => blobs.extend(more),
+            _ => {}
+        }
+    }
+    change(&mut rows);
+    rows.sort_by(|one, other| one.key.cmp(&other.key));
+    let (mut writer, first) = Writer::begin(&header).unwrap();
+    let mut bytes = first.to_vec();
+    bytes.extend(writer.rows(rows).unwrap());
+    bytes.extend(writer.rows_end().unwrap());
+    bytes.extend(writer.blobs(blobs).unwrap());
+    bytes.extend(writer.finish().unwrap());
+    bytes
+}
+
+fn row(key: impl Into<Bytes>, value: impl Into<Bytes>) -> Entry {
+    Entry {
+        key: key.into(),
+        value: Value {
+            bytes: value.into(),
+            revision: Revision(1),
+        },
+    }
+}
+
+fn numbered(tag: &[u8], ino: u64, rest: &[u8]) -> Vec<u8> {
+    [tag, &ino.to_be_bytes()[..], rest].concat()
+}
+
+/// A name of inode 1.
+const DENTRY: &[u8] = &[8, 1];
+
+#[derive(Clone, PartialEq, Message)]
+struct LogRow {
+    #[prost(message, repeated, tag = "7")]
+    changes: Vec<Change>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Change {
+    #[prost(string, tag = "2")]
+    path: String,
+}
+
+/// A row that no zone could have written is refused, and the zone does not come to be.
+#[tokio::test]
+async fn rows_that_no_zone_can_have_are_refused() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/d/a", "1").await;
+    write(&files, "/b", noise(1, 100_000)).await;
+    let archive = export(&files).await;
+    let log = LogRow {
+        changes: vec![Change {
+            path: "/d/../../etc/passwd".into(),
+        }],
+    };
+    let forged: Vec<(&str, Entry)> = vec![
+        ("dots", row(numbered(b"d", 1, b".."), DENTRY)),
+        ("a dot", row(numbered(b"d", 1, b"."), DENTRY)),
+        ("a slash", row(numbered(b"d", 1, b"a/b"), DENTRY)),
+        ("a NUL", row(numbered(b"d", 1, b"a\0b"), DENTRY)),
+        ("an empty name", row(numbered(b"d", 1, b""), DENTRY)),
+        ("a long name", row(numbered(b"d", 1, &[b'a'; 256]), DENTRY)),
+        (
+            "a name that is not UTF-8",
+            row(numbered(b"d", 1, &[0xFF]), DENTRY),
+        ),
+        ("a name of nothing", row(numbered(b"d", 1, b"x"), &b""[..])),
+        (
+            "a name of no kind",
+            row(numbered(b"d", 1, b"x"), &[8, 1, 16, 9][..]),
+        ),
+        (
+            "an ended name with dots",
+            row(numbered(b"e", 1, b"..\0\0\0\0\0\0\0\0\x01"), DENTRY),
+        ),
+        (
+            "a further name with dots",
+            row(numbered(b"p", 1, b"\0\0\0\0\0\0\0\x01.."), &b""[..]),
+        ),
+        (
+            "a log with dots",
+            row(numbered(b"l", 1, b""), log.encode_to_vec()),
+        ),
+        (
+            "a log of a later revision",
+            row(numbered(b"l", 99, b""), &b""[..]),
+        ),
+        (
+            "an unreadable inode",
+            row(numbered(b"i", 3, b""), &[0xFF][..]),
+        ),
+        ("a short inode number", row(&b"i\0\x01"[..], &b""[..])),
+        (
+            "a file without a hash",
+            row(numbered(b"i", 3, b""), &b""[..]),
+        ),
+        (
+            "an inode beyond the counter",
+            row(numbered(b"i", 1 << 40, b""), &[8, 1][..]),
+        ),
+        ("a short time", row(numbered(b"t", 3, b""), &[1][..])),
+        ("a count of nothing", row(&b"c\x01abc"[..], &[0; 8][..])),
+        ("metadata of no key", row(numbered(b"x", 1, b""), &b""[..])),
+        (
+            "an ended value of a later revision",
+            row(numbered(b"z", 1, b"k\0\xFF\0\0\0\0\0\0\0"), &b""[..]),
+        ),
+    ];
+    for (what, row) in forged {
+        let archive = with_rows(&archive, |rows| {
+            rows.retain(|other| other.key != row.key);
+            rows.push(row);
+        });
+        let stores = memory_stores();
+        let refused = Zone::import(&stores, &archive.await[..], |_, _| {}).await;
+        assert_eq!(refused.unwrap_err().kind(), Kind::Corrupt, "{what}");
+        let half = stores.metastore.restoring().await.unwrap();
+        assert!(half.is_some_and(|half| half.last_key.is_none()), "{what}");
+    }
+}
+
+/// A kind of row that this version does not know is refused as such.
+#[tokio::test]
+async fn rows_of_a_newer_version_are_refused() {
+    let (_zone, files) = fresh().await;
+    let archive = export(&files).await;
+    let newer = with_rows(&archive, |rows| rows.push(row(&b"~new"[..], &b""[..]))).await;
+    let refused = Zone::import(&memory_stores(), &newer[..], |_, _| {}).await;
+    assert_eq!(refused.unwrap_err().kind(), Kind::Unsupported);
+}
+
+/// An archive without what every zone has is refused.
+#[tokio::test]
+async fn an_archive_that_is_no_zone_is_refused() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a", "1").await;
+    let archive = export(&files).await;
+    let root = numbered(b"i", 1, b"");
+    for missing in [&b"vformat"[..], b"vnext-ino", b"vtopology", &root] {
+        let without = with_rows(&archive, |rows| rows.retain(|row| row.key != missing)).await;
+        let refused = Zone::import(&memory_stores(), &without[..], |_, _| {}).await;
+        assert_eq!(refused.unwrap_err().kind(), Kind::Corrupt, "{missing:?}");
+    }
+}
