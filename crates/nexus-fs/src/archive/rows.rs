@@ -10,9 +10,8 @@ use crate::content::CONTENT_BYTES_MAX;
 use crate::etag::{Etag, HashAlgorithm};
 use crate::keys;
 use crate::path::{self, check_name, shown};
-use crate::records::{
-    self, DentryRecord, Ended, InodeRecord, LogRecord, ManifestPage, Pin, SnapshotRecord, place,
-};
+use crate::records::{self, DentryRecord, Ended, InodeRecord, LogRecord, ManifestPage, Pin, place};
+use crate::snapshots::SnapshotRecord;
 use crate::steps::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::types::{FileKind, Ino};
 use crate::zone::FormatRecord;
@@ -91,6 +90,7 @@ impl ZoneRows {
                 .stamped(key)
                 .and_then(|key| text(key.strip_suffix(&[0]).ok_or("no end of its name")?)),
             b'g' => text(key).and_then(|()| decode::<SnapshotRecord>(value).map(drop)),
+            b'G' => number_then(key).and_then(|(_, rest)| number(rest).map(drop)),
             b'P' => number_then(key).and_then(|(_, holder)| {
                 text(holder)?;
                 decode::<Pin>(value).map(drop)
@@ -318,3 +318,6 @@ fn newer(row: &Entry) -> Error {
 fn key_shown(row: &Entry) -> String {
     shown(&String::from_utf8_lossy(&row.key))
 }
+
+#[cfg(test)]
+mod tests;
