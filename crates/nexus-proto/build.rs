@@ -7,12 +7,13 @@ use std::path::Path;
 use prost::Message;
 
 const ROOT: &str = "../../proto";
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "nexus/v1/types.proto",
     "nexus/v1/files.proto",
     "nexus/v1/inodes.proto",
     "nexus/v1/admin.proto",
     "nexus/v1/locks.proto",
+    "nexus/v1/archive.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,5 +1,6 @@
 //! The tests of the whole, in one binary.
 
+mod archive;
 mod crash;
 mod doors;
 mod every_door;

@@ -10,7 +10,7 @@ use nexus_client::{Error, Fence, Result};
 use crate::app::App;
 use crate::commands::{
     archive, care, completions, copy, edit, grep, history, keys, list, lock, log, metadata, mount,
-    names, read, search, write,
+    names, read, search, write, zone,
 };
 use crate::exit::Exit;
 use crate::location::PastPath;
@@ -191,6 +191,8 @@ commands! {
     Export(archive::Export),
     /// Bring an archive file or a folder into the node
     Import(archive::Import),
+    /// Export the whole zone with its history, or check such an archive
+    Zone(zone::Zone),
     /// Mount the zone as a directory
     Mount(mount::Mount),
     /// Unmount a zone

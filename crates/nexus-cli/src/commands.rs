@@ -17,3 +17,4 @@ pub(crate) mod names;
 pub(crate) mod read;
 pub(crate) mod search;
 pub(crate) mod write;
+pub(crate) mod zone;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nexus_kernel::{Error, Result};
 use nexus_proto::v1::admin_client::AdminClient;
+use nexus_proto::v1::archive_client::ArchiveClient;
 use nexus_proto::v1::files_client::FilesClient;
 use nexus_proto::v1::inodes_client::InodesClient;
 use nexus_proto::v1::locks_client::LocksClient;
@@ -132,6 +133,11 @@ impl Client {
 
     pub(crate) fn wire_inodes(&self) -> InodesClient<Authenticated> {
         InodesClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn archives(&self) -> ArchiveClient<Authenticated> {
+        ArchiveClient::with_interceptor(self.channel.clone(), self.credentials.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 

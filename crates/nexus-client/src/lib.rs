@@ -32,6 +32,7 @@
 #![deny(missing_docs)]
 
 mod admin;
+mod archive;
 mod changes;
 mod connection;
 mod convert;
@@ -43,6 +44,7 @@ mod reads;
 mod search;
 mod types;
 
+pub use archive::ExportOptions;
 pub use connection::{Client, Options};
 pub use inodes::{DIRECTORY_PAGE_MAX, Inodes, READ_AT_BYTES_MAX};
 pub use nexus_kernel::{ByteStream, Durability, Error, Kind, Outcome, Result, Revision, Timestamp};

@@ -57,9 +57,25 @@ pub(crate) enum Command {
     },
     /// Make one more admin key, when all are lost. The node must not run.
     AdminKey,
+    /// Bring an archive that `nexus zone export` wrote into a data folder that no node has used yet,
+    /// as a zone with the same files, history and revisions. The node must not run. Interrupted, it
+    /// goes on when it is run again.
+    ImportZone(ImportZone),
     /// Mount the zone on an empty directory, and open no door on the network. Ends with the
     /// mount: at a signal, or when somebody unmounts it.
     Mount(Mount),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportZone {
+    /// The archive.
+    pub(crate) archive: PathBuf,
+    /// Throw away what an interrupted import of another archive has left behind.
+    #[arg(long)]
+    pub(crate) anew: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -17,6 +17,7 @@ mod config;
 mod data_folder;
 mod doors;
 mod drivers;
+mod import;
 mod node;
 
 pub use config::{
@@ -24,4 +25,5 @@ pub use config::{
     RawConfig, Sources, StoreConfig, StoreUri,
 };
 pub use data_folder::DataFolder;
+pub use import::ImportConfig;
 pub use node::{MountedZone, Node, RunningNode};

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use clap::Parser;
 use nexus_kernel::{Error, Result};
-use nexus_node::{Config, MountConfig, Node, RawConfig};
+use nexus_node::{Config, ImportConfig, MountConfig, Node, RawConfig};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::runtime::Runtime;
 
-use cli::{Cli, Command, ConfigCommand};
+use cli::{Cli, Command, ConfigCommand, ImportZone};
 
 mod cli;
 mod descriptors;
+mod importing;
 mod logging;
 mod signals;
 mod welcome;
@@ -42,6 +43,7 @@ fn run(cli: Cli) -> Result<()> {
     match cli.command {
         None => serve(&raw),
         Some(Command::AdminKey) => make_admin_key(&raw),
+        Some(Command::ImportZone(command)) => import_zone(&raw, command),
         Some(Command::Mount(command)) => mount(&raw, command.directory),
         Some(Command::Config {
             command: ConfigCommand::Show { json: false },
@@ -110,6 +112,20 @@ fn make_admin_key(raw: &RawConfig) -> Result<()> {
     logging::start(&config.log);
     let key = runtime()?.block_on(Node::make_admin_key(&config))?;
     print(&welcome::admin_key(&key))
+}
+
+fn import_zone(raw: &RawConfig, command: ImportZone) -> Result<()> {
+    let config = Config::new(raw)?;
+    logging::start(&config.log);
+    let import = ImportConfig {
+        archive: command.archive,
+        anew: command.anew,
+    };
+    let mut line = importing::Line::new(&import.archive);
+    let imported = Node::import_zone(&config, &import, |bytes| line.draw(bytes));
+    let imported = runtime()?.block_on(imported);
+    line.end();
+    print(&importing::text(&imported?, command.json))
 }
 
 fn runtime() -> Result<Runtime> {

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use nexus_kernel::{Error, Outcome, Result};
 use nexus_proto::v1::admin_server::AdminServer;
+use nexus_proto::v1::archive_server::ArchiveServer;
 use nexus_proto::v1::files_server::FilesServer;
 use nexus_proto::v1::inodes_server::InodesServer;
 use nexus_proto::v1::locks_server::LocksServer;
@@ -23,6 +24,7 @@ use crate::door::{self, ERROR_HEADER};
 use crate::error_table::codes;
 
 mod admin;
+mod archive;
 mod convert;
 mod files;
 mod incoming;
@@ -52,11 +54,13 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
     let files = FilesServer::new(files::FilesDoor(shared.clone())).max_decoding_message_size(limit);
     let admin = AdminServer::new(admin::AdminDoor(shared.clone())).max_decoding_message_size(limit);
     let locks = LocksServer::new(locks::LocksDoor(shared.clone())).max_decoding_message_size(limit);
+    let archive = ArchiveServer::new(archive::ArchiveDoor(shared.clone()));
     let inodes = InodesServer::new(inodes::InodesDoor(shared.clone()));
     let inodes = inodes.max_decoding_message_size(INODES_BYTES_MAX);
     Router::new()
         .route_service("/nexus.v1.Files/{*method}", files)
         .route_service("/nexus.v1.Admin/{*method}", admin)
+        .route_service("/nexus.v1.Archive/{*method}", archive)
         .route_service("/nexus.v1.Inodes/{*method}", inodes)
         .route_service("/nexus.v1.Locks/{*method}", locks)
 }

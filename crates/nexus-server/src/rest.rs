@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 use crate::app::Shared;
 
 mod admin;
+mod archive;
 mod changes;
 mod conditions;
 mod content;
@@ -103,6 +104,7 @@ fn routes() -> OpenApiRouter<Shared> {
             admin::update_key,
             admin::revoke_key
         ))
+        .routes(routes!(archive::archive))
         .routes(routes!(admin::gc))
         .routes(routes!(admin::verify))
         .routes(routes!(locks::acquire, locks::list))

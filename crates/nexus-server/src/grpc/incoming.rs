@@ -37,7 +37,7 @@ fn piece(message: WriteRequest) -> Result<Bytes> {
     }
 }
 
-fn broken_off(source: Status) -> Error {
+pub(super) fn broken_off(source: Status) -> Error {
     Error::invalid("the stream broke off and nothing was changed; send it again").because(source)
 }
 
@@ -64,7 +64,7 @@ pub(super) fn outgoing(content: Content) -> Answers<ReadResponse> {
 }
 
 /// A piece in parts that fit into a message.
-fn cut(mut piece: Bytes) -> impl Iterator<Item = Bytes> {
+pub(super) fn cut(mut piece: Bytes) -> impl Iterator<Item = Bytes> {
     std::iter::from_fn(move || {
         let length = piece.len().min(PIECE_BYTES_MAX);
         (length > 0).then(|| piece.split_to(length))
