@@ -8,7 +8,9 @@ use prost::Message;
 
 use crate::content::CONTENT_BYTES_MAX;
 use crate::etag::{Etag, HashAlgorithm};
+use crate::fork::{in_part, is_forked};
 use crate::keys;
+use crate::lineage::DerivedRecord;
 use crate::path::{self, check_name, shown};
 use crate::records::{self, DentryRecord, Ended, InodeRecord, LogRecord, ManifestPage, Pin, place};
 use crate::snapshots::SnapshotRecord;
@@ -58,28 +60,30 @@ impl ZoneRows {
         let value = &row.value.bytes;
         let checked = match tag {
             b'i' => self.inode(key, value).and_then(|()| self.root(key, value)),
-            b'd' => child(key).and_then(|()| dentry(value)),
+            b'd' => child(key).and_then(|parent| dentry(parent, value)),
             b't' => number(key).and_then(|_| eight_bytes(value)),
             b'h' => self.stamped(key).and_then(|key| {
                 let record = ended(value, self.end)?;
-                self.inode(key, &record)
+                record.map_or(Ok(()), |record| self.inode(key, &record))
             }),
             b'e' => self.stamped(key).and_then(|key| {
-                child(key.strip_suffix(&[0]).ok_or("no end of its name")?)?;
-                dentry(&ended(value, self.end)?)
+                let parent = child(key.strip_suffix(&[0]).ok_or("no end of its name")?)?;
+                let record = ended(value, self.end)?;
+                record.map_or(Ok(()), |record| dentry(parent, &record))
             }),
             b'l' => self.stamped(key).and_then(|_| log_record(value)),
             b'x' => metadata_of(key).and_then(|()| metadata(value)),
             b'z' => self.stamped(key).and_then(|key| {
                 metadata_of(key.strip_suffix(&[0]).ok_or("no end of its key")?)?;
-                metadata(&ended(value, self.end)?)
+                let was = ended(value, self.end)?;
+                was.map_or(Ok(()), |was| metadata(&was))
             }),
             b'm' => key
                 .split_last_chunk::<8>()
                 .and_then(|(key, _)| key.strip_suffix(&[0]))
                 .ok_or("no inode")
                 .and_then(metadata_key),
-            b'p' => number_then(key).and_then(|(_, name)| child(name)),
+            b'p' => number_then(key).and_then(|(_, name)| child(name).map(drop)),
             b'c' | b'f' => self.etag(key).and_then(|()| count(value)),
             b'n' => self.chunk_list(key, value),
             b'o' => number(key).map(drop),
@@ -95,8 +99,14 @@ impl ZoneRows {
                 text(holder)?;
                 decode::<Pin>(value).map(drop)
             }),
+            b'y' => text(key),
+            b'a' => self
+                .stamped(key)
+                .and_then(number)
+                .and_then(|_| decode::<DerivedRecord>(value).map(drop)),
+            b'w' => fork(key),
             // Small records, which are read as carefully as anything from a store.
-            b'k' | b'w' | b'u' | b'y' | b'b' | b'a' | b'A' => Ok(()),
+            b'k' | b'u' | b'b' | b'A' => Ok(()),
             _ => return Err(newer(row)),
         };
         checked.map_err(|why| forged(row, why))
@@ -116,8 +126,10 @@ impl ZoneRows {
 
     fn inode(&mut self, key: &[u8], value: &Bytes) -> Result<(), Why> {
         let ino = number(key)?;
-        inode(value)?;
-        self.largest_ino = self.largest_ino.max(ino);
+        if !(value.is_empty() && is_forked(ino)) {
+            inode(value)?;
+        }
+        self.largest_ino = self.largest_ino.max(in_part(0, ino));
         Ok(())
     }
 
@@ -206,7 +218,10 @@ fn inode(value: &Bytes) -> Result<(), Why> {
     }
 }
 
-fn dentry(value: &Bytes) -> Result<(), Why> {
+fn dentry(parent: u64, value: &Bytes) -> Result<(), Why> {
+    if value.is_empty() && is_forked(parent) {
+        return Ok(());
+    }
     let record: DentryRecord = decode(value)?;
     records::kind_of(record.kind).map_err(|_| "no kind of file")?;
     match record.ino {
@@ -230,19 +245,29 @@ fn log_record(value: &Bytes) -> Result<(), Why> {
     Ok(())
 }
 
-/// What was until a revision: its record.
-fn ended(value: &Bytes, end: Revision) -> Result<Bytes, Why> {
+/// What was until a revision: its record, unless history was collected there.
+fn ended(value: &Bytes, end: Revision) -> Result<Option<Bytes>, Why> {
     let ended: Ended = decode(value)?;
-    match ended.since <= end.0 {
-        true => Ok(ended.record),
-        false => Err("a revision that the archive does not have"),
+    if ended.since > end.0 {
+        return Err("a revision that the archive does not have");
     }
+    Ok(ended.into_state(end).ok())
 }
 
-/// A directory's number, and a name in it.
-fn child(key: &[u8]) -> Result<(), Why> {
-    let (_, found) = number_then(key)?;
-    name(found)
+/// A directory's number, and a name in it: answers the number.
+fn child(key: &[u8]) -> Result<u64, Why> {
+    let (parent, found) = number_then(key)?;
+    name(found)?;
+    Ok(parent)
+}
+
+/// What is written of forks: two kinds of row have a name.
+fn fork(key: &[u8]) -> Result<(), Why> {
+    match key.split_first() {
+        Some((b'b' | b'r', key)) => number_then(key).and_then(|(_, name)| child(name).map(drop)),
+        Some((b'p' | b'f' | b'x' | b'n', key)) => number(key).map(drop),
+        _ => Err("no kind of fork's row"),
+    }
 }
 
 fn name(name: &[u8]) -> Result<(), Why> {

@@ -110,7 +110,7 @@ fn forged_rows() -> Vec<(&'static str, Entry)> {
         ),
         (
             "an inode beyond the counter",
-            row(numbered(b"i", 1 << 40, b""), &[8, 1][..]),
+            row(numbered(b"i", (1 << 40) - 1, b""), &[8, 1][..]),
         ),
         ("a short time", row(numbered(b"t", 3, b""), &[1][..])),
         ("a count of nothing", row(&b"c\x01abc"[..], &[0; 8][..])),
