@@ -7,13 +7,14 @@ use std::path::Path;
 use prost::Message;
 
 const ROOT: &str = "../../proto";
-const FILES: [&str; 6] = [
+const FILES: &[&str] = &[
     "nexus/v1/types.proto",
     "nexus/v1/files.proto",
     "nexus/v1/inodes.proto",
     "nexus/v1/admin.proto",
     "nexus/v1/locks.proto",
     "nexus/v1/archive.proto",
+    "nexus/v1/compare.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -9,8 +9,8 @@ use nexus_client::{Error, Fence, Result};
 
 use crate::app::App;
 use crate::commands::{
-    archive, care, completions, copy, edit, grep, history, keys, list, lock, log, metadata, mount,
-    names, read, search, write, zone,
+    archive, care, completions, copy, diff, edit, grep, history, keys, lineage, list, lock, log,
+    metadata, mount, names, read, search, write, zone,
 };
 use crate::exit::Exit;
 use crate::location::PastPath;
@@ -177,8 +177,10 @@ commands! {
     Tag(metadata::Tag),
     /// List what a file has been
     Versions(history::Versions),
-    /// Compare two versions of a file, or the file at two points
-    Diff(history::Diff),
+    /// Compare two versions of a file, or a file or directory at two points
+    Diff(diff::Diff),
+    /// Show where a file comes from and what was made of it
+    Lineage(lineage::Lineage),
     /// Make an earlier version the newest
     Rollback(history::Rollback),
     /// Who did what, and when

@@ -5,7 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nexus_client::{
     Change, Changed, DirEntry, Duplicates, EditMatch, Edited, Forced, GrepMatch, Identity, Key,
-    Lease, LockState, LockWaiter, Record, Stat, Timestamp, Usage, Version,
+    Lease, LineageEntry, LineageFile, LineagePage, LineageSource, LockState, LockWaiter, Record,
+    Stat, Timestamp, TreeChange, Usage, Version,
 };
 use serde_json::{Map, Value, json};
 
@@ -94,6 +95,56 @@ pub(crate) fn grep_match(found: &GrepMatch) -> Value {
 
 pub(crate) fn duplicates(set: &Duplicates) -> Value {
     json!({"etag": set.etag, "size": set.size, "paths": set.paths})
+}
+
+pub(crate) fn tree_change(change: &TreeChange) -> Value {
+    present(json!({
+        "kind": change.kind.as_str(),
+        "path": change.path,
+        "old_path": change.old_path,
+        "old": change.old.as_ref().map(attributes),
+        "new": change.new.as_ref().map(attributes),
+        "content": change.content,
+        "attributes": change.attributes,
+        "metadata": change.metadata,
+        "below": change.below,
+    }))
+}
+
+pub(crate) fn lineage(page: &LineagePage) -> Value {
+    present(json!({
+        "file": lineage_file(&page.file),
+        "entries": page.entries.iter().map(lineage_entry).collect::<Vec<_>>(),
+        "hidden": page.hidden,
+        "next": page.next,
+    }))
+}
+
+fn lineage_entry(entry: &LineageEntry) -> Value {
+    let (source, external) = match &entry.source {
+        LineageSource::File(file) => (Some(lineage_file(file)), None),
+        LineageSource::External(name) => (None, Some(name)),
+    };
+    present(json!({
+        "direction": entry.direction.as_str(),
+        "depth": entry.depth,
+        "kind": entry.kind,
+        "source": source,
+        "external": external,
+        "file": lineage_file(&entry.file),
+        "revision": entry.revision.0,
+        "time": time(entry.time),
+        "actor": entry.actor,
+    }))
+}
+
+fn lineage_file(file: &LineageFile) -> Value {
+    present(json!({
+        "ino": file.ino,
+        "version": file.version,
+        "path": file.path,
+        "path_now": file.path_now,
+    }))
 }
 
 pub(crate) fn version(version: &Version) -> Value {

@@ -12,6 +12,7 @@ mod disk;
 mod download;
 mod export;
 mod import;
+mod origin;
 mod prepare;
 mod progress;
 mod tasks;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use nexus_kernel::{Error, Result};
 use nexus_proto::v1::admin_client::AdminClient;
 use nexus_proto::v1::archive_client::ArchiveClient;
+use nexus_proto::v1::compare_client::CompareClient;
 use nexus_proto::v1::files_client::FilesClient;
 use nexus_proto::v1::inodes_client::InodesClient;
 use nexus_proto::v1::locks_client::LocksClient;
@@ -100,6 +101,11 @@ impl Client {
             channel,
             credentials,
         })
+    }
+
+    pub(crate) fn compare(&self) -> CompareClient<Authenticated> {
+        CompareClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     pub(crate) fn files(&self) -> FilesClient<Authenticated> {

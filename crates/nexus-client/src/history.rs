@@ -10,7 +10,7 @@ use crate::error::{from_status, from_status_of_change};
 use crate::reads::{items, pages};
 use crate::types::changes::Changed;
 use crate::types::files::{At, Page};
-use crate::types::history::{LogPage, LogQuery, Record, Version, VersionAt, WatchQuery};
+use crate::types::history::{LogPage, LogQuery, Record, Version, WatchQuery};
 
 impl Client {
     /// The contents a file has had, newest first: at most `limit`, or the node's default if 0,
@@ -37,29 +37,6 @@ impl Client {
             .into_iter()
             .map(convert::version)
             .collect())
-    }
-
-    /// What changed between two contents of a file, as a unified diff; empty if nothing did.
-    ///
-    /// # Errors
-    ///
-    /// `NotFound` if the file or one of the two is missing.
-    pub async fn diff(&self, path: &str, from: VersionAt, to: VersionAt) -> Result<String> {
-        use v1::version_at::Point;
-        let point = |side| {
-            let point = match side {
-                VersionAt::Version(version) => Point::Version(version),
-                VersionAt::At(at) => Point::At(at.into_wire()),
-            };
-            Some(v1::VersionAt { point: Some(point) })
-        };
-        let request = v1::DiffRequest {
-            path: path.to_owned(),
-            from: point(from),
-            to: point(to),
-        };
-        let answer = self.files().diff(request).await.map_err(from_status)?;
-        Ok(answer.into_inner().diff)
     }
 
     /// Makes an earlier content the newest version.

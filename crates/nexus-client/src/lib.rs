@@ -34,6 +34,7 @@
 mod admin;
 mod archive;
 mod changes;
+mod compare;
 mod connection;
 mod convert;
 mod error;
@@ -55,6 +56,10 @@ pub use types::admin::{
 pub use types::changes::{
     BatchStep, Changed, Edit, EditMatch, EditOptions, Edited, MkdirOptions, MoveOptions,
     Precondition, RemoveOptions, Replace, SetAttributes, WriteOptions,
+};
+pub use types::compare::{
+    BinaryDiff, DiffMode, FileDiff, LineageDirection, LineageEntry, LineageFile, LineagePage,
+    LineageQuery, LineageSource, TreeChange, TreeChangeKind, TreeDiffPage, TreeDiffQuery,
 };
 pub use types::files::{
     At, Content, DirEntry, Duplicates, FileBytes, FileKind, ListOptions, Page, ReadOptions, Stat,

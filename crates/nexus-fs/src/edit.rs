@@ -16,6 +16,7 @@ use place::{Candidates, Place, line_of};
 use refit::{LineEnds, refit};
 use work::{WORK_MAX, Work, cost};
 
+pub(crate) use diff::LineDiff;
 pub use diff::unified_diff;
 
 /// Most edits in one call.

@@ -4,9 +4,7 @@ use nexus_kernel::{Durability, Entry, Error, Freshness, Kind, Result, Revision, 
 use nexus_service_api::Action;
 
 use crate::cache::CachedInode;
-use crate::compute::compute;
 use crate::content::Stored;
-use crate::edit;
 use crate::etag::Etag;
 use crate::fork::is_forked;
 use crate::handles::gone;
@@ -25,8 +23,6 @@ use crate::writes::{Extra, REWRITES_MAX, busy};
 
 /// History rows read at a time.
 const PAGE: usize = 32;
-/// The largest text that is compared.
-pub const DIFF_BYTES_MAX: u64 = 16 << 20;
 
 /// One side of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +34,9 @@ pub enum VersionAt {
 }
 
 /// A state of a file, with the revision that made it.
-struct State {
-    record: InodeRecord,
-    since: Revision,
+pub(crate) struct State {
+    pub record: InodeRecord,
+    pub since: Revision,
 }
 
 impl Session {
@@ -125,42 +121,6 @@ impl Session {
         Ok(FileBytes { stat, bytes })
     }
 
-    /// The unified diff between two states of a text file.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidArgument` when a side is not UTF-8 text, `LimitExceeded` above
-    /// [`DIFF_BYTES_MAX`].
-    pub async fn diff(&self, path: &str, from: VersionAt, to: VersionAt) -> Result<String> {
-        let (old, new) = (
-            self.text_of(path, from.clone()).await?,
-            self.text_of(path, to.clone()).await?,
-        );
-        let name = |side: VersionAt| match side {
-            VersionAt::Version(version) => format!("{path}@v{version}"),
-            VersionAt::At(At::Latest | At::AtLeast(_)) => path.to_owned(),
-            VersionAt::At(at) => format!("{path}@{at}"),
-        };
-        let (old_name, new_name) = (name(from), name(to));
-        compute(move || edit::unified_diff(&old, &new, &old_name, &new_name)).await
-    }
-
-    async fn text_of(&self, path: &str, side: VersionAt) -> Result<String> {
-        let file = match side {
-            VersionAt::Version(version) => self.read_version(path, version).await?,
-            VersionAt::At(at) => self.read(path, at).await?,
-        };
-        if file.stat.size > DIFF_BYTES_MAX {
-            return Err(
-                Error::limit("a text to compare has at most 16 MiB").with("size", file.stat.size)
-            );
-        }
-        String::from_utf8(file.bytes.into()).map_err(|_| {
-            Error::invalid("this is not UTF-8 text; compare the etags of binary files")
-                .with("path", path)
-        })
-    }
-
     /// Makes a past version of a file its newest one again.
     ///
     /// # Errors
@@ -201,7 +161,7 @@ impl Session {
         Err(busy(path))
     }
 
-    async fn version_state(&self, path: &str, version: u64) -> Result<(Ino, State)> {
+    pub(crate) async fn version_state(&self, path: &str, version: u64) -> Result<(Ino, State)> {
         let mut states = self.states(path).await?;
         let ino = Ino(states.ino);
         let newer_since = states.skip_to(version).await?;

@@ -66,6 +66,7 @@ pub mod edit;
 mod edits;
 mod etag;
 mod feed;
+mod file_diff;
 mod fork;
 mod handles;
 mod history;
@@ -106,12 +107,13 @@ pub use diff_tree::{
 pub use edits::{EditOptions, Edited};
 pub use etag::{Etag, HashAlgorithm, Hasher};
 pub use feed::WatchQuery;
+pub use file_diff::{BinaryDiff, DIFF_BYTES_MAX, DiffMode, FileDiff};
 pub use fork::{
     MERGE_CHANGES_MAX, MERGE_TEXT_BYTES_MAX, MergeChange, MergeChangeKind, MergeConflict,
     MergeConflictKind, MergeOptions, MergeReport, MergeStrategy,
 };
 pub use handles::{Handle, OpenMode, PastFile, PastZone};
-pub use history::{DIFF_BYTES_MAX, VersionAt};
+pub use history::VersionAt;
 pub use lineage::{
     LINEAGE_DEPTH_MAX, LINEAGE_LIMIT_MAX, Lineage, LineageDirection, LineageEntry, LineageFile,
     LineageQuery, LineageSource, SOURCE_BYTES_MAX, SourceKind,

@@ -9,6 +9,7 @@ use futures::stream::BoxStream;
 use nexus_kernel::{Error, Outcome, Result};
 use nexus_proto::v1::admin_server::AdminServer;
 use nexus_proto::v1::archive_server::ArchiveServer;
+use nexus_proto::v1::compare_server::CompareServer;
 use nexus_proto::v1::files_server::FilesServer;
 use nexus_proto::v1::inodes_server::InodesServer;
 use nexus_proto::v1::locks_server::LocksServer;
@@ -25,6 +26,7 @@ use crate::error_table::codes;
 
 mod admin;
 mod archive;
+mod compare;
 mod convert;
 mod files;
 mod incoming;
@@ -57,7 +59,9 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
     let archive = ArchiveServer::new(archive::ArchiveDoor(shared.clone()));
     let inodes = InodesServer::new(inodes::InodesDoor(shared.clone()));
     let inodes = inodes.max_decoding_message_size(INODES_BYTES_MAX);
+    let compare = CompareServer::new(compare::CompareDoor(shared.clone()));
     Router::new()
+        .route_service("/nexus.v1.Compare/{*method}", compare)
         .route_service("/nexus.v1.Files/{*method}", files)
         .route_service("/nexus.v1.Admin/{*method}", admin)
         .route_service("/nexus.v1.Archive/{*method}", archive)

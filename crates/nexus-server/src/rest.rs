@@ -15,6 +15,7 @@ use crate::app::Shared;
 mod admin;
 mod archive;
 mod changes;
+mod compare;
 mod conditions;
 mod content;
 mod extract;
@@ -91,7 +92,9 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(meta::tags, meta::set_tags))
         .routes(routes!(meta::find))
         .routes(routes!(history::versions))
-        .routes(routes!(history::diff))
+        .routes(routes!(compare::diff))
+        .routes(routes!(compare::diff_tree))
+        .routes(routes!(lineage::lineage))
         .routes(routes!(history::rollback))
         .routes(routes!(history::log))
         .routes(routes!(history::watch))

@@ -141,7 +141,9 @@ impl Import {
             return finish(app, &summary);
         }
         let archive = self.open()?;
-        let summary = transfer::import(client, archive, self.path.as_str(), watch).await?;
+        let name = Some(&*self.from).filter(|from| *from != Path::new("-"));
+        let import = transfer::import(client, archive, name, self.path.as_str(), watch);
+        let summary = import.await?;
         finish(app, &summary)
     }
 

@@ -1,7 +1,7 @@
-//! `versions`, `diff`, `rollback`.
+//! `versions`, `rollback`.
 
 use clap::Args;
-use nexus_client::{At, Client, Result, Version, VersionAt};
+use nexus_client::{Result, Version};
 
 use crate::app::App;
 use crate::args::DurabilityArgument;
@@ -65,53 +65,6 @@ fn line(version: &Version, style: Style) -> String {
         version.revision.0,
         version.author,
     )
-}
-
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  nexus diff /a.txt                  The last change
-  nexus diff /a.txt v2               From version 2 to the newest
-  nexus diff /a.txt v2 v4
-  nexus diff /a.txt 42 latest        From what it was at revision 42
-  nexus diff /a.txt '1h ago'")]
-pub struct Diff {
-    /// The file
-    path: RemotePath,
-    /// A version (v2), a revision (42) or a time; the version before the newest if not given
-    from: Option<String>,
-    /// Likewise; the newest content if not given
-    to: Option<String>,
-}
-
-impl Diff {
-    pub(crate) async fn run(self, app: &mut App) -> Result<()> {
-        let client = app.client().await?;
-        let path = self.path.as_str();
-        let from = match &self.from {
-            Some(from) => points::version_at(from, app.now)?,
-            None => previous(&client, path).await?,
-        };
-        let to = match &self.to {
-            Some(to) => points::version_at(to, app.now)?,
-            None => VersionAt::At(At::latest()),
-        };
-        let diff = client.diff(path, from, to).await?;
-        let shown = |diff: &str| serde_json::json!({"path": path, "diff": diff});
-        match app.out.is_live() || app.out.is_json() {
-            true => app.out.show(|| shown(&diff), |style| style.diff(&diff)),
-            // For a program like `patch`, byte for byte.
-            false => app.out.bytes(diff.as_bytes()),
-        }
-    }
-}
-
-async fn previous(client: &Client, path: &str) -> Result<VersionAt> {
-    let newest_two = client.versions(path, 2, None).await?;
-    let before = newest_two
-        .last()
-        .map(|version| VersionAt::Version(version.version));
-    Ok(before.unwrap_or(VersionAt::At(At::latest())))
 }
 
 #[derive(Args, Debug)]

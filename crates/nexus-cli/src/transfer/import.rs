@@ -1,6 +1,7 @@
 //! From an archive onto the node.
 
 use std::io::{BufReader, Read, Seek};
+use std::path::Path;
 
 use bytes::Bytes;
 use nexus_client::{Client, Error, Result};
@@ -18,11 +19,13 @@ const PIECE: usize = 256 * 1024;
 /// Pieces and entries that the reading may be ahead.
 const AHEAD: usize = 16;
 
-/// Writes what an archive holds at and below `to`, an absolute path. The whole archive is checked
+/// Writes what an archive holds at and below `to`, an absolute path; `name` is the archive's, for
+/// the lineage of what it becomes. The whole archive is checked
 /// before anything is written.
 pub(crate) async fn import(
     client: Client,
     archive: impl Read + Seek + Send + 'static,
+    name: Option<&Path>,
     to: &str,
     watch: bool,
 ) -> Result<Summary> {
@@ -31,7 +34,7 @@ pub(crate) async fn import(
     let (archive, total) = blocking(move || checked(archive)).await?;
     checking.end();
     let progress = Progress::bar(watch, total);
-    let mut writer = TreeWriter::new(client, to, progress.clone());
+    let mut writer = TreeWriter::new(client, to, progress.clone()).reading(name);
     let (send, mut pieces) = mpsc::channel(AHEAD);
     let reading = tokio::task::spawn_blocking(move || read(archive, &send));
     let written = write(&mut writer, &mut pieces).await;

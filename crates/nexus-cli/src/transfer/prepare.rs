@@ -94,6 +94,8 @@ pub(super) struct Planned {
     pub(super) size: u64,
     pub(super) attributes: Attributes,
     pub(super) source: Source,
+    /// What names the source in the lineage of the file.
+    pub(super) origin: Option<String>,
     /// The file that is there.
     pub(super) there: Option<Stat>,
 }
@@ -106,6 +108,7 @@ impl Planned {
             parents: true,
             mode: Some(self.attributes.mode),
             metadata: self.attributes.metadata.clone(),
+            source: self.origin.clone(),
             ..WriteOptions::default()
         }
     }
@@ -268,6 +271,7 @@ pub(super) async fn send_large(
         attributes,
         source,
         there,
+        ..
     } = file;
     progress.file();
     if is_there {

@@ -1,6 +1,7 @@
 //! Writing a tree onto the node, from whatever walks one in order.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -10,7 +11,7 @@ use nexus_client::{
 
 use super::prepare::{Attributes, Planned, Source, Step, send_batch, send_large};
 use super::tasks::Tasks;
-use super::{Progress, SMALL_BYTES_MAX, Summary, holds};
+use super::{Progress, SMALL_BYTES_MAX, Summary, holds, origin};
 use crate::location::join;
 
 /// Files of one commit, and their bytes.
@@ -35,6 +36,8 @@ pub(crate) struct TreeWriter {
     tasks: Tasks,
     links: Vec<Link>,
     left: Vec<(String, Attributes)>,
+    /// The archive that is read, if it has a name.
+    archive: Option<String>,
 }
 
 struct OpenDirectory {
@@ -63,7 +66,14 @@ impl TreeWriter {
             tasks: Tasks::new(IN_FLIGHT),
             links: Vec::new(),
             left: Vec::new(),
+            archive: None,
         }
+    }
+
+    /// Names the archive that content comes from, for its lineage.
+    pub(crate) fn reading(mut self, archive: Option<&Path>) -> Self {
+        self.archive = archive.and_then(origin::of_file);
+        self
     }
 
     /// Makes a directory; paths are relative to the top, itself empty.
@@ -96,6 +106,11 @@ impl TreeWriter {
         let there = self.room(path).await?;
         let there = there.filter(|entry| entry.kind == FileKind::File);
         let there = there.and_then(|entry| entry.stat);
+        let origin = match (&source, &self.archive) {
+            (Source::Disk(file), _) => origin::of_file(file),
+            (_, Some(archive)) => origin::of_member(archive, path),
+            (_, None) => None,
+        };
         let path = join(&self.top, path);
         let streamed = matches!(source, Source::Stream(_)) || size > SMALL_BYTES_MAX;
         let planned = Planned {
@@ -103,6 +118,7 @@ impl TreeWriter {
             size,
             attributes,
             source,
+            origin,
             there,
         };
         if streamed {

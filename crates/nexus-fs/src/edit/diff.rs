@@ -7,6 +7,8 @@ use std::ops::Range;
 use similar::udiff::UnifiedHunkHeader;
 use similar::{Algorithm, DiffOp, DiffTag, capture_diff, group_diff_ops};
 
+mod words;
+
 /// Lines around a change.
 const CONTEXT_LINES: usize = 3;
 /// Most pairs of lines to compare within one diff. What is beyond counts as replaced whole.
@@ -19,21 +21,65 @@ const PAIRS_MAX: usize = 64 << 20;
 /// between them differ they are shown as replaced whole.
 #[must_use]
 pub fn unified_diff(old: &str, new: &str, old_name: &str, new_name: &str) -> String {
-    let old: Vec<&str> = old.split_inclusive('\n').collect();
-    let new: Vec<&str> = new.split_inclusive('\n').collect();
-    let groups = group_diff_ops(Comparison::new(&old, &new).ops(), CONTEXT_LINES);
-    let mut text = String::new();
-    for (i, group) in groups.iter().enumerate() {
-        if i == 0 {
-            write_name(&mut text, "---", old_name);
-            write_name(&mut text, "+++", new_name);
-        }
-        writeln!(text, "{}", UnifiedHunkHeader::new(group)).expect("a string takes all text");
-        for op in group {
-            write_op(&mut text, op, &old, &new);
-        }
+    LineDiff::new(old, new).unified([old_name, new_name])
+}
+
+/// How the lines of two texts differ.
+pub(crate) struct LineDiff<'a> {
+    old: Vec<&'a str>,
+    new: Vec<&'a str>,
+    ops: Vec<DiffOp>,
+}
+
+impl<'a> LineDiff<'a> {
+    pub(crate) fn new(old: &'a str, new: &'a str) -> Self {
+        let old: Vec<&str> = old.split_inclusive('\n').collect();
+        let new: Vec<&str> = new.split_inclusive('\n').collect();
+        let ops = Comparison::new(&old, &new).ops();
+        Self { old, new, ops }
     }
-    text
+
+    /// How many lines were added and removed.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let changed = self.ops.iter().filter(|op| op.tag() != DiffTag::Equal);
+        changed.fold((0, 0), |(added, removed), op| {
+            let (old, new) = (op.old_range().len(), op.new_range().len());
+            (added + new as u64, removed + old as u64)
+        })
+    }
+
+    /// The difference as `diff -u` prints it.
+    pub(crate) fn unified(&self, names: [&str; 2]) -> String {
+        self.hunks(names, |text, op| write_op(text, op, &self.old, &self.new))
+    }
+
+    /// The difference by words, as `git diff --word-diff=porcelain` prints it: a line for each
+    /// run of words, begun with `+`, `-` or a space, and `~` where a line of the text ends.
+    pub(crate) fn by_words(&self, names: [&str; 2]) -> String {
+        let mut pairs_left = PAIRS_MAX;
+        self.hunks(names, |text, op| {
+            let (old, new) = (&self.old[op.old_range()], &self.new[op.new_range()]);
+            words::write_op(text, op.tag(), old, new, &mut pairs_left);
+        })
+    }
+
+    fn hunks(&self, names: [&str; 2], mut write: impl FnMut(&mut String, &DiffOp)) -> String {
+        let mut text = String::new();
+        for (i, group) in group_diff_ops(self.ops.clone(), CONTEXT_LINES)
+            .iter()
+            .enumerate()
+        {
+            if i == 0 {
+                write_name(&mut text, "---", names[0]);
+                write_name(&mut text, "+++", names[1]);
+            }
+            writeln!(text, "{}", UnifiedHunkHeader::new(group)).expect("a string takes all text");
+            for op in group {
+                write(&mut text, op);
+            }
+        }
+        text
+    }
 }
 
 /// A name that could pass for lines of the diff is escaped.

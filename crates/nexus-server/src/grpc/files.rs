@@ -9,6 +9,7 @@ use nexus_proto::v1::files_server::Files;
 use nexus_proto::v1::*;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::compare;
 use super::convert::{self, at, changed, cursor, durability};
 use super::incoming::{incoming, outgoing};
 use super::{Answers, answers, caller, status};
@@ -361,9 +362,10 @@ impl Files for FilesDoor {
     async fn diff(&self, request: Request<DiffRequest>) -> Reply<DiffResponse> {
         let diff = |files: Session, ask: DiffRequest| async move {
             let (from, to) = (convert::version_at(ask.from)?, convert::version_at(ask.to)?);
-            Ok(DiffResponse {
-                diff: files.diff(&ask.path, from, to).await?,
-            })
+            let mode = compare::diff_mode(ask.mode)?;
+            let to_path = ask.to_path.as_deref().unwrap_or(&ask.path);
+            let diff = files.diff_files((&ask.path, from), (to_path, to), mode);
+            Ok(compare::file_diff(diff.await?))
         };
         self.answer(request, diff).await
     }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, TryStreamExt};
 use http::HeaderMap;
 use http::header::ACCEPT;
-use nexus_fs::{ChangeKind, LogQuery, VersionAt, WatchQuery};
+use nexus_fs::{ChangeKind, LogQuery, WatchQuery};
 use nexus_kernel::{Error, Result, Revision};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -74,49 +74,6 @@ pub(super) async fn versions(
         .versions(&query.path, page_limit(query.limit)?, query.before)
         .await?;
     Ok(Json(versions.into_iter().map(Version::from).collect()))
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct DiffQuery {
-    path: String,
-    /// A version as `v3`, or what `at` of a read takes.
-    from: String,
-    /// The same; the newest content unless given.
-    to: Option<String>,
-}
-
-/// What changed between two contents of a file.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Diff {
-    /// A unified diff; empty if the two are equal.
-    diff: String,
-}
-
-/// What changed between two contents of a file.
-#[utoipa::path(
-    get, path = "/api/v2/diff", tag = "history", params(DiffQuery),
-    responses((status = 200, body = Diff), (status = "default", body = problem::Body)),
-)]
-pub(super) async fn diff(
-    Files(files): Files,
-    Query(query): Query<DiffQuery>,
-) -> Answer<Json<Diff>> {
-    let from = version_at(&query.from)?;
-    let to = version_at(query.to.as_deref().unwrap_or("latest"))?;
-    Ok(Json(Diff {
-        diff: files.diff(&query.path, from, to).await?,
-    }))
-}
-
-fn version_at(text: &str) -> Result<VersionAt> {
-    match text.strip_prefix('v') {
-        Some(digits) => digits.parse().map(VersionAt::Version).map_err(|_| {
-            Error::invalid("a version is written v and its number, like v3").with("version", text)
-        }),
-        None => text.parse().map(VersionAt::At),
-    }
 }
 
 #[derive(Deserialize, ToSchema)]

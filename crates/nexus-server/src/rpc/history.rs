@@ -1,6 +1,6 @@
 //! Versions of a file.
 
-use nexus_fs::{FileKind, Version, VersionAt};
+use nexus_fs::{FileKind, LineageEntry, LineageSource, Version, VersionAt};
 use nexus_kernel::{Durability, Error};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,16 +23,31 @@ pub(super) async fn list_versions(call: &Call, ask: ListVersions) -> Outcome {
         .versions(&ask.path, most.saturating_add(1), None)
         .await?;
     call.check_entries(versions.len())?;
+    let sources = call.files.version_sources(&ask.path, &versions).await?;
     let older = versions.iter().skip(1).map(Some).chain([None]);
     let listed: Vec<Value> = versions
         .iter()
         .zip(older)
-        .map(|(version, older)| listed(&ask.path, version, older))
+        .map(|(version, older)| {
+            let source = sources.get(&version.version);
+            listed(&ask.path, version, older, source)
+        })
         .collect();
     Reply::of(&listed)
 }
 
-fn listed(path: &str, version: &Version, older: Option<&Version>) -> Value {
+/// A version; its parent is the version of the same file that it was made of, or the one
+/// before.
+fn listed(
+    path: &str,
+    version: &Version,
+    older: Option<&Version>,
+    source: Option<&LineageEntry>,
+) -> Value {
+    let made_of = source.and_then(|entry| match &entry.source {
+        LineageSource::File(from) if from.ino == entry.file.ino => Some(from.version),
+        _ => None,
+    });
     json!({
         "version": version.version,
         "content_hash": version.etag.to_string(),
@@ -41,8 +56,8 @@ fn listed(path: &str, version: &Version, older: Option<&Version>) -> Value {
         "created_at": TypedTime(version.created),
         "created_by": version.author,
         "change_reason": null,
-        "source_type": null,
-        "parent_version_id": older.map(|older| older.version),
+        "source_type": source.map(|entry| entry.kind.as_str()),
+        "parent_version_id": made_of.or(older.map(|older| older.version)),
     })
 }
 
