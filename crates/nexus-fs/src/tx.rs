@@ -30,6 +30,7 @@ mod assemble;
 mod commit;
 mod forked;
 mod lineage;
+mod preload;
 
 pub(crate) use commit::Committed;
 use forked::Forked;

@@ -1,0 +1,382 @@
+//! Which operations are meant, and which rows they have touched.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use nexus_kernel::{Error, Freshness, Guard, KeyRange, Op, Result, Revision, Scan};
+
+use super::{UNDO_OPERATIONS_MAX, UndoOptions, UndoWhat};
+use crate::keys;
+use crate::log::{self, Change, ChangeKind, Record};
+use crate::path;
+use crate::session::Session;
+use crate::tx::Tx;
+use crate::types::At;
+use crate::view::next_key;
+
+/// Log rows read at a time.
+const PAGE: usize = 500;
+/// Most records that are looked through for those of one actor.
+const LOOK_MAX: usize = 1_000_000;
+
+/// A name in a directory.
+pub(super) type Name = (u64, String);
+
+/// The operations to undo, oldest first.
+pub(super) struct Operations {
+    pub records: BTreeMap<Revision, Record>,
+    /// Undone already, each by which commit: what is undone a second time is all that the first
+    /// left.
+    pub marks: BTreeMap<Revision, Revision>,
+}
+
+/// The rows that operations may have touched, each with the first that may.
+#[derive(Default)]
+pub(super) struct Touched {
+    pub names: BTreeMap<Name, Revision>,
+    pub inodes: BTreeMap<u64, Revision>,
+    /// Inodes whose custom metadata they may have touched.
+    pub metadata: BTreeSet<u64>,
+    /// The paths by which the operations knew the inodes: the caller may see these.
+    pub paths: BTreeMap<u64, String>,
+    /// Trees that were deleted as a whole.
+    pub deleted: Vec<DeletedTree>,
+    /// Some of what was done is not the caller's to see, or not below the path that was named.
+    pub partly: bool,
+}
+
+/// A directory that was deleted with all that it held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct DeletedTree {
+    pub top: u64,
+    pub revision: Revision,
+}
+
+impl Touched {
+    pub(super) fn name(&mut self, name: Name, revision: Revision) {
+        let first = self.names.entry(name).or_insert(revision);
+        *first = revision.min(*first);
+    }
+
+    pub(super) fn inode(&mut self, ino: u64, revision: Revision) {
+        let first = self.inodes.entry(ino).or_insert(revision);
+        *first = revision.min(*first);
+    }
+
+    fn change(&mut self, change: &Change, record: &Record) {
+        let (ino, revision) = (change.ino.0, record.revision);
+        self.inode(ino, revision);
+        self.paths.insert(ino, change.path.clone());
+        let of_inode = matches!(
+            change.kind,
+            ChangeKind::AttributeChange | ChangeKind::MetadataChange
+        );
+        if !of_inode && let Some((_, name)) = path::split(&change.path) {
+            self.name((change.parent.0, name.to_owned()), revision);
+        }
+        let old = change.old_path.as_deref().and_then(path::split);
+        if let (Some(parent), Some((_, name))) = (change.old_parent, old) {
+            self.name((parent.0, name.to_owned()), revision);
+        }
+        if change.kind == ChangeKind::DirDelete {
+            let top = ino;
+            self.deleted.push(DeletedTree { top, revision });
+        }
+        if may_touch_metadata(change, record) {
+            self.metadata.insert(ino);
+        }
+    }
+}
+
+fn may_touch_metadata(change: &Change, record: &Record) -> bool {
+    record.operation.is_some()
+        || match change.kind {
+            ChangeKind::MetadataChange | ChangeKind::FileDelete | ChangeKind::DirDelete => true,
+            // That of a file that was made then goes with it.
+            ChangeKind::FileWrite => change.version > 1,
+            _ => false,
+        }
+}
+
+impl Session {
+    /// The operations that are meant.
+    pub(super) async fn operations(&self, options: &UndoOptions) -> Result<Operations> {
+        let records = match &options.what {
+            UndoWhat::Operation(revision) => self.one_operation(*revision).await?,
+            UndoWhat::Range { from, to } => {
+                check_range(*from, *to)?;
+                let before = Revision(from.0.saturating_sub(1));
+                self.logged(before, *to, |_| true).await?
+            }
+            UndoWhat::OfSession(session) => self.of_session(session).await?,
+            UndoWhat::OfActor {
+                actor,
+                since,
+                until,
+            } => {
+                let since = self.point_or(since.as_ref(), Revision::ZERO).await?;
+                let newest = self.zone.revision().await?;
+                let until = self.point_or(until.as_ref(), newest).await?;
+                self.logged(since, until, |record| record.actor == *actor)
+                    .await?
+            }
+        };
+        let marks = self.marks(records.keys()).await?;
+        let operations = Operations { records, marks };
+        self.check_not_undone(options, &operations)?;
+        Ok(operations.without_undone())
+    }
+
+    async fn point_or(&self, at: Option<&At>, otherwise: Revision) -> Result<Revision> {
+        match at {
+            Some(at) => self.zone.point(at).await,
+            None => Ok(otherwise),
+        }
+    }
+
+    async fn one_operation(&self, revision: Revision) -> Result<BTreeMap<Revision, Record>> {
+        self.zone.check_reached(revision).await?;
+        let found = self.records(&[revision]).await?;
+        if found.is_empty() {
+            self.check_reaches_back_to(revision).await?;
+            return Err(Error::not_found(
+                "there is no operation of this number; the log tells which there are",
+            )
+            .with("operation", revision));
+        }
+        Ok(found)
+    }
+
+    /// Refuses to undo what history does not tell any more.
+    pub(super) async fn check_reaches_back_to(&self, revision: Revision) -> Result<()> {
+        let before = Revision(revision.0.saturating_sub(1));
+        self.zone.check_readable(before).await
+    }
+
+    pub(super) async fn records(
+        &self,
+        revisions: &[Revision],
+    ) -> Result<BTreeMap<Revision, Record>> {
+        let keys: Vec<Bytes> = revisions.iter().map(|r| keys::log(*r)).collect();
+        let mut records = BTreeMap::new();
+        let metastore = &self.zone.metastore;
+        for keys in keys.chunks(metastore.limits().txn_items_max) {
+            let values = metastore.get_many(keys, Freshness::Linearizable).await?;
+            for (key, value) in keys.iter().zip(values) {
+                let Some(value) = value else { continue };
+                let record = log::decode(key, value.bytes)?;
+                records.insert(record.revision, record);
+            }
+        }
+        Ok(records)
+    }
+
+    /// The records after one revision and up to another that are wanted.
+    async fn logged(
+        &self,
+        after: Revision,
+        until: Revision,
+        wanted: impl Fn(&Record) -> bool,
+    ) -> Result<BTreeMap<Revision, Record>> {
+        let mut records = BTreeMap::new();
+        let mut looked = 0;
+        let range = keys::log_between(after, until);
+        self.each_row(range, |key, value| {
+            looked += 1;
+            if looked > LOOK_MAX {
+                return Err(Error::limit(
+                    "there are more than 1000000 operations between these points; name closer ones",
+                ));
+            }
+            let record = log::decode(key, value)?;
+            if wanted(&record) {
+                records.insert(record.revision, record);
+            }
+            check_count(records.len())
+        })
+        .await?;
+        Ok(records)
+    }
+
+    async fn of_session(&self, session: &str) -> Result<BTreeMap<Revision, Record>> {
+        let range = keys::session_log_between(session, Revision::ZERO, Revision(u64::MAX - 1));
+        let mut revisions = Vec::new();
+        self.each_row(range, |key, _| {
+            revisions.push(Revision(keys::last_number(key)));
+            check_count(revisions.len())
+        })
+        .await?;
+        self.records(&revisions).await
+    }
+
+    async fn each_row(
+        &self,
+        mut range: KeyRange,
+        mut with: impl FnMut(&[u8], Bytes) -> Result<()>,
+    ) -> Result<()> {
+        loop {
+            self.check_goes_on()?;
+            let scan = Scan::forward(range.clone(), PAGE);
+            let page = self.zone.metastore.scan(scan, Freshness::Linearizable);
+            let page = page.await?;
+            let last = page.entries.last().filter(|_| page.more);
+            let next = last.map(|entry| next_key(&entry.key));
+            for entry in page.entries {
+                with(&entry.key, entry.value.bytes)?;
+            }
+            match next {
+                Some(next) => range.start = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Which of these are undone already, and by which commit.
+    async fn marks(
+        &self,
+        revisions: impl Iterator<Item = &Revision>,
+    ) -> Result<BTreeMap<Revision, Revision>> {
+        let revisions: Vec<Revision> = revisions.copied().collect();
+        let keys: Vec<Bytes> = revisions.iter().map(|r| keys::undo_mark(*r)).collect();
+        let mut marks = BTreeMap::new();
+        let metastore = &self.zone.metastore;
+        let items_max = metastore.limits().txn_items_max;
+        for (revisions, keys) in revisions.chunks(items_max).zip(keys.chunks(items_max)) {
+            let found = metastore.get_many(keys, Freshness::Linearizable).await?;
+            let found = revisions.iter().zip(found);
+            marks.extend(found.filter_map(|(of, mark)| Some((*of, mark?.revision))));
+        }
+        Ok(marks)
+    }
+
+    fn check_not_undone(&self, options: &UndoOptions, operations: &Operations) -> Result<()> {
+        match (&options.what, operations.marks.first_key_value()) {
+            (UndoWhat::Operation(revision), Some((_, by))) => Err(Error::already_exists(
+                "this operation is undone already; undo that undo to have it back",
+            )
+            .with("operation", revision)
+            .with("undone_by", by)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The rows that operations have touched, as far as the caller may see it and asked for it.
+    pub(super) async fn touched(
+        &self,
+        operations: &Operations,
+        prefix: Option<&str>,
+    ) -> Result<Touched> {
+        let mut touched = Touched::default();
+        for record in operations.records.values() {
+            for change in &record.changes {
+                if self.is_in_sight(change, prefix).await? {
+                    touched.change(change, record);
+                } else {
+                    touched.partly = true;
+                }
+            }
+        }
+        touched.deleted.sort_unstable();
+        Ok(touched)
+    }
+
+    /// Whether all of a change is, not only one side of a move.
+    async fn is_in_sight(&self, change: &Change, prefix: Option<&str>) -> Result<bool> {
+        let paths = [Some(&change.path), change.old_path.as_ref()];
+        for path in paths.into_iter().flatten() {
+            let within = prefix.is_none_or(|prefix| path::is_within(path, prefix));
+            if !within || !self.may_know(change, path).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Operations {
+    pub(super) fn contain(&self, revision: Revision) -> bool {
+        self.records.contains_key(&revision)
+    }
+
+    pub(super) fn first(&self) -> Option<Revision> {
+        self.records.first_key_value().map(|(first, _)| *first)
+    }
+
+    /// Leaves out what is undone already, and those of these operations that have undone others
+    /// of them and nothing else.
+    fn without_undone(mut self) -> Self {
+        let mut inner: BTreeSet<Revision> = self.marks.values().copied().collect();
+        inner.retain(|by| {
+            let about = self.records.get(by).map(|record| &record.about);
+            about.is_some_and(|about| about.iter().all(|of| self.marks.get(of) == Some(by)))
+        });
+        let (all, marks) = (std::mem::take(&mut self.records), &self.marks);
+        let undone_for_good = |by: &Revision| !all.contains_key(by) || inner.contains(by);
+        let undone = |revision: &Revision| marks.get(revision).is_some_and(undone_for_good);
+        let goes = |revision: &Revision| undone(revision) || inner.contains(revision);
+        let stays: Vec<Revision> = all.keys().filter(|r| !goes(r)).copied().collect();
+        self.records = all;
+        self.records
+            .retain(|revision, _| stays.binary_search(revision).is_ok());
+        self
+    }
+}
+
+fn check_range(from: Revision, to: Revision) -> Result<()> {
+    if from <= to && from > Revision::ZERO {
+        return Ok(());
+    }
+    Err(
+        Error::invalid("a range of operations goes from one revision up to a later one")
+            .with("from", from)
+            .with("to", to),
+    )
+}
+
+fn check_count(operations: usize) -> Result<()> {
+    if operations <= UNDO_OPERATIONS_MAX {
+        return Ok(());
+    }
+    Err(
+        Error::limit("more than 100000 operations cannot be undone at once; undo a range of them")
+            .with("operations_max", UNDO_OPERATIONS_MAX),
+    )
+}
+
+impl Tx<'_> {
+    /// Remembers what this commit undoes, in the commit: who undoes the same at the same time
+    /// must not. What an undo had undone that is undone itself stands again.
+    pub(super) async fn mark_undone(
+        &mut self,
+        operations: &Operations,
+        wholly: bool,
+    ) -> Result<()> {
+        let undos = operations.records.values();
+        let undos = undos.filter(|record| record.operation.as_deref() == Some(UNDO));
+        for undo in undos {
+            let keys: Vec<Bytes> = undo.about.iter().map(|of| keys::undo_mark(*of)).collect();
+            for (key, mark) in keys.iter().zip(self.get_many(&keys).await?) {
+                if mark.is_some_and(|mark| mark.revision == undo.revision) {
+                    self.insist(Guard::RevisionIs(key.clone(), undo.revision));
+                    self.also(Op::Delete(key.clone()));
+                }
+            }
+        }
+        for revision in operations.records.keys() {
+            let key = keys::undo_mark(*revision);
+            self.insist(match operations.marks.get(revision) {
+                Some(by) => Guard::RevisionIs(key.clone(), *by),
+                None => Guard::Absent(key.clone()),
+            });
+            if wholly {
+                self.also(Op::Put(key, Bytes::new()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the log calls an undo.
+pub(super) const UNDO: &str = "undo";
+/// What the log calls a restore.
+pub(super) const RESTORE: &str = "restore";
