@@ -263,6 +263,11 @@ impl Session {
             if !tx.begin_removal(ino) {
                 return Ok(());
             }
+            let nameless = tx.inode(ino).await?.is_some_and(|record| record.links == 0);
+            if !nameless {
+                // An undo has given it a name again, or somebody else was faster.
+                return Ok(());
+            }
             clear_metadata(&mut tx, ino).await?;
             tx.remove_inode(ino).await?;
             tx.also(Op::Delete(keys::orphan(ino)));

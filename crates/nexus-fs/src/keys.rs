@@ -23,7 +23,8 @@
 //! | `f` | etag | reference count of a manifest (signed counter) |
 //! | `n` | etag, offset | one page of the chunk list of a large content |
 //! | `o` | ino | an inode without a name that some handle still holds |
-//! | `q` | directory ino, revision | a detached tree that is still to be cleared |
+//! | `q` | directory ino, revision | a detached tree that is still to be cleared: nothing while all of it is there |
+//! | `u` | revision | nothing: that operation is undone, by the commit that wrote the row |
 //! | `s` | name | a setting |
 //! | `v` | name | the filesystem's own facts: format, counters |
 //! | `j` | session, 0, revision | nothing: finds the operations of a run |
@@ -155,6 +156,11 @@ pub(crate) fn directory_time(ino: u64) -> Bytes {
 /// What a stamp makes into the key of an ended inode state.
 pub(crate) fn inode_history(ino: u64) -> Bytes {
     Key::tag(b'h', 8 + STAMP_LEN).number(ino).done()
+}
+
+/// The state of an inode that ended then.
+pub(crate) fn ended_inode(ino: u64, end: Revision) -> Bytes {
+    Key::tag(b'h', 16).number(ino).number(end.0).done()
 }
 
 /// The states of an inode that ended after `after`.
@@ -480,6 +486,16 @@ pub(crate) fn all_orphans() -> KeyRange {
 /// What a stamp makes into the key of a detached tree.
 pub(crate) fn purge_entry(ino: u64) -> Bytes {
     Key::tag(PURGE_TAG, 8 + STAMP_LEN).number(ino).done()
+}
+
+/// The entries of one tree in the queue: one, if it is in it.
+pub(crate) fn purges_of(ino: u64) -> KeyRange {
+    KeyRange::prefix(purge_entry(ino))
+}
+
+/// Says that an operation is undone; the revision of the row is the undo's.
+pub(crate) fn undo_mark(revision: Revision) -> Bytes {
+    Key::tag(b'u', 8).number(revision.0).done()
 }
 
 pub(crate) fn purge_queue() -> KeyRange {

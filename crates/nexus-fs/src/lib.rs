@@ -93,6 +93,7 @@ pub mod time;
 mod turns;
 mod tx;
 mod types;
+mod undo;
 mod view;
 mod writes;
 mod zone;
@@ -142,6 +143,10 @@ pub use types::{
     At, Changed, Content, DirEntry, FileBytes, FileKind, ForkOptions, Ino, KeyPresence,
     ListOptions, ListPage, MkdirOptions, MoveOptions, NewInode, NewKind, Precondition,
     RemoveOptions, Replace, SetAttributes, Stat, Usage, Version, WriteOptions,
+};
+pub use undo::{
+    OnConflict, RestoreOptions, UNDO_OPERATIONS_MAX, UndoConflict, UndoEffect, UndoKind,
+    UndoOptions, UndoReport, UndoWhat,
 };
 pub use writes::BatchStep;
 pub use zone::{Stores, Zone, ZoneConfig, ZoneStats};

@@ -133,6 +133,8 @@ change_kinds! {
     LockForce = 20 "lock_force",
     /// A lease had expired and its lock was granted to another.
     LockExpire = 21 "lock_expire",
+    /// A directory came back that had been removed, with all that it held.
+    DirRestore = 15 "dir_restore",
 }
 
 impl ChangeKind {
@@ -144,7 +146,10 @@ impl ChangeKind {
 
     /// Whether it is about a directory with all below it.
     pub(crate) const fn is_of_a_tree(self) -> bool {
-        matches!(self, Self::DirDelete | Self::DirRename | Self::DirCopy)
+        matches!(
+            self,
+            Self::DirDelete | Self::DirRename | Self::DirCopy | Self::DirRestore
+        )
     }
 }
 

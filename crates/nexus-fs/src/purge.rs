@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use nexus_kernel::{Durability, Error, Op, Result};
+use nexus_kernel::{Durability, Error, Guard, Op, Result};
 use nexus_service_api::Context;
 use tokio::time::timeout;
 
@@ -25,6 +25,8 @@ use crate::zone::Shared;
 
 /// Names removed in one commit.
 const STEP: usize = 256;
+/// What the entry of a tree in the queue holds once something of it is gone.
+pub(crate) const BEGUN: Bytes = Bytes::from_static(b"begun");
 
 /// When what failed is tried again: doubled each time, up to the longest.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -76,22 +78,27 @@ impl Session {
     async fn clear_queued(&self, queued: Bytes) -> Result<()> {
         let top = queued.get(1..).and_then(|key| key.first_chunk::<8>());
         let top = top.map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        self.clear_tree(top).await?;
-        self.commit_clear(|| Work::Done {
-            top,
-            queued: queued.clone(),
-        })
-        .await
+        match self.clear_tree(top, &queued).await? {
+            Cleared::Yes => self.commit_clear(&queued, || Work::Done { top }).await,
+            Cleared::TakenBack => Ok(Cleared::TakenBack),
+        }
+        .map(drop)
     }
 
     /// Removes everything below a detached directory, deepest first. What a fork shows without a
     /// row has none to remove.
-    async fn clear_tree(&self, top: u64) -> Result<()> {
+    async fn clear_tree(&self, top: u64, queued: &Bytes) -> Result<Cleared> {
         let mut stack = vec![Level::new(top, String::new(), top)];
         while let Some(level) = stack.last_mut() {
+            if self.zone.held_trees.contain(top) {
+                // It is queued for when that is over.
+                return Ok(Cleared::TakenBack);
+            }
             if level.is_read {
                 let level = stack.pop().expect("just looked at");
-                self.clear_directory(&level, top).await?;
+                if self.clear_directory(&level, top, queued).await? == Cleared::TakenBack {
+                    return Ok(Cleared::TakenBack);
+                }
                 continue;
             }
             let dir = level.dir;
@@ -104,17 +111,17 @@ impl Session {
             level.is_read = last.is_none() && (dirs.is_empty() || is_forked(dir));
             level.after = last.filter(|_| is_forked(dir));
             let files = self.to_remove(&view, dir, files).await?;
-            if !files.is_empty() {
-                self.commit_clear(|| Work::Files {
-                    dir,
-                    files: files.clone(),
-                })
-                .await?;
+            let work = || Work::Files {
+                dir,
+                files: files.clone(),
+            };
+            if !files.is_empty() && self.commit_clear(queued, work).await? == Cleared::TakenBack {
+                return Ok(Cleared::TakenBack);
             }
             let below = dirs.into_iter();
             stack.extend(below.map(|child| Level::new(dir, child.name, child.dentry.ino)));
         }
-        Ok(())
+        Ok(Cleared::Yes)
     }
 
     /// The files among these that have rows, or names or handles elsewhere that have to hear of it.
@@ -137,22 +144,24 @@ impl Session {
     }
 
     /// Removes a directory below which nothing is left.
-    async fn clear_directory(&self, level: &Level, top: u64) -> Result<()> {
+    async fn clear_directory(&self, level: &Level, top: u64, queued: &Bytes) -> Result<Cleared> {
         let Level {
             parent, dir, name, ..
         } = level;
         if *dir != top && self.has_rows(*parent, *dir).await? {
-            self.commit_clear(|| Work::Directory {
+            let work = || Work::Directory {
                 parent: *parent,
                 name: name.clone(),
                 dir: *dir,
-            })
-            .await?;
+            };
+            if self.commit_clear(queued, work).await? == Cleared::TakenBack {
+                return Ok(Cleared::TakenBack);
+            }
         }
         if is_forked(*dir) && (*dir == top || part_of(*parent) != part_of(*dir)) {
             self.release_fork(part_of(*dir)).await?;
         }
-        Ok(())
+        Ok(Cleared::Yes)
     }
 
     /// Whether a directory or its name is more than what a fork shows.
@@ -167,12 +176,17 @@ impl Session {
         Ok(!view.is_shown(dir, inode.revision).await?)
     }
 
-    async fn commit_clear(&self, work: impl Fn() -> Work) -> Result<()> {
+    /// Clears some of a tree, as long as that is queued.
+    async fn commit_clear(&self, queued: &Bytes, work: impl Fn() -> Work) -> Result<Cleared> {
         for attempt in 0..ATTEMPTS_MAX {
             let mut tx = Tx::begin(self, attempt);
-            clear(&mut tx, work()).await?;
+            if tx.view().get(queued).await?.is_none() {
+                return Ok(Cleared::TakenBack);
+            }
+            tx.insist(Guard::Present(queued.clone()));
+            clear(&mut tx, work(), queued).await?;
             if tx.commit(Durability::Relaxed).await?.is_some() {
-                return Ok(());
+                return Ok(Cleared::Yes);
             }
         }
         Err(Error::conflict(
@@ -207,10 +221,21 @@ impl Level {
 enum Work {
     Files { dir: u64, files: Vec<Child> },
     Directory { parent: u64, name: String, dir: u64 },
-    Done { top: u64, queued: Bytes },
+    Done { top: u64 },
 }
 
-async fn clear(tx: &mut Tx<'_>, work: Work) -> Result<()> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cleared {
+    Yes,
+    /// Somebody undoes the delete.
+    TakenBack,
+}
+
+async fn clear(tx: &mut Tx<'_>, work: Work, queued: &Bytes) -> Result<()> {
+    tx.also(match work {
+        Work::Done { .. } => Op::Delete(queued.clone()),
+        _ => Op::Put(queued.clone(), BEGUN),
+    });
     match work {
         Work::Files { dir, files } => {
             for Child { name, .. } in files {
@@ -225,11 +250,10 @@ async fn clear(tx: &mut Tx<'_>, work: Work) -> Result<()> {
             clear_metadata(tx, dir).await?;
             tx.remove_inode(dir).await?;
         }
-        Work::Done { top, queued } => {
+        Work::Done { top } => {
             must_be_clear(tx, top).await?;
             clear_metadata(tx, top).await?;
             tx.remove_inode(top).await?;
-            tx.also(Op::Delete(queued));
         }
     }
     Ok(())

@@ -31,6 +31,7 @@ mod rows;
 mod structure;
 mod timeline;
 
+pub(crate) use regrow::HeldTrees;
 pub use restore::RestoreOptions;
 
 /// Most operations that one undo takes back.

@@ -27,6 +27,7 @@ use crate::records::{self, InodeRecord};
 use crate::retention::Floor;
 use crate::turns::Turns;
 use crate::types::{FileKind, Ino};
+use crate::undo::HeldTrees;
 
 /// What a zone is kept in.
 #[derive(Clone)]
@@ -144,6 +145,8 @@ pub(crate) struct Shared {
     pub collecting: Mutex<()>,
     /// A place for each export that may be under way.
     pub exports: Arc<Semaphore>,
+    /// Those that it leaves alone for now.
+    pub held_trees: HeldTrees,
 }
 
 #[derive(Default)]
@@ -208,6 +211,7 @@ impl Zone {
             floor,
             collecting: Mutex::new(()),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            held_trees: HeldTrees::default(),
             config,
             metastore,
         };

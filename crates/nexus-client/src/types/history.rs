@@ -198,4 +198,5 @@ change_kinds! {
     LockExpire = "lock_expire": "A lease had expired and its lock was granted to another.",
     SnapshotCreate = "snapshot_create": "A snapshot of a directory was made.",
     SnapshotDelete = "snapshot_delete": "A snapshot of a directory was deleted.",
+    DirRestore = "dir_restore": "A directory came back that had been removed, with all that it held.",
 }

@@ -48,7 +48,7 @@ impl Session {
 
     /// Whether a change at `path` concerns this caller: what it may read and, for it holds that,
     /// a directory on the way there that goes or comes with all below it.
-    async fn may_know(&self, change: &Change, path: &str) -> Result<bool> {
+    pub(crate) async fn may_know(&self, change: &Change, path: &str) -> Result<bool> {
         let action = if change.kind.is_of_a_tree() {
             Action::Stat
         } else {

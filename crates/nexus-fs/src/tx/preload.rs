@@ -14,7 +14,9 @@ impl Tx<'_> {
         inos: impl IntoIterator<Item = u64>,
         names: impl IntoIterator<Item = (u64, String)>,
     ) -> Result<()> {
-        let inos = inos.into_iter().filter(|ino| !self.inodes.contains_key(ino));
+        let inos = inos
+            .into_iter()
+            .filter(|ino| !self.inodes.contains_key(ino));
         let inos: Vec<u64> = inos.collect();
         let keys: Vec<Bytes> = inos.iter().map(|ino| keys::inode(*ino)).collect();
         for (ino, found) in inos.into_iter().zip(self.get_many(&keys).await?) {
@@ -24,7 +26,9 @@ impl Tx<'_> {
         let names = names.into_iter();
         let names = names.filter(|name| !self.dentries.contains_key(name));
         let names: Vec<(u64, String)> = names.collect();
-        let keys = names.iter().map(|(parent, name)| keys::dentry(*parent, name));
+        let keys = names
+            .iter()
+            .map(|(parent, name)| keys::dentry(*parent, name));
         let keys: Vec<Bytes> = keys.collect();
         for (name, found) in names.into_iter().zip(self.get_many(&keys).await?) {
             let base = found.map(decoded::<DentryRecord>).transpose()?;

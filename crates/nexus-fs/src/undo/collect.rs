@@ -39,6 +39,8 @@ pub(super) struct Touched {
     pub metadata: BTreeSet<u64>,
     /// The paths by which the operations knew the inodes: the caller may see these.
     pub paths: BTreeMap<u64, String>,
+    /// And the names.
+    pub name_paths: BTreeMap<Name, String>,
     /// Trees that were deleted as a whole.
     pub deleted: Vec<DeletedTree>,
     /// Some of what was done is not the caller's to see, or not below the path that was named.
@@ -72,11 +74,16 @@ impl Touched {
             ChangeKind::AttributeChange | ChangeKind::MetadataChange
         );
         if !of_inode && let Some((_, name)) = path::split(&change.path) {
-            self.name((change.parent.0, name.to_owned()), revision);
+            let name = (change.parent.0, name.to_owned());
+            self.name_paths.insert(name.clone(), change.path.clone());
+            self.name(name, revision);
         }
         let old = change.old_path.as_deref().and_then(path::split);
         if let (Some(parent), Some((_, name))) = (change.old_parent, old) {
-            self.name((parent.0, name.to_owned()), revision);
+            let name = (parent.0, name.to_owned());
+            self.name_paths
+                .extend(change.old_path.clone().map(|path| (name.clone(), path)));
+            self.name(name, revision);
         }
         if change.kind == ChangeKind::DirDelete {
             let top = ino;

@@ -54,8 +54,10 @@ impl Rows {
             add_inodes(&timeline, *first, &ours, &mut inodes, &mut metadata);
             rows.names.insert(name.clone(), timeline);
         }
-        let more = inodes.keys().filter(|ino| !touched.inodes.contains_key(ino));
-        tx.preload(more.copied().collect::<Vec<_>>(), []).await?;
+        let named = rows.names.values().filter_map(|name| *name.now());
+        let named = named.map(|dentry| dentry.ino);
+        let all: Vec<u64> = inodes.keys().copied().chain(named).collect();
+        tx.preload(all, []).await?;
         for (ino, first) in inodes {
             tx.session.check_goes_on()?;
             let mut found = read_inode(tx, ino, first).await?;
@@ -76,6 +78,15 @@ impl Rows {
             revisions(&inode.timeline).chain(metadata)
         });
         names.chain(inodes).collect()
+    }
+}
+
+impl Timeline<DentryRecord> {
+    /// Every inode that the name has named since just before the first write.
+    pub(super) fn inos(&self) -> BTreeSet<u64> {
+        let values = self.writes.iter().filter_map(|(_, value)| *value);
+        let all = values.chain(self.before);
+        all.map(|dentry| dentry.ino).collect()
     }
 }
 
@@ -106,11 +117,7 @@ fn add_inodes(
     }
 }
 
-async fn read_name(
-    tx: &Tx<'_>,
-    name: &Name,
-    first: Revision,
-) -> Result<Timeline<DentryRecord>> {
+async fn read_name(tx: &Tx<'_>, name: &Name, first: Revision) -> Result<Timeline<DentryRecord>> {
     let range = keys::dentry_history_after(name.0, &name.1, before(first));
     let mut spans = ended(tx.view(), range).await?;
     spans.extend(tx.stored_name(name).map(live));

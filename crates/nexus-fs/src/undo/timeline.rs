@@ -125,6 +125,30 @@ impl<V: Clone + PartialEq> Timeline<V> {
         ours: impl Fn(Revision) -> bool,
         foreign: impl Fn(Revision) -> Foreign,
     ) -> Standing<V> {
+        self.stack(&ours, foreign).standing(ours)
+    }
+
+    /// The writes that are not `ours` and made the row what it is.
+    pub(super) fn standing_foreign(
+        &self,
+        ours: impl Fn(Revision) -> bool,
+        foreign: impl Fn(Revision) -> Foreign,
+    ) -> Vec<Revision> {
+        let stack = self.stack(&ours, foreign);
+        let revisions = stack.entries.iter().map(|(revision, _)| *revision);
+        revisions.filter(|revision| !ours(*revision)).collect()
+    }
+
+    /// What the row is after the last write.
+    pub(super) fn now(&self) -> &Option<V> {
+        self.writes.last().map_or(&self.before, |(_, value)| value)
+    }
+
+    fn stack(
+        &self,
+        ours: &impl Fn(Revision) -> bool,
+        foreign: impl Fn(Revision) -> Foreign,
+    ) -> Stack<'_, V> {
         let mut stack = Stack::new(&self.before);
         for (revision, value) in &self.writes {
             if ours(*revision) {
@@ -137,7 +161,7 @@ impl<V: Clone + PartialEq> Timeline<V> {
                 Foreign::Return(about) => stack.give_back(*revision, value, Some(&about)),
             }
         }
-        stack.standing(ours)
+        stack
     }
 }
 
@@ -169,12 +193,7 @@ impl<'t, V: Clone + PartialEq> Stack<'t, V> {
     }
 
     /// A write that may return to an earlier value, or bring back what another one took away.
-    fn give_back(
-        &mut self,
-        revision: Revision,
-        value: &'t Option<V>,
-        about: Option<&[Revision]>,
-    ) {
+    fn give_back(&mut self, revision: Revision, value: &'t Option<V>, about: Option<&[Revision]>) {
         let depth = self.entries.len();
         let undone_cut = self.cuts.iter().rposition(|cut| {
             let meant = about.is_none_or(|about| about.contains(&cut.by));
@@ -204,7 +223,11 @@ impl<'t, V: Clone + PartialEq> Stack<'t, V> {
     }
 
     fn standing(&self, ours: impl Fn(Revision) -> bool) -> Standing<V> {
-        let Some(index) = self.entries.iter().position(|(revision, _)| ours(*revision)) else {
+        let Some(index) = self
+            .entries
+            .iter()
+            .position(|(revision, _)| ours(*revision))
+        else {
             return Standing::Untouched;
         };
         let before = match index.checked_sub(1) {

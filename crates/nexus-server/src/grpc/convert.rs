@@ -218,6 +218,7 @@ const CHANGE_KINDS: [(ChangeKind, proto::ChangeKind); 16] = [
         ChangeKind::SnapshotDelete,
         proto::ChangeKind::SnapshotDelete,
     ),
+    (ChangeKind::DirRestore, proto::ChangeKind::DirRestore),
 ];
 
 fn change_kind(kind: ChangeKind) -> i32 {

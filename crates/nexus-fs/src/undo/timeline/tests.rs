@@ -57,7 +57,10 @@ fn what_was_undone_is_not_there_to_be_undone() {
 
 #[test]
 fn an_undo_that_was_undone_leaves_no_trace() {
-    let row = row(Some('a'), &[(1, Some('b')), (101, Some('a')), (201, Some('b'))]);
+    let row = row(
+        Some('a'),
+        &[(1, Some('b')), (101, Some('a')), (201, Some('b'))],
+    );
     assert_eq!(standing(&row, &[1]), touched(1, Some('a'), &[]));
 }
 
@@ -76,7 +79,12 @@ fn an_undo_of_a_later_write_does_not_stand_on_an_earlier_one() {
 /// The value that an undone undo brings back may have been the row's long before.
 #[test]
 fn an_undone_undo_brings_back_what_it_took_though_the_value_is_older() {
-    let writes = [(1, Some('b')), (2, Some('a')), (102, Some('b')), (202, Some('a'))];
+    let writes = [
+        (1, Some('b')),
+        (2, Some('a')),
+        (102, Some('b')),
+        (202, Some('a')),
+    ];
     let row = row(Some('a'), &writes);
     assert_eq!(standing(&row, &[1]), touched(1, Some('a'), &[2]));
 }
@@ -115,9 +123,15 @@ fn states_that_meet_are_one_write_and_a_gap_is_two() {
         span(8, None, 'c'),
     ];
     let expected = [(5, Some('b')), (6, None), (8, Some('c'))];
-    assert_eq!(Timeline::new(&spans, Revision(5)), row(Some('a'), &expected));
+    assert_eq!(
+        Timeline::new(&spans, Revision(5)),
+        row(Some('a'), &expected)
+    );
     let expected = [(2, Some('a')), (5, Some('b')), (6, None), (8, Some('c'))];
-    assert_eq!(Timeline::new(&spans, Revision(2)), row(Some('z'), &expected));
+    assert_eq!(
+        Timeline::new(&spans, Revision(2)),
+        row(Some('z'), &expected)
+    );
 }
 
 #[test]
@@ -127,7 +141,11 @@ fn a_part_that_a_write_left_alone_was_not_written() {
         end: end.map(Revision),
         value,
     };
-    let spans = [span(1, Some(2), (1, 'a')), span(2, Some(3), (2, 'a')), span(3, None, (2, 'b'))];
+    let spans = [
+        span(1, Some(2), (1, 'a')),
+        span(2, Some(3), (2, 'a')),
+        span(3, None, (2, 'b')),
+    ];
     let whole = Timeline::new(&spans, Revision(2));
     let letters = whole.part(|(_, letter)| Some(*letter));
     assert_eq!(letters, row(Some('a'), &[(3, Some('b'))]));

@@ -1,0 +1,301 @@
+//! The course of an undo: operations, the rows they touched, what becomes of these, one commit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nexus_kernel::{Durability, Error, Guard, Result, Revision};
+
+use super::apply::apply;
+use super::collect::{Operations, RESTORE, Touched, UNDO};
+use super::groups::Groups;
+use super::judge::{Judge, Judged, Others};
+use super::plan::Plan;
+use super::report::{effects, permit, steps};
+use super::rows::Rows;
+use super::structure::{Problem, Structure};
+use super::{OnConflict, UndoOptions, UndoReport};
+use crate::path;
+use crate::session::Session;
+use crate::steps::ATTEMPTS_MAX;
+use crate::tx::Tx;
+
+impl Session {
+    /// Takes operations back by a new one. Each file gets the names, content, attributes and
+    /// metadata back that it had before them; what is deleted comes back under its old inode
+    /// number with its versions, a content as a new version. An undo can be undone.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` with `undone_by` for an operation that is undone already; `NotFound` for
+    /// one that there is none of, that history does not reach back to, or if there is nothing to
+    /// undo; `Conflict` with `conflicts` when others have worked on since and `on_conflict` is
+    /// to abort: a dry run lists them; `PermissionDenied` where the caller could not make the
+    /// change by itself; `LimitExceeded` for too much at once.
+    pub async fn undo(&self, options: UndoOptions) -> Result<UndoReport> {
+        let prefix = options.path_prefix.as_deref().map(path::normalize);
+        let prefix = prefix.transpose()?.map(str::to_owned);
+        for attempt in 0..ATTEMPTS_MAX {
+            let operations = self.operations(&options).await?;
+            let first = operations.first().ok_or_else(nothing_to_undo)?;
+            self.check_reaches_back_to(first).await?;
+            let touched = self.touched(&operations, prefix.as_deref()).await?;
+            if touched.inodes.is_empty() {
+                return Err(nothing_to_undo());
+            }
+            let held = match options.dry_run {
+                true => Vec::new(),
+                false => self.regrow_deleted(&touched.deleted).await?,
+            };
+            let work = Work {
+                ours: Ours::Operations(&operations),
+                touched: &touched,
+                on_conflict: options.on_conflict,
+                dry_run: options.dry_run,
+                durability: options.durability,
+            };
+            if let Some(report) = work.attempt(self, attempt).await? {
+                return Ok(report);
+            }
+            drop(held);
+            tokio::task::yield_now().await;
+        }
+        Err(busy())
+    }
+}
+
+pub(super) fn busy() -> Error {
+    Error::conflict("others kept changing the same files first; try again")
+        .with("attempts", ATTEMPTS_MAX)
+}
+
+fn nothing_to_undo() -> Error {
+    Error::not_found(
+        "there is nothing to undo: no operation of these that you can see is still standing",
+    )
+}
+
+/// What is taken back.
+pub(super) enum Ours<'w> {
+    Operations(&'w Operations),
+    /// Whatever happened after a revision.
+    After(Revision),
+}
+
+impl Ours<'_> {
+    fn contain(&self, revision: Revision) -> bool {
+        match self {
+            Self::Operations(operations) => operations.contain(revision),
+            Self::After(point) => revision > *point,
+        }
+    }
+}
+
+/// One attempt at an undo or a restore.
+pub(super) struct Work<'w> {
+    pub ours: Ours<'w>,
+    pub touched: &'w Touched,
+    pub on_conflict: OnConflict,
+    pub dry_run: bool,
+    pub durability: Durability,
+}
+
+/// What stands on an inode: the operations, and whether force overrules them.
+pub(super) type Conflicts = BTreeMap<u64, BTreeSet<(Option<Revision>, bool)>>;
+
+/// A plan that leaves a tree.
+struct Settled {
+    plan: Plan,
+    conflicts: Conflicts,
+    guards: Vec<Guard>,
+}
+
+impl Work<'_> {
+    /// None after a lost race.
+    pub(super) async fn attempt(
+        &self,
+        session: &Session,
+        attempt: usize,
+    ) -> Result<Option<UndoReport>> {
+        let mut tx = Tx::begin(session, attempt);
+        tx.depends_on_path();
+        let ours = |revision: Revision| self.ours.contain(revision);
+        let rows = Rows::load(&mut tx, self.touched, ours).await?;
+        let others = Others::look_up(session, &rows, ours).await?;
+        let as_if_there = self.dry_run && !self.touched.deleted.is_empty();
+        let judge = Judge {
+            ours,
+            others: &others,
+            as_if_there,
+        };
+        let judged = judge.judge(&rows);
+        let settled = self.settle(&tx, &rows, &judged, as_if_there).await?;
+        let steps = steps(&tx, self.touched, &settled.plan).await?;
+        permit(session, &steps).await?;
+        let report = UndoReport {
+            operations: self.operations(),
+            effects: effects(&steps),
+            conflicts: self.conflicts(&tx, &rows, &settled.conflicts).await?,
+            ..UndoReport::default()
+        };
+        let aborts = self.on_conflict == OnConflict::Abort && !report.conflicts.is_empty();
+        if self.dry_run {
+            return Ok(Some(report));
+        }
+        if aborts {
+            return Err(conflict(&report));
+        }
+        if settled.plan.names.is_empty() && settled.plan.inodes.is_empty() {
+            return self.nothing_to_do(report).map(Some);
+        }
+        settled
+            .guards
+            .into_iter()
+            .for_each(|guard| tx.insist(guard));
+        apply(&mut tx, &rows, &settled.plan, &steps).await?;
+        if let Ours::Operations(operations) = self.ours {
+            let wholly = report.conflicts.is_empty() || self.on_conflict == OnConflict::Force;
+            let wholly = wholly && !self.touched.partly;
+            tx.mark_undone(operations, wholly).await?;
+            let about = operations.records.keys().map(|revision| revision.0);
+            tx.as_operation(UNDO, about.collect());
+        } else {
+            tx.as_operation(RESTORE, Vec::new());
+        }
+        let committed = tx.commit(self.durability).await?;
+        Ok(committed.map(|committed| UndoReport {
+            revisions: vec![committed.revision],
+            ..report
+        }))
+    }
+
+    fn operations(&self) -> Vec<Revision> {
+        match self.ours {
+            Ours::Operations(operations) => operations.records.keys().copied().collect(),
+            Ours::After(_) => Vec::new(),
+        }
+    }
+
+    fn nothing_to_do(&self, report: UndoReport) -> Result<UndoReport> {
+        match self.ours {
+            Ours::After(_) => Ok(report),
+            Ours::Operations(_) if report.conflicts.is_empty() => Err(nothing_to_undo()),
+            Ours::Operations(_) => Ok(report),
+        }
+    }
+
+    /// Leaves out what cannot be undone, and what then cannot, until the rest makes a tree.
+    async fn settle(
+        &self,
+        tx: &Tx<'_>,
+        rows: &Rows,
+        judged: &Judged,
+        as_if_there: bool,
+    ) -> Result<Settled> {
+        let force = self.on_conflict == OnConflict::Force;
+        let groups = self.groups(rows);
+        let mut conflicts = row_conflicts(judged, rows);
+        let mut left: BTreeSet<u64> = BTreeSet::new();
+        if !force {
+            left.extend(conflicts.keys().map(|ino| groups.of(*ino)));
+        }
+        let contains = |revision: Revision| self.ours.contain(revision);
+        loop {
+            let mut plan = Plan::new(judged, rows, &groups, &left);
+            if force {
+                plan.take_other_names(tx, rows, judged).await?;
+            }
+            let structure = Structure {
+                tx,
+                rows,
+                judged,
+                groups: &groups,
+                left: &left,
+                plan: &plan,
+                as_if_there,
+                ours: &contains,
+            };
+            let found = structure.check().await?;
+            let before = left.len();
+            for Problem { ino, by, can_force } in found.problems {
+                conflicts.entry(ino).or_default().insert((by, can_force));
+                if !(force && can_force) {
+                    left.insert(groups.of(ino));
+                }
+            }
+            if left.len() == before {
+                let guards = found.guards;
+                return Ok(Settled {
+                    plan,
+                    conflicts,
+                    guards,
+                });
+            }
+        }
+    }
+
+    /// Inodes that had the same name belong together.
+    fn groups(&self, rows: &Rows) -> Groups {
+        let mut groups = Groups::default();
+        for timeline in rows.names.values() {
+            let ours = timeline.writes.iter();
+            let ours = ours.filter(|(revision, _)| self.ours.contain(*revision));
+            let values = ours.filter_map(|(_, value)| *value).chain(timeline.before);
+            let inos: Vec<u64> = values.map(|dentry| dentry.ino).collect();
+            inos.windows(2).for_each(|two| groups.join(two[0], two[1]));
+        }
+        groups
+    }
+}
+
+/// Which files others have worked on since, each with the operations that did.
+fn row_conflicts(judged: &Judged, rows: &Rows) -> Conflicts {
+    let mut conflicts = Conflicts::new();
+    let mut add = |ino: u64, by: &[Revision]| {
+        let by = by.iter().map(|revision| (Some(*revision), true));
+        conflicts.entry(ino).or_default().extend(by);
+    };
+    let gaining = gaining(judged, rows);
+    for (name, standing) in &judged.names {
+        let (timeline, by) = (&rows.names[name], standing.conflicts());
+        let values = timeline.writes.iter().filter_map(|(_, value)| *value);
+        let Some(dentry) = timeline.before.into_iter().chain(values).next() else {
+            continue;
+        };
+        // A name that others have taken away again is in nobody's way, unless they gave the
+        // file another one.
+        let is_back = standing.before() == Some(timeline.now());
+        if !by.is_empty() && (!is_back || gaining.contains(&dentry.ino)) {
+            add(dentry.ino, by);
+        }
+    }
+    for (ino, inode) in &judged.inodes {
+        let by = inode.conflicts();
+        if !by.is_empty() {
+            add(*ino, &by);
+        }
+    }
+    conflicts
+}
+
+/// The inodes that are to have a name that they do not have.
+fn gaining(judged: &Judged, rows: &Rows) -> BTreeSet<u64> {
+    let names = judged.names.iter();
+    let wanted = names.filter_map(|(name, standing)| {
+        let before = standing.before()?;
+        let is_change = before != rows.names[name].now();
+        before.filter(|_| is_change).map(|dentry| dentry.ino)
+    });
+    wanted.collect()
+}
+
+fn conflict(report: &UndoReport) -> Error {
+    let first = report.conflicts.first();
+    let error = Error::conflict(
+        "later work of others stands on what would be undone; a dry run lists it; then skip those \
+         files, or force",
+    );
+    let error = error.with("conflicts", report.conflicts.len());
+    match first {
+        Some(first) => error.with("path", &first.path),
+        None => error,
+    }
+}

@@ -1,0 +1,191 @@
+//! What each touched row should become, and who stands in the way.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use nexus_kernel::{Result, Revision};
+
+use super::collect::{Name, RESTORE, UNDO};
+use super::rows::{InodeRows, Rows};
+use super::timeline::{Foreign, Standing, Timeline};
+use crate::records::{DentryRecord, InodeRecord};
+use crate::session::Session;
+
+/// What a file holds, with what belongs to it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Contents {
+    pub etag: Bytes,
+    pub place: u32,
+    pub inline: Bytes,
+    pub size: u64,
+    pub modified: i64,
+    pub author: String,
+}
+
+impl Contents {
+    pub(super) fn of(record: &InodeRecord) -> Option<Self> {
+        (record.links > 0).then(|| Self {
+            etag: record.etag.clone(),
+            place: record.place,
+            inline: record.inline.clone(),
+            size: record.size,
+            modified: record.modified,
+            author: record.author.clone(),
+        })
+    }
+
+    /// Whether the bytes are the same.
+    pub(super) fn is_in(&self, record: &InodeRecord) -> bool {
+        (&self.etag, self.size) == (&record.etag, record.size)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Attributes {
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub owner: String,
+    pub accessed: i64,
+}
+
+impl Attributes {
+    pub(super) fn of(record: &InodeRecord) -> Option<Self> {
+        (record.links > 0).then(|| Self {
+            mode: record.mode,
+            uid: record.uid,
+            gid: record.gid,
+            owner: record.owner.clone(),
+            accessed: record.accessed,
+        })
+    }
+}
+
+/// The names that an inode has, as far as it knows them itself.
+fn naming(record: &InodeRecord) -> Option<(u32, u64, String)> {
+    (record.links > 0).then(|| (record.links, record.parent, record.name.clone()))
+}
+
+pub(super) struct Judged {
+    pub names: BTreeMap<Name, Standing<DentryRecord>>,
+    pub inodes: BTreeMap<u64, JudgedInode>,
+}
+
+pub(super) struct JudgedInode {
+    pub contents: Standing<Contents>,
+    pub attributes: Standing<Attributes>,
+    pub metadata: BTreeMap<String, Standing<Bytes>>,
+    /// What others have done with a file that is to go.
+    pub uses: Vec<Revision>,
+}
+
+impl JudgedInode {
+    pub(super) fn conflicts(&self) -> Vec<Revision> {
+        let metadata = self.metadata.values().flat_map(Standing::conflicts);
+        let own = self.contents.conflicts().iter();
+        let own = own.chain(self.attributes.conflicts());
+        own.chain(metadata).chain(&self.uses).copied().collect()
+    }
+}
+
+/// What the writes of others were.
+pub(super) struct Others(BTreeMap<Revision, Foreign>);
+
+impl Others {
+    pub(super) async fn look_up(
+        session: &Session,
+        rows: &Rows,
+        ours: impl Fn(Revision) -> bool,
+    ) -> Result<Self> {
+        let revisions = rows.revisions().into_iter();
+        let revisions: Vec<Revision> = revisions.filter(|revision| !ours(*revision)).collect();
+        let records = session.records(&revisions).await?;
+        let foreign = revisions.into_iter().map(|revision| {
+            let foreign = match records.get(&revision) {
+                None => Foreign::Unlogged,
+                Some(record) => match record.operation.as_deref() {
+                    Some(UNDO | RESTORE) => Foreign::Return(record.about.clone()),
+                    _ => Foreign::Change,
+                },
+            };
+            (revision, foreign)
+        });
+        Ok(Self(foreign.collect()))
+    }
+
+    pub(super) fn foreign(&self, revision: Revision) -> Foreign {
+        self.0.get(&revision).cloned().unwrap_or(Foreign::Change)
+    }
+
+    pub(super) fn is_unlogged(&self, revision: Revision) -> bool {
+        self.0.get(&revision) == Some(&Foreign::Unlogged)
+    }
+}
+
+/// Judges rows by the writes to them.
+pub(super) struct Judge<'j, F> {
+    pub ours: F,
+    pub others: &'j Others,
+    /// Whether what was cleared away counts as there: nothing is brought back to look at it.
+    pub as_if_there: bool,
+}
+
+impl<F: Fn(Revision) -> bool> Judge<'_, F> {
+    pub(super) fn judge(&self, rows: &Rows) -> Judged {
+        let names = rows.names.iter();
+        let names = names.map(|(name, timeline)| (name.clone(), self.raw_standing(timeline)));
+        let inodes = rows.inodes.iter();
+        let inodes = inodes.map(|(ino, inode)| (*ino, self.inode(inode)));
+        Judged {
+            names: names.collect(),
+            inodes: inodes.collect(),
+        }
+    }
+
+    fn inode(&self, rows: &InodeRows) -> JudgedInode {
+        let contents = self.standing(&rows.timeline.part(Contents::of));
+        let metadata = rows.metadata.iter();
+        let goes = matches!(contents.before(), Some(None));
+        JudgedInode {
+            attributes: self.standing(&rows.timeline.part(Attributes::of)),
+            metadata: metadata
+                .map(|(key, timeline)| (key.clone(), self.standing(timeline)))
+                .collect(),
+            uses: if goes { self.uses(rows) } else { vec![] },
+            contents,
+        }
+    }
+
+    fn uses(&self, rows: &InodeRows) -> Vec<Revision> {
+        let mut uses = self.foreign_writes(&rows.timeline.part(naming));
+        uses.extend(self.foreign_writes(&rows.timeline.part(Attributes::of)));
+        for metadata in rows.metadata.values() {
+            uses.extend(self.foreign_writes(metadata));
+        }
+        uses.retain(|revision| !self.others.is_unlogged(*revision));
+        uses.sort_unstable();
+        uses.dedup();
+        uses
+    }
+
+    fn foreign_writes<V: Clone + PartialEq>(&self, timeline: &Timeline<V>) -> Vec<Revision> {
+        timeline.standing_foreign(&self.ours, |revision| self.others.foreign(revision))
+    }
+
+    /// What need not change is as good as untouched.
+    fn standing<V: Clone + PartialEq>(&self, timeline: &Timeline<V>) -> Standing<V> {
+        let standing = self.raw_standing(timeline);
+        match standing.before() {
+            Some(before) if before == timeline.now() => Standing::Untouched,
+            _ => standing,
+        }
+    }
+
+    fn raw_standing<V: Clone + PartialEq>(&self, timeline: &Timeline<V>) -> Standing<V> {
+        let mut timeline = timeline.clone();
+        if self.as_if_there {
+            timeline.forget_clearing(|revision| self.others.is_unlogged(revision));
+        }
+        timeline.standing(&self.ours, |revision| self.others.foreign(revision))
+    }
+}

@@ -1,0 +1,230 @@
+//! What an undo tells, and whether the caller may do it.
+
+use nexus_kernel::{Kind, Result, Revision};
+use nexus_service_api::Action;
+
+use super::collect::{Name, Touched};
+use super::engine::{Conflicts, Work};
+use super::places::{Found, Places};
+use super::plan::{Moves, Plan};
+use super::rows::Rows;
+use super::{UndoConflict, UndoEffect, UndoKind};
+use crate::session::Session;
+use crate::tx::Tx;
+use crate::types::Ino;
+
+/// What becomes of one name or inode, and where.
+pub(super) struct Step {
+    pub ino: u64,
+    pub kind: UndoKind,
+    pub at: Found,
+    /// Of what is renamed back, where it is.
+    pub from: Option<(Name, Found)>,
+}
+
+impl Step {
+    /// The directory of the name.
+    pub(super) fn parent(&self) -> u64 {
+        let (_, chain) = &self.at;
+        let above = chain.len().checked_sub(2);
+        above.map_or(Ino::ROOT.0, |above| chain[above])
+    }
+}
+
+/// The steps of a plan, as far as they are in the tree before or after it.
+pub(super) async fn steps(tx: &Tx<'_>, touched: &Touched, plan: &Plan) -> Result<Vec<Step>> {
+    let mut paths = Paths {
+        now: Places::now(tx.view()),
+        after: Places::after(tx.view(), plan),
+        touched,
+    };
+    let mut steps = Vec::new();
+    for (ino, moves) in &plan.moves {
+        paths.of_moves(*ino, moves, &mut steps).await?;
+    }
+    for (ino, changed) in &plan.inodes {
+        let moves = plan.moves.get(ino);
+        let links = tx
+            .stored_inode(*ino)
+            .map_or(0, |(record, _)| record.links as usize);
+        let goes = |moves: &Moves| moves.is_removal() && moves.lost.len() >= links;
+        let comes = links == 0 && moves.is_some();
+        if comes || moves.is_some_and(goes) {
+            continue;
+        }
+        let Some(at) = paths.of_inode(*ino).await? else {
+            continue;
+        };
+        let kinds = [
+            (UndoKind::RestoreContent, changed.contents.is_some()),
+            (UndoKind::Attributes, changed.attributes.is_some()),
+            (UndoKind::Metadata, !changed.metadata.is_empty()),
+        ];
+        for (kind, _) in kinds.into_iter().filter(|(_, changes)| *changes) {
+            steps.push(step(*ino, kind, at.clone()));
+        }
+    }
+    Ok(steps)
+}
+
+struct Paths<'p> {
+    now: Places<'p>,
+    after: Places<'p>,
+    touched: &'p Touched,
+}
+
+impl Paths<'_> {
+    async fn of_moves(&mut self, ino: u64, moves: &Moves, steps: &mut Vec<Step>) -> Result<()> {
+        let renamed = moves.lost.len().min(moves.gained.len());
+        let (from, lost) = moves.lost.split_at(renamed);
+        let (to, gained) = moves.gained.split_at(renamed);
+        for (from, to) in from.iter().zip(to) {
+            let was = self.now.name(from, ino).await?;
+            let Some(at) = self.after.name(to, ino).await? else {
+                continue;
+            };
+            let kind = match was {
+                Some(_) => UndoKind::RenameBack,
+                None => UndoKind::BringBack,
+            };
+            steps.push(Step {
+                ino,
+                kind,
+                at,
+                from: was.map(|was| (from.clone(), was)),
+            });
+        }
+        for name in lost {
+            if let Some(at) = self.now.name(name, ino).await? {
+                steps.push(step(ino, UndoKind::Remove, at));
+            }
+        }
+        for name in gained {
+            if let Some(at) = self.after.name(name, ino).await? {
+                steps.push(step(ino, UndoKind::BringBack, at));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where an inode is when all is done; of what nothing was brought back for a dry run, where
+    /// it was.
+    async fn of_inode(&mut self, ino: u64) -> Result<Option<Found>> {
+        if let Some(found) = self.after.file(ino).await? {
+            return Ok(Some(found));
+        }
+        if self.now.file(ino).await?.is_some() || self.touched.deleted.is_empty() {
+            // It goes with what goes.
+            return Ok(None);
+        }
+        let path = self.touched.paths.get(&ino);
+        Ok(path.map(|path| (path.clone(), vec![Ino::ROOT.0, ino])))
+    }
+}
+
+fn step(ino: u64, kind: UndoKind, at: Found) -> Step {
+    Step {
+        ino,
+        kind,
+        at,
+        from: None,
+    }
+}
+
+pub(super) fn effects(steps: &[Step]) -> Vec<UndoEffect> {
+    let effects = steps.iter().map(|step| UndoEffect {
+        path: step.at.0.clone(),
+        kind: step.kind,
+        from: step.from.as_ref().map(|(_, (path, _))| path.clone()),
+    });
+    let mut effects: Vec<UndoEffect> = effects.collect();
+    effects.sort_unstable();
+    effects
+}
+
+/// Asks for each step what it would take to make the change by hand.
+pub(super) async fn permit(session: &Session, steps: &[Step]) -> Result<()> {
+    for step in steps {
+        let (path, chain) = &step.at;
+        let above = &chain[..chain.len() - 1];
+        match step.kind {
+            UndoKind::Remove => session.permit(Action::Delete, path, chain).await?,
+            UndoKind::BringBack | UndoKind::RenameBack => {
+                session.permit(Action::Create, path, above).await?;
+            }
+            _ => session.permit(Action::Write, path, chain).await?,
+        }
+        if let Some((_, (path, chain))) = &step.from {
+            session.permit(Action::Delete, path, chain).await?;
+        }
+    }
+    Ok(())
+}
+
+impl Work<'_> {
+    /// The conflicts as this caller may know them.
+    pub(super) async fn conflicts(
+        &self,
+        tx: &Tx<'_>,
+        rows: &Rows,
+        conflicts: &Conflicts,
+    ) -> Result<Vec<UndoConflict>> {
+        let session = tx.session;
+        let revisions = conflicts.values().flatten();
+        let mut revisions: Vec<Revision> = revisions.filter_map(|(by, _)| *by).collect();
+        revisions.sort_unstable();
+        revisions.dedup();
+        let records = session.records(&revisions).await?;
+        let mut now = Places::now(tx.view());
+        let mut told = Vec::new();
+        for (ino, by) in conflicts {
+            let Some(path) = self.path_of_conflict(session, *ino, rows, &mut now).await? else {
+                continue;
+            };
+            for (revision, can_force) in by {
+                let revision = match revision {
+                    Some(by) if !records.contains_key(by) => tx.view().removal_of(*ino).await?,
+                    by => *by,
+                };
+                let record = revision.and_then(|by| records.get(&by).cloned());
+                let seen = match record {
+                    Some(record) => session.visible_part(record).await?,
+                    None => None,
+                };
+                told.push(UndoConflict {
+                    path: path.clone(),
+                    revision: seen.as_ref().map(|record| record.revision),
+                    actor: seen.map(|record| record.actor),
+                    can_force: *can_force,
+                });
+            }
+        }
+        told.sort_unstable();
+        told.dedup();
+        Ok(told)
+    }
+
+    /// Where a file is, if the caller may see it there; else where the operations knew it.
+    async fn path_of_conflict(
+        &self,
+        session: &Session,
+        ino: u64,
+        rows: &Rows,
+        now: &mut Places<'_>,
+    ) -> Result<Option<String>> {
+        if let Some((path, chain)) = now.file(ino).await? {
+            match session.permit(Action::Read, &path, &chain).await {
+                Ok(()) => return Ok(Some(path)),
+                Err(error) if error.kind() == Kind::PermissionDenied => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let touched = self.touched;
+        if let Some(path) = touched.paths.get(&ino) {
+            return Ok(Some(path.clone()));
+        }
+        let mut names = rows.names.iter();
+        let name = names.find(|(_, timeline)| timeline.inos().contains(&ino));
+        Ok(name.and_then(|(name, _)| touched.name_paths.get(name).cloned()))
+    }
+}

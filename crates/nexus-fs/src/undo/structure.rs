@@ -1,0 +1,296 @@
+//! Whether a plan leaves a tree: names are in directories that are there, no directory is below
+//! itself, and none goes with something in it that was not meant to go.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use nexus_kernel::{Guard, KeyRange, Result, Revision};
+
+use super::collect::Name;
+use super::groups::Groups;
+use super::judge::Judged;
+use super::places::{Places, Where, is_dir};
+use super::plan::{Moves, Plan};
+use super::rows::Rows;
+use super::timeline::Standing;
+use crate::keys;
+use crate::path::DEPTH_MAX;
+use crate::records::{self, DentryRecord, unreadable};
+use crate::tx::Tx;
+use crate::view::next_key;
+
+/// Rows of a tree read at a time.
+const PAGE: usize = 1_000;
+/// Most rows of a tree that goes that are insisted on one by one; of a larger one, that nothing
+/// at all is changed meanwhile.
+const TREE_ROWS_MAX: usize = 50_000;
+
+/// Why an inode cannot be dealt with as planned.
+pub(super) struct Problem {
+    pub ino: u64,
+    pub by: Option<Revision>,
+    pub can_force: bool,
+}
+
+impl Problem {
+    fn final_one(ino: u64, by: Option<Revision>) -> Self {
+        Self {
+            ino,
+            by,
+            can_force: false,
+        }
+    }
+}
+
+pub(super) struct Structure<'s, 't> {
+    pub tx: &'s Tx<'t>,
+    pub rows: &'s Rows,
+    pub judged: &'s Judged,
+    pub groups: &'s Groups,
+    pub left: &'s BTreeSet<u64>,
+    pub plan: &'s Plan,
+    /// Whether what was cleared away counts as there.
+    pub as_if_there: bool,
+    pub ours: &'s (dyn Fn(Revision) -> bool + Sync),
+}
+
+/// What a look at a plan finds.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub problems: Vec<Problem>,
+    /// That trees that go stay as they were found.
+    pub guards: Vec<Guard>,
+}
+
+impl Structure<'_, '_> {
+    pub(super) async fn check(&self) -> Result<Findings> {
+        let view = self.tx.view();
+        let (mut now, mut after) = (Places::now(view), Places::after(view, self.plan));
+        let mut findings = Findings::default();
+        for (name, dentry) in &self.plan.names {
+            if let Some(dentry) = dentry {
+                let problem = self.of_name(name, *dentry, &mut after).await?;
+                findings.problems.extend(problem);
+            }
+        }
+        for (ino, moves) in &self.plan.moves {
+            if moves.is_removal() {
+                self.of_removal(*ino, moves, &mut now, &mut findings)
+                    .await?;
+            } else {
+                let problem = self.of_gain(*ino, moves, &mut now, &mut after).await?;
+                findings.problems.extend(problem);
+            }
+        }
+        for ino in self.plan.inodes.keys() {
+            let problem = self.of_inode(*ino, &mut now, &mut after).await?;
+            findings.problems.extend(problem);
+        }
+        Ok(findings)
+    }
+
+    /// A name needs a directory.
+    async fn of_name(
+        &self,
+        name: &Name,
+        dentry: DentryRecord,
+        after: &mut Places<'_>,
+    ) -> Result<Option<Problem>> {
+        let parent = name.0;
+        let by = match after.directory(parent).await? {
+            Where::InTree(_) => return Ok(None),
+            Where::Circle(by) => Some(by),
+            // With a directory that goes.
+            Where::Gone if self.goes(parent).await? => return Ok(None),
+            Where::Gone => self.tx.view().removal_of(parent).await?,
+        };
+        Ok(Some(Problem::final_one(dentry.ino, by)))
+    }
+
+    /// Whether a directory, or one above it, goes by the plan.
+    async fn goes(&self, dir: u64) -> Result<bool> {
+        let removed = |ino: u64| self.plan.moves.get(&ino).is_some_and(Moves::is_removal);
+        let mut here = dir;
+        for _ in 0..DEPTH_MAX {
+            if removed(here) {
+                return Ok(true);
+            }
+            let inode = self.tx.view().inode(here).await?;
+            match inode.map(|inode| inode.record.parent) {
+                Some(parent) if parent != here => here = parent,
+                _ => break,
+            }
+        }
+        Ok(false)
+    }
+
+    /// What gets a name must be there, or come back; and what others have deleted together with
+    /// the directory that it was in does not come back by a new name.
+    async fn of_gain(
+        &self,
+        ino: u64,
+        moves: &Moves,
+        now: &mut Places<'_>,
+        after: &mut Places<'_>,
+    ) -> Result<Option<Problem>> {
+        if self.tx.stored_inode(ino).is_none() {
+            let comes_back = self.plan.inodes.get(&ino);
+            if comes_back.is_some_and(|plan| plan.contents.is_some()) || self.as_if_there {
+                return Ok(None);
+            }
+            let by = self.tx.view().removal_of(ino).await?;
+            let can_force = self
+                .rows
+                .inodes
+                .get(&ino)
+                .is_some_and(|rows| rows.last().is_some());
+            return Ok(Some(Problem { ino, by, can_force }));
+        }
+        let mut deleted_in = None;
+        for (parent, _) in &moves.lost {
+            let is_there = now.directory(*parent).await?.found().is_some()
+                || after.directory(*parent).await?.found().is_some();
+            if is_there {
+                return Ok(None);
+            }
+            deleted_in = Some(*parent);
+        }
+        let Some(parent) = deleted_in else {
+            return Ok(None);
+        };
+        let by = self.tx.view().removal_of(parent).await?;
+        let can_force = true;
+        Ok(Some(Problem { ino, by, can_force }))
+    }
+
+    /// What changes must be in the tree, or go with what goes.
+    async fn of_inode(
+        &self,
+        ino: u64,
+        now: &mut Places<'_>,
+        after: &mut Places<'_>,
+    ) -> Result<Option<Problem>> {
+        let is_moved = self.plan.moves.contains_key(&ino);
+        if is_moved || self.as_if_there || after.file(ino).await?.is_some() {
+            return Ok(None);
+        }
+        if now.file(ino).await?.is_some() {
+            return Ok(None);
+        }
+        let by = self.tx.view().removal_of(ino).await?;
+        Ok(Some(Problem::final_one(ino, by)))
+    }
+
+    /// A directory goes with what came with it, and with nothing else.
+    async fn of_removal(
+        &self,
+        ino: u64,
+        moves: &Moves,
+        now: &mut Places<'_>,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let is_dir = self
+            .tx
+            .stored_inode(ino)
+            .is_some_and(|(record, _)| record.is_dir());
+        let Some(name) = moves.lost.first().filter(|_| is_dir) else {
+            return Ok(());
+        };
+        if now.directory(ino).await?.found().is_none() {
+            return Ok(());
+        }
+        let made = match self.judged.names.get(name) {
+            Some(Standing::Touched { first, .. }) => *first,
+            _ => return Ok(()),
+        };
+        let newest = self.tx.zone().revision().await?;
+        let mut stack = vec![ino];
+        while let Some(dir) = stack.pop() {
+            self.tx.session.check_goes_on()?;
+            if let Some(by) = self.look_into(dir, made, &mut stack, findings).await? {
+                findings.problems.push(Problem {
+                    ino,
+                    by,
+                    can_force: true,
+                });
+                return Ok(());
+            }
+        }
+        if findings.guards.len() > TREE_ROWS_MAX {
+            let later = keys::log_between(newest, Revision(u64::MAX - 1));
+            findings.guards = vec![Guard::RangeEmpty(later)];
+        }
+        Ok(())
+    }
+
+    /// Looks for what does not go with a directory; tells whose it is.
+    async fn look_into(
+        &self,
+        dir: u64,
+        made: Revision,
+        stack: &mut Vec<u64>,
+        findings: &mut Findings,
+    ) -> Result<Option<Option<Revision>>> {
+        let mut range = keys::dentries(dir, None);
+        loop {
+            let page = self.tx.view().scan(range.clone(), PAGE).await?;
+            let mut staying = Vec::new();
+            for entry in &page.entries {
+                let gap = KeyRange {
+                    start: std::mem::replace(&mut range.start, next_key(&entry.key)),
+                    end: entry.key.clone(),
+                };
+                findings.guards.push(Guard::RangeEmpty(gap));
+                let name = entry.key.get(9..).and_then(|n| std::str::from_utf8(n).ok());
+                let name = (dir, name.ok_or_else(|| unreadable("dentry"))?.to_owned());
+                let dentry: DentryRecord = records::decode(entry.value.bytes.clone())?;
+                if matches!(self.plan.names.get(&name), Some(None)) {
+                    continue;
+                }
+                if entry.value.revision > made {
+                    return Ok(Some(self.whose(entry.value.revision, dentry.ino)));
+                }
+                findings
+                    .guards
+                    .push(Guard::RevisionIs(entry.key.clone(), entry.value.revision));
+                staying.push(dentry);
+            }
+            if let Some(by) = self.changed_since(made, &staying, findings).await? {
+                return Ok(Some(by));
+            }
+            stack.extend(staying.iter().filter(|d| is_dir(d)).map(|d| d.ino));
+            if !page.more {
+                findings.guards.push(Guard::RangeEmpty(range));
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn changed_since(
+        &self,
+        made: Revision,
+        entries: &[DentryRecord],
+        findings: &mut Findings,
+    ) -> Result<Option<Option<Revision>>> {
+        let keys: Vec<Bytes> = entries.iter().map(|d| keys::inode(d.ino)).collect();
+        let inodes = self.tx.get_many(&keys).await?;
+        for ((dentry, key), inode) in entries.iter().zip(keys).zip(inodes) {
+            let Some(inode) = inode else { continue };
+            let is_left = self.left.contains(&self.groups.of(dentry.ino));
+            if inode.revision > made && (is_left || !(self.ours)(inode.revision)) {
+                return Ok(Some(self.whose(inode.revision, dentry.ino)));
+            }
+            findings.guards.push(Guard::RevisionIs(key, inode.revision));
+        }
+        Ok(None)
+    }
+
+    /// Whose work it is that stays: not the one that is to be undone.
+    fn whose(&self, revision: Revision, ino: u64) -> Option<Revision> {
+        if !(self.ours)(revision) {
+            return Some(revision);
+        }
+        let conflicts = self.judged.inodes.get(&ino).map(|inode| inode.conflicts());
+        conflicts.and_then(|conflicts| conflicts.last().copied())
+    }
+}
