@@ -1,7 +1,7 @@
 //! Reading many rows at once, past the caches, for changes that go by rows and not by paths.
 
 use bytes::Bytes;
-use nexus_kernel::{Freshness, Guard, Result, Revision, Value};
+use nexus_kernel::{Freshness, Result, Revision, Value};
 
 use super::{Slot, Tx};
 use crate::keys;
@@ -60,11 +60,6 @@ impl Tx<'_> {
     /// Lets an inode that has gone come back under its old number.
     pub(crate) fn revive_inode(&mut self, ino: u64, record: InodeRecord) {
         self.inodes.entry(ino).or_insert(Slot::read(None)).now = Some(record);
-    }
-
-    /// Insists on one more thing at the commit.
-    pub(crate) fn insist(&mut self, guard: Guard) {
-        self.guards.push(guard);
     }
 }
 

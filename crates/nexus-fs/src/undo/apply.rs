@@ -9,13 +9,20 @@ use super::plan::{InodePlan, Moves, Plan};
 use super::report::Step;
 use super::rows::{InodeRows, Rows};
 use crate::keys;
+use crate::lineage::{Origin, Source, SourceKind};
 use crate::log::ChangeKind;
 use crate::records::{InodeRecord, place, unreadable};
 use crate::steps::{clear_metadata, is_empty};
 use crate::tx::Tx;
 use crate::types::FileKind;
 
-pub(super) async fn apply(tx: &mut Tx<'_>, rows: &Rows, plan: &Plan, steps: &[Step]) -> Result<()> {
+pub(super) async fn apply(
+    tx: &mut Tx<'_>,
+    rows: &Rows,
+    plan: &Plan,
+    steps: &[Step],
+    kind: SourceKind,
+) -> Result<()> {
     let removals = steps.iter().filter(|step| step.kind == UndoKind::Remove);
     removals.for_each(|step| note(tx, step));
     for ((parent, name), dentry) in &plan.names {
@@ -34,8 +41,32 @@ pub(super) async fn apply(tx: &mut Tx<'_>, rows: &Rows, plan: &Plan, steps: &[St
         }
     }
     let others = steps.iter().filter(|step| step.kind != UndoKind::Remove);
-    others.for_each(|step| note(tx, step));
+    for step in others {
+        note(tx, step);
+        derive(tx, step, rows, kind);
+    }
     Ok(())
+}
+
+/// Tells where a content comes from that a file is given back.
+fn derive(tx: &mut Tx<'_>, step: &Step, rows: &Rows, kind: SourceKind) {
+    let (record, rows) = (tx.loaded_inode(step.ino), rows.inodes.get(&step.ino));
+    let (Some(record), Some(rows)) = (record, rows) else {
+        return;
+    };
+    let contents = Contents::of(record);
+    let mut states = rows.states.iter().rev();
+    let state = states.find(|span| Contents::of(&span.value) == contents);
+    let Some(state) = state.filter(|span| span.value.version < record.version) else {
+        return;
+    };
+    let origin = Origin::Inode {
+        ino: step.ino,
+        version: state.value.version,
+        since: Some(state.since),
+        path: step.at.0.clone(),
+    };
+    tx.derived(step.ino, &step.at.0, Source { kind, origin });
 }
 
 /// Gives an inode the names that it is to have: it may come back by that, or go.

@@ -136,7 +136,7 @@ impl Session {
 
     async fn point_or(&self, at: Option<&At>, otherwise: Revision) -> Result<Revision> {
         match at {
-            Some(at) => self.zone.point(at).await,
+            Some(at) => self.point(at).await,
             None => Ok(otherwise),
         }
     }

@@ -13,6 +13,7 @@ use super::report::{effects, permit, steps};
 use super::rows::Rows;
 use super::structure::{Problem, Structure};
 use super::{OnConflict, UndoOptions, UndoReport};
+use crate::lineage::SourceKind;
 use crate::path;
 use crate::session::Session;
 use crate::steps::ATTEMPTS_MAX;
@@ -150,7 +151,11 @@ impl Work<'_> {
             .guards
             .into_iter()
             .for_each(|guard| tx.insist(guard));
-        apply(&mut tx, &rows, &settled.plan, &steps).await?;
+        let kind = match self.ours {
+            Ours::Operations(_) => SourceKind::Undo,
+            Ours::After(_) => SourceKind::Restore,
+        };
+        apply(&mut tx, &rows, &settled.plan, &steps, kind).await?;
         if let Ours::Operations(operations) = self.ours {
             let wholly = report.conflicts.is_empty() || self.on_conflict == OnConflict::Force;
             let wholly = wholly && !self.touched.partly;

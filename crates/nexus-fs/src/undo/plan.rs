@@ -63,7 +63,7 @@ impl Plan {
             };
             let row = &rows.names[name];
             let mut of = row.inos().into_iter();
-            if !of.any(|ino| is_left(ino)) {
+            if !of.any(is_left) {
                 plan.rename(name, *row.now(), *before);
             }
         }

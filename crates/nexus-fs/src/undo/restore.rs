@@ -53,7 +53,7 @@ impl Session {
     pub async fn restore(&self, path: &str, at: At, options: RestoreOptions) -> Result<UndoReport> {
         let path = path::normalize(path)?;
         let seeds = seeds(path, &options.paths)?;
-        let point = self.zone.point(&at).await?;
+        let point = self.point(&at).await?;
         for attempt in 0..ATTEMPTS_MAX {
             let mut comparison = Comparison::new(self, point);
             for seed in &seeds {

@@ -8,7 +8,7 @@ use nexus_kernel::{Guard, KeyRange, Result, Revision};
 
 use super::collect::Name;
 use super::groups::Groups;
-use super::judge::Judged;
+use super::judge::{Judged, JudgedInode};
 use super::places::{Places, Where, is_dir};
 use super::plan::{Moves, Plan};
 use super::rows::Rows;
@@ -290,7 +290,7 @@ impl Structure<'_, '_> {
         if !(self.ours)(revision) {
             return Some(revision);
         }
-        let conflicts = self.judged.inodes.get(&ino).map(|inode| inode.conflicts());
+        let conflicts = self.judged.inodes.get(&ino).map(JudgedInode::conflicts);
         conflicts.and_then(|conflicts| conflicts.last().copied())
     }
 }
