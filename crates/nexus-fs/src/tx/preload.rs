@@ -4,6 +4,7 @@ use bytes::Bytes;
 use nexus_kernel::{Freshness, Result, Revision, Value};
 
 use super::{Slot, Tx};
+use crate::fork::is_forked;
 use crate::keys;
 use crate::records::{self, DentryRecord, InodeRecord};
 
@@ -17,7 +18,14 @@ impl Tx<'_> {
         let inos = inos
             .into_iter()
             .filter(|ino| !self.inodes.contains_key(ino));
-        let inos: Vec<u64> = inos.collect();
+        let (forked, inos): (Vec<u64>, Vec<u64>) = inos.partition(|ino| is_forked(*ino));
+        for ino in forked {
+            // It may be there without a row.
+            let found = self.view.inode(ino).await?;
+            let base = found.map(|inode| (inode.record.clone(), inode.revision));
+            let slot = self.inode_slot(ino, base).await?;
+            self.inodes.insert(ino, slot);
+        }
         let keys: Vec<Bytes> = inos.iter().map(|ino| keys::inode(*ino)).collect();
         for (ino, found) in inos.into_iter().zip(self.get_many(&keys).await?) {
             let base = found.map(decoded::<InodeRecord>).transpose()?;
@@ -25,7 +33,10 @@ impl Tx<'_> {
         }
         let names = names.into_iter();
         let names = names.filter(|name| !self.dentries.contains_key(name));
-        let names: Vec<(u64, String)> = names.collect();
+        let (forked, names): (Vec<_>, Vec<_>) = names.partition(|(parent, _)| is_forked(*parent));
+        for (parent, name) in forked {
+            self.name(parent, &name).await?;
+        }
         let keys = names
             .iter()
             .map(|(parent, name)| keys::dentry(*parent, name));
@@ -55,11 +66,6 @@ impl Tx<'_> {
     /// A name that was preloaded, as the store has it.
     pub(crate) fn stored_name(&self, name: &(u64, String)) -> Option<&(DentryRecord, Revision)> {
         self.dentries.get(name)?.base.as_ref()
-    }
-
-    /// Lets an inode that has gone come back under its old number.
-    pub(crate) fn revive_inode(&mut self, ino: u64, record: InodeRecord) {
-        self.inodes.entry(ino).or_insert(Slot::read(None)).now = Some(record);
     }
 }
 

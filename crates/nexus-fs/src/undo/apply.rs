@@ -140,7 +140,7 @@ async fn move_directory(tx: &mut Tx<'_>, ino: u64, moves: &Moves) -> Result<()> 
         tx.detach(ino);
         return Ok(());
     }
-    tx.must_be_empty(ino);
+    tx.must_be_empty(ino).await?;
     clear_metadata(tx, ino).await?;
     tx.remove_inode(ino).await
 }
@@ -181,7 +181,7 @@ fn revive(tx: &mut Tx<'_>, ino: u64, moves: &Moves, rows: Option<&InodeRows>) ->
         insist_on_history(tx, ino, &Contents::of(&record), rows);
         record.version = newest_version(rows) + 1;
     }
-    tx.revive_inode(ino, record);
+    tx.create_inode(ino, record);
     for (parent, name) in others {
         tx.set_other_name(ino, *parent, name, true);
     }

@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_kernel::{Durability, Guard, Op, Result, Revision};
+use nexus_kernel::{Durability, Guard, Op, Result};
 use parking_lot::Mutex;
 
 use super::collect::DeletedTree;
 use super::engine::busy;
 use crate::keys;
 use crate::purge::BEGUN;
-use crate::records::{InodeRecord, kind_of, unreadable};
+use crate::records::{kind_of, unreadable};
 use crate::session::Session;
 use crate::steps::ATTEMPTS_MAX;
 use crate::tx::Tx;
@@ -200,25 +200,25 @@ async fn put_back_inode(
         .ok_or_else(|| unreadable("inode of a deleted name"))?
         .record
         .clone();
-    let (end, last) = last_ended(tx, ino).await?;
+    let ended = tx.view().last_ended_inode(ino).await?;
     if record.version > 0 {
-        record.version = last.version + 1;
+        let last = ended
+            .as_ref()
+            .map_or(record.version, |(_, last)| last.version);
+        record.version = last + 1;
     }
-    tx.insist(Guard::Present(keys::ended_inode(ino, end)));
+    if let Some((end, _)) = ended {
+        tx.insist(Guard::Present(keys::ended_inode(ino, end)));
+    }
     record.links = 1;
     if let Some((parent, name)) = name {
         (record.parent, record.name) = (*parent, name.clone());
     }
-    tx.revive_inode(ino, record);
+    tx.create_inode(ino, record);
     for (key, value) in then.metadata_of(ino).await? {
         tx.set_metadata(ino, &key, Some(value)).await?;
     }
     Ok(())
-}
-
-async fn last_ended(tx: &Tx<'_>, ino: u64) -> Result<(Revision, InodeRecord)> {
-    let found = tx.view().last_ended_inode(ino).await?;
-    found.ok_or_else(|| unreadable("history of an inode"))
 }
 
 fn is_dir(child: &Child) -> bool {

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use nexus_kernel::{Durability, Error, Result, Revision};
 use nexus_service_api::Action;
 
@@ -14,7 +13,6 @@ use super::engine::{Ours, Work, busy};
 use super::places::Places;
 use super::regrow::Held;
 use super::{OnConflict, UndoReport};
-use crate::keys;
 use crate::path;
 use crate::records::{DentryRecord, InodeRecord, kind_of};
 use crate::resolve::{End, Place, resolve};
@@ -294,16 +292,10 @@ impl<'c> Comparison<'c> {
     /// Touches those inodes that have changed since.
     async fn changed<'d>(&mut self, entries: impl Iterator<Item = &'d DentryRecord>) -> Result<()> {
         let inos: Vec<u64> = entries.map(|dentry| dentry.ino).collect();
-        let keys: Vec<Bytes> = inos.iter().map(|ino| keys::inode(*ino)).collect();
-        let metastore = &self.session.zone.metastore;
-        let items_max = metastore.limits().txn_items_max;
-        for (inos, keys) in inos.chunks(items_max).zip(keys.chunks(items_max)) {
-            let freshness = nexus_kernel::Freshness::Linearizable;
-            let found = metastore.get_many(keys, freshness).await?;
-            for (ino, value) in inos.iter().zip(found) {
-                if value.is_none_or(|value| value.revision >= self.since) {
-                    self.touch(*ino);
-                }
+        let found = self.now.inodes(&inos).await?;
+        for (ino, inode) in inos.into_iter().zip(found) {
+            if inode.is_none_or(|inode| inode.revision >= self.since) {
+                self.touch(ino);
             }
         }
         Ok(())

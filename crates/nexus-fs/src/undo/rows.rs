@@ -7,6 +7,7 @@ use nexus_kernel::{Error, KeyRange, Result, Revision};
 
 use super::collect::{Name, Touched};
 use super::timeline::{Span, Timeline};
+use crate::fork::is_forked;
 use crate::keys;
 use crate::records::{self, DentryRecord, Ended, InodeRecord, unreadable};
 use crate::tx::Tx;
@@ -212,7 +213,8 @@ async fn read_metadata(
     }
     let live = view.scan(keys::all_metadata(ino), crate::steps::KEYS_MAX);
     for entry in live.await?.entries {
-        let key = keys::parse_metadata(&entry.key).ok_or_else(|| unreadable("metadata key"))?;
+        let key = std::str::from_utf8(&entry.key[9..]);
+        let key = key.map_err(|_| unreadable("metadata key"))?;
         spans.entry(key.to_owned()).or_default().push(Span {
             since: entry.value.revision,
             end: None,
@@ -221,5 +223,36 @@ async fn read_metadata(
     }
     let timelines = spans.into_iter();
     let timelines = timelines.map(|(key, spans)| (key, Timeline::new(&spans, first)));
-    Ok(timelines.collect())
+    let mut timelines = timelines.collect();
+    if is_forked(ino) {
+        add_shown(view, ino, first, &mut timelines).await?;
+    }
+    Ok(timelines)
+}
+
+/// Adds the values that a fork showed without rows, until the first of them changed.
+async fn add_shown(
+    view: View<'_>,
+    ino: u64,
+    first: Revision,
+    timelines: &mut BTreeMap<String, Timeline<Bytes>>,
+) -> Result<()> {
+    let Some(own) = view.get(&keys::own_metadata(ino)).await? else {
+        return Ok(());
+    };
+    let then = View {
+        at: Some(before(first)),
+        ..view
+    };
+    for (key, value) in then.metadata_of(ino).await? {
+        let timeline = timelines.entry(key).or_insert_with(|| Timeline {
+            before: None,
+            writes: vec![(own.revision, None)],
+        });
+        timeline.before.get_or_insert(value);
+    }
+    for timeline in timelines.values_mut() {
+        timeline.forget_repeated();
+    }
+    Ok(())
 }

@@ -13,9 +13,10 @@ use super::places::{Places, Where, is_dir};
 use super::plan::{Moves, Plan};
 use super::rows::Rows;
 use super::timeline::Standing;
+use crate::fork::is_forked;
 use crate::keys;
 use crate::path::DEPTH_MAX;
-use crate::records::{self, DentryRecord, unreadable};
+use crate::records::DentryRecord;
 use crate::tx::Tx;
 use crate::view::next_key;
 
@@ -60,12 +61,15 @@ pub(super) struct Findings {
     pub problems: Vec<Problem>,
     /// That trees that go stay as they were found.
     pub guards: Vec<Guard>,
+    /// That can only be said of everything.
+    whole: bool,
 }
 
 impl Structure<'_, '_> {
     pub(super) async fn check(&self) -> Result<Findings> {
         let view = self.tx.view();
         let (mut now, mut after) = (Places::now(view), Places::after(view, self.plan));
+        let newest = self.tx.zone().revision().await?;
         let mut findings = Findings::default();
         for (name, dentry) in &self.plan.names {
             if let Some(dentry) = dentry {
@@ -85,6 +89,10 @@ impl Structure<'_, '_> {
         for ino in self.plan.inodes.keys() {
             let problem = self.of_inode(*ino, &mut now, &mut after).await?;
             findings.problems.extend(problem);
+        }
+        if findings.guards.len() > TREE_ROWS_MAX || findings.whole {
+            let later = keys::log_between(newest, Revision(u64::MAX - 1));
+            findings.guards = vec![Guard::RangeEmpty(later)];
         }
         Ok(findings)
     }
@@ -203,7 +211,6 @@ impl Structure<'_, '_> {
             Some(Standing::Touched { first, .. }) => *first,
             _ => return Ok(()),
         };
-        let newest = self.tx.zone().revision().await?;
         let mut stack = vec![ino];
         while let Some(dir) = stack.pop() {
             self.tx.session.check_goes_on()?;
@@ -216,10 +223,6 @@ impl Structure<'_, '_> {
                 return Ok(());
             }
         }
-        if findings.guards.len() > TREE_ROWS_MAX {
-            let later = keys::log_between(newest, Revision(u64::MAX - 1));
-            findings.guards = vec![Guard::RangeEmpty(later)];
-        }
         Ok(())
     }
 
@@ -231,39 +234,44 @@ impl Structure<'_, '_> {
         stack: &mut Vec<u64>,
         findings: &mut Findings,
     ) -> Result<Option<Option<Revision>>> {
-        let mut range = keys::dentries(dir, None);
+        let mut after: Option<String> = None;
+        let mut rest = keys::dentries(dir, None);
         loop {
-            let page = self.tx.view().scan(range.clone(), PAGE).await?;
+            let (children, last) = self.tx.view().children(dir, after.as_deref(), PAGE).await?;
+            let names = children.iter().map(|child| keys::dentry(dir, &child.name));
+            let names: Vec<Bytes> = names.collect();
+            let rows = self.tx.get_many(&names).await?;
             let mut staying = Vec::new();
-            for entry in &page.entries {
-                let gap = KeyRange {
-                    start: std::mem::replace(&mut range.start, next_key(&entry.key)),
-                    end: entry.key.clone(),
-                };
-                findings.guards.push(Guard::RangeEmpty(gap));
-                let name = entry.key.get(9..).and_then(|n| std::str::from_utf8(n).ok());
-                let name = (dir, name.ok_or_else(|| unreadable("dentry"))?.to_owned());
-                let dentry: DentryRecord = records::decode(entry.value.bytes.clone())?;
+            for ((child, key), row) in children.iter().zip(names).zip(rows) {
+                findings.guards.push(Guard::RangeEmpty(KeyRange {
+                    start: std::mem::replace(&mut rest.start, next_key(&key)),
+                    end: key.clone(),
+                }));
+                let name = (dir, child.name.clone());
                 if matches!(self.plan.names.get(&name), Some(None)) {
                     continue;
                 }
-                if entry.value.revision > made {
-                    return Ok(Some(self.whose(entry.value.revision, dentry.ino)));
+                // What a fork shows has no row, and came with it.
+                let since = row.map_or(Revision::ZERO, |row| row.revision);
+                if since > made {
+                    return Ok(Some(self.whose(since, child.dentry.ino)));
                 }
-                findings
-                    .guards
-                    .push(Guard::RevisionIs(entry.key.clone(), entry.value.revision));
-                staying.push(dentry);
+                findings.guards.push(unchanged(key, since));
+                staying.push(child.dentry);
             }
             if let Some(by) = self.changed_since(made, &staying, findings).await? {
                 return Ok(Some(by));
             }
             stack.extend(staying.iter().filter(|d| is_dir(d)).map(|d| d.ino));
-            if !page.more {
-                findings.guards.push(Guard::RangeEmpty(range));
-                return Ok(None);
+            match last {
+                Some(last) => after = Some(last),
+                None => break,
             }
         }
+        // Whiteouts are between the names of a fork: there is no telling them one by one.
+        findings.whole |= is_forked(dir);
+        findings.guards.push(Guard::RangeEmpty(rest));
+        Ok(None)
     }
 
     async fn changed_since(
@@ -275,12 +283,12 @@ impl Structure<'_, '_> {
         let keys: Vec<Bytes> = entries.iter().map(|d| keys::inode(d.ino)).collect();
         let inodes = self.tx.get_many(&keys).await?;
         for ((dentry, key), inode) in entries.iter().zip(keys).zip(inodes) {
-            let Some(inode) = inode else { continue };
+            let since = inode.map_or(Revision::ZERO, |inode| inode.revision);
             let is_left = self.left.contains(&self.groups.of(dentry.ino));
-            if inode.revision > made && (is_left || !(self.ours)(inode.revision)) {
-                return Ok(Some(self.whose(inode.revision, dentry.ino)));
+            if since > made && (is_left || !(self.ours)(since)) {
+                return Ok(Some(self.whose(since, dentry.ino)));
             }
-            findings.guards.push(Guard::RevisionIs(key, inode.revision));
+            findings.guards.push(unchanged(key, since));
         }
         Ok(None)
     }
@@ -292,5 +300,13 @@ impl Structure<'_, '_> {
         }
         let conflicts = self.judged.inodes.get(&ino).map(JudgedInode::conflicts);
         conflicts.and_then(|conflicts| conflicts.last().copied())
+    }
+}
+
+/// That a row is as it was found; at 0, that there is none.
+fn unchanged(key: Bytes, since: Revision) -> Guard {
+    match since {
+        Revision::ZERO => Guard::Absent(key),
+        since => Guard::RevisionIs(key, since),
     }
 }

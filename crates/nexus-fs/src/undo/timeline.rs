@@ -111,6 +111,11 @@ impl<V: Clone + PartialEq> Timeline<V> {
         Timeline { before, writes }
     }
 
+    /// Leaves out writes that changed nothing.
+    pub(super) fn forget_repeated(&mut self) {
+        *self = self.part(|value| Some(value.clone()));
+    }
+
     /// Leaves out that the row went in the end by housekeeping alone.
     pub(super) fn forget_clearing(&mut self, is_unlogged: impl Fn(Revision) -> bool) {
         let cleared = |write: &(Revision, Option<V>)| write.1.is_none() && is_unlogged(write.0);

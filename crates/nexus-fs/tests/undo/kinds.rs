@@ -268,3 +268,29 @@ async fn a_batch_is_taken_back_whole() {
         world.ours.batch(steps, Durability::Sync).await.unwrap();
     });
 }
+
+#[tokio::test]
+async fn a_fork_goes_whole_and_what_was_done_in_one_is_undone() {
+    let world = World::new().await;
+    put(&world.others, "/d/e/a", "1").await;
+    put(&world.others, "/d/b", "2").await;
+    label(&world.others, "/d/b", "key", Some("value")).await;
+    let fork = |files: nexus_fs::Session, to: &'static str| async move {
+        let forked = files.fork("/d", to, nexus_fs::ForkOptions::default());
+        forked.await.unwrap();
+    };
+    fork(world.others.clone(), "/theirs").await;
+    comes_back!(world, {
+        fork(world.ours.clone(), "/fork").await;
+        put(&world.ours, "/fork/b", "3").await;
+        put(&world.ours, "/theirs/b", "3").await;
+        label(&world.ours, "/theirs/b", "key", None).await;
+        label(&world.ours, "/theirs/b", "new", Some("1")).await;
+        rename(&world.ours, "/theirs/e", "/theirs/f").await;
+        remove(&world.ours, "/theirs/f/a").await;
+    });
+    comes_back!(world, {
+        remove(&world.ours, "/theirs").await;
+        world.cleared().await;
+    });
+}
