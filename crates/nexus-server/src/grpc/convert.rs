@@ -189,7 +189,7 @@ pub(super) fn file_kind(kind: FileKind) -> i32 {
     .into()
 }
 
-const CHANGE_KINDS: [(ChangeKind, proto::ChangeKind); 16] = [
+const CHANGE_KINDS: [(ChangeKind, proto::ChangeKind); 17] = [
     (ChangeKind::FileWrite, proto::ChangeKind::FileWrite),
     (ChangeKind::FileDelete, proto::ChangeKind::FileDelete),
     (ChangeKind::FileRename, proto::ChangeKind::FileRename),
