@@ -38,19 +38,27 @@ impl View<'_> {
         if let Some(inode) = self.inode(ino).await? {
             return Ok(Some(inode.record.clone()));
         }
-        let last = self.last_ended_inode(ino).await?;
-        Ok(last.map(|(_, record)| record))
+        let last = self.last_ended(keys::inode_history(ino), 1).await?;
+        let Some((end, ended)) = last.into_iter().next() else {
+            return Ok(None);
+        };
+        match ended.collected() {
+            Some(_) => Ok(None),
+            None => records::decode(ended.into_state(end)?).map(Some),
+        }
     }
 
-    /// The last ended state of an inode, and when it ended.
-    pub(super) async fn last_ended_inode(
-        &self,
-        ino: u64,
-    ) -> Result<Option<(Revision, InodeRecord)>> {
+    /// When the last ended state of an inode did, and its version.
+    pub(super) async fn last_version(&self, ino: u64) -> Result<Option<(Revision, u64)>> {
         let last = self.last_ended(keys::inode_history(ino), 1).await?;
-        let last = last.into_iter().next();
-        last.map(|(end, ended)| Ok((end, records::decode(ended.record)?)))
-            .transpose()
+        let Some((end, ended)) = last.into_iter().next() else {
+            return Ok(None);
+        };
+        if let Some(version) = ended.collected() {
+            return Ok(Some((end, version)));
+        }
+        let record: InodeRecord = records::decode(ended.into_state(end)?)?;
+        Ok(Some((end, record.version)))
     }
 
     /// When a name last ceased to name an inode.
@@ -58,7 +66,10 @@ impl View<'_> {
         const LOOK_MAX: usize = 100;
         let prefix = keys::dentry_history(parent, name);
         for (end, ended) in self.last_ended(prefix, LOOK_MAX).await? {
-            let dentry: DentryRecord = records::decode(ended.record)?;
+            if ended.collected().is_some() {
+                break;
+            }
+            let dentry: DentryRecord = records::decode(ended.into_state(end)?)?;
             if dentry.ino == ino {
                 return Ok(Some(end));
             }

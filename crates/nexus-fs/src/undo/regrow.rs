@@ -200,12 +200,9 @@ async fn put_back_inode(
         .ok_or_else(|| unreadable("inode of a deleted name"))?
         .record
         .clone();
-    let ended = tx.view().last_ended_inode(ino).await?;
+    let ended = tx.view().last_version(ino).await?;
     if record.version > 0 {
-        let last = ended
-            .as_ref()
-            .map_or(record.version, |(_, last)| last.version);
-        record.version = last + 1;
+        record.version = ended.map_or(record.version, |(_, version)| version) + 1;
     }
     if let Some((end, _)) = ended {
         tx.insist(Guard::Present(keys::ended_inode(ino, end)));

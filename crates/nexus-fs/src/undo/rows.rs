@@ -158,10 +158,11 @@ async fn ended<M: prost::Message + Default>(
         let page = view.scan(range.clone(), PAGE).await?;
         for entry in &page.entries {
             let ended: Ended = records::decode(entry.value.bytes.clone())?;
+            let end = Revision(keys::last_number(&entry.key));
             spans.push(Span {
                 since: Revision(ended.since),
-                end: Some(Revision(keys::last_number(&entry.key))),
-                value: records::decode(ended.record)?,
+                end: Some(end),
+                value: records::decode(ended.into_state(end)?)?,
             });
         }
         check_states(spans.len())?;
@@ -202,7 +203,7 @@ async fn read_metadata(
             spans.entry(key.to_owned()).or_default().push(Span {
                 since: Revision(ended.since),
                 end: Some(end),
-                value: ended.record,
+                value: ended.into_state(end)?,
             });
         }
         check_states(spans.len())?;
