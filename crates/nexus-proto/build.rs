@@ -15,6 +15,7 @@ const FILES: &[&str] = &[
     "nexus/v1/locks.proto",
     "nexus/v1/archive.proto",
     "nexus/v1/compare.proto",
+    "nexus/v1/feed.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

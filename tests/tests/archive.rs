@@ -20,7 +20,9 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
 
 fn fill(node: &Node<'_>, files: u64) {
     for n in 0..files {
-        node.http().write(&format!("/large/{n}"), noise(n, 500_000)).ok();
+        node.http()
+            .write(&format!("/large/{n}"), noise(n, 500_000))
+            .ok();
     }
 }
 
@@ -163,7 +165,13 @@ fn an_import_goes_on_after_it_was_killed() {
     let bytes = fs::read(&archive).unwrap();
     // Whoever reads a pipe waits for more, and is killed there.
     let pipe = in_folder(&cli, "pipe");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
     let other = Home::new();
     let half = Process::start(&mut import_command(&other, &pipe, &[]));
     let mut into = OpenOptions::new().write(true).open(&pipe).unwrap();
@@ -197,7 +205,8 @@ fn half_a_zone_is_not_served_and_says_why() {
     assert!(complaint.contains("cut short"), "{complaint}");
     let half = other.launch(&[]);
     half.wait_for_line("why it does not start", WAIT_MAX, |line| {
-        line.contains("a restore into this store was begun").then_some(())
+        line.contains("a restore into this store was begun")
+            .then_some(())
     });
     assert!(!half.wait_for_end(WAIT_MAX).success());
 
@@ -253,8 +262,14 @@ fn only_an_administrator_of_the_whole_zone_may_export() {
         let answer = node.http().with_key(&key).get("/api/v2/zone/archive");
         assert_eq!(answer.status, 403, "{}", answer.text());
     }
-    assert_eq!(node.http().without_key().get("/api/v2/zone/archive").status, 401);
-    assert_eq!(node.http().get("/api/v2/zone/archive?secret=true").status, 400);
+    assert_eq!(
+        node.http().without_key().get("/api/v2/zone/archive").status,
+        401
+    );
+    assert_eq!(
+        node.http().get("/api/v2/zone/archive?secret=true").status,
+        400
+    );
 }
 
 #[test]
@@ -265,10 +280,21 @@ fn keys_come_along_only_when_that_is_asked_for() {
     cli.ok(["zone", "export", "without.nxz"]);
     cli.ok(["zone", "export", "with.nxz", "--secrets"]);
     let other = Home::new();
-    imported(&import(&other, &in_folder(&cli, "without.nxz"), &["--json"]));
+    imported(&import(
+        &other,
+        &in_folder(&cli, "without.nxz"),
+        &["--json"],
+    ));
     let moved = other.start();
     assert_ne!(moved.key(), node.key());
-    assert_eq!(moved.http().with_key(node.key()).get("/api/v2/whoami").status, 401);
+    assert_eq!(
+        moved
+            .http()
+            .with_key(node.key())
+            .get("/api/v2/whoami")
+            .status,
+        401
+    );
 
     let other = Home::new();
     imported(&import(&other, &in_folder(&cli, "with.nxz"), &["--json"]));

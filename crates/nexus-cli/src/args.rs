@@ -9,8 +9,8 @@ use nexus_client::{Error, Fence, Result};
 
 use crate::app::App;
 use crate::commands::{
-    archive, care, completions, copy, diff, edit, grep, history, keys, lineage, list, lock, log,
-    metadata, mount, names, read, search, write, zone,
+    archive, care, completions, copy, cursors, diff, edit, grep, history, keys, lineage, list,
+    lock, log, metadata, mount, names, read, search, watch, write, zone,
 };
 use crate::exit::Exit;
 use crate::location::PastPath;
@@ -186,7 +186,9 @@ commands! {
     /// Who did what, and when
     Log(log::Log),
     /// Print changes as they happen
-    Watch(log::Watch),
+    Watch(watch::Watch),
+    /// Remember how far a consumer of the changes has come
+    Cursors(cursors::Cursors),
     /// Locks: acquire, extend, release, inspect, list, force-unlock, run
     Lock(lock::Lock),
     /// Write a tree into an archive file

@@ -4,9 +4,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nexus_client::{
-    Change, Changed, DirEntry, Duplicates, EditMatch, Edited, Forced, GrepMatch, Identity, Key,
-    Lease, LineageEntry, LineageFile, LineagePage, LineageSource, LockState, LockWaiter, Record,
-    Stat, Timestamp, TreeChange, Usage, Version,
+    Change, Changed, Cursor, DirEntry, Duplicates, EditMatch, Edited, Forced, GrepMatch, Identity,
+    Key, Lease, LineageEntry, LineageFile, LineagePage, LineageSource, LockState, LockWaiter,
+    Record, Stat, Timestamp, TreeChange, Usage, Version,
 };
 use serde_json::{Map, Value, json};
 
@@ -231,6 +231,35 @@ pub(crate) fn forced(forced: &Forced) -> Value {
     json!({
         "revision": forced.revision.0,
         "leases": forced.leases.iter().map(lease).collect::<Vec<_>>(),
+    })
+}
+
+/// One change as the change feed tells it.
+pub(crate) fn event(record: &Record, change: &Change, zone: &str) -> Value {
+    present(json!({
+        "type": change.kind.as_str(),
+        "path": change.path,
+        "old_path": change.old_path,
+        "zone": zone,
+        "revision": record.revision.0,
+        "sequence": change.sequence,
+        "etag": change.etag,
+        "size": change.size,
+        "version": change.version,
+        "actor": record.actor,
+        "on_behalf_of": record.on_behalf_of,
+        "session": record.session,
+        "time": time(record.time),
+    }))
+}
+
+pub(crate) fn cursor(cursor: &Cursor) -> Value {
+    json!({
+        "name": cursor.name,
+        "owner": cursor.owner,
+        "position": cursor.position.to_string(),
+        "created": time(cursor.created),
+        "moved": time(cursor.moved),
     })
 }
 

@@ -7,6 +7,7 @@ use nexus_kernel::{Error, Result};
 use nexus_proto::v1::admin_client::AdminClient;
 use nexus_proto::v1::archive_client::ArchiveClient;
 use nexus_proto::v1::compare_client::CompareClient;
+use nexus_proto::v1::feed_client::FeedClient;
 use nexus_proto::v1::files_client::FilesClient;
 use nexus_proto::v1::inodes_client::InodesClient;
 use nexus_proto::v1::locks_client::LocksClient;
@@ -144,6 +145,11 @@ impl Client {
 
     pub(crate) fn archives(&self) -> ArchiveClient<Authenticated> {
         ArchiveClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn feed(&self) -> FeedClient<Authenticated> {
+        FeedClient::with_interceptor(self.channel.clone(), self.credentials.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 

@@ -251,6 +251,7 @@ fn change(wire: v1::Change) -> Result<Change> {
             token: lease.token,
             holder: lease.holder,
         }),
+        sequence: wire.sequence,
     })
 }
 

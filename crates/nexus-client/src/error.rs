@@ -122,7 +122,7 @@ const KINDS: [Kind; 12] = [
 
 /// An error names its facts statically; these are the names a program may look for.
 fn known_fact(name: &str) -> Option<&'static str> {
-    const FACTS: [&str; 66] = [
+    const FACTS: &[&str] = &[
         "action",
         "asked",
         "at",
@@ -134,6 +134,7 @@ fn known_fact(name: &str) -> Option<&'static str> {
         "current",
         "current_etag",
         "cursor",
+        "cursors_max",
         "edit_index",
         "edits",
         "edits_max",
@@ -143,6 +144,7 @@ fn known_fact(name: &str) -> Option<&'static str> {
         "expired",
         "expires",
         "fences",
+        "feeds_max",
         "field",
         "file",
         "format",
@@ -165,10 +167,12 @@ fn known_fact(name: &str) -> Option<&'static str> {
         "names_max",
         "needed",
         "newest",
+        "oldest_readable",
         "operation",
         "path",
         "pattern",
         "permits",
+        "position",
         "prefix",
         "range",
         "reason",
@@ -190,7 +194,7 @@ fn known_fact(name: &str) -> Option<&'static str> {
         "waiters",
         "zone",
     ];
-    FACTS.into_iter().find(|fact| *fact == name)
+    FACTS.iter().copied().find(|fact| *fact == name)
 }
 
 /// The error for an answer that does not hold together.

@@ -7,10 +7,10 @@ use nexus_proto::v1;
 use crate::connection::Client;
 use crate::convert;
 use crate::error::{from_status, from_status_of_change};
-use crate::reads::{items, pages};
+use crate::reads::pages;
 use crate::types::changes::Changed;
 use crate::types::files::{At, Page};
-use crate::types::history::{LogPage, LogQuery, Record, Version, WatchQuery};
+use crate::types::history::{LogPage, LogQuery, Record, Version};
 
 impl Client {
     /// The contents a file has had, newest first: at most `limit`, or the node's default if 0,
@@ -126,21 +126,5 @@ impl Client {
                 })
             }
         })
-    }
-
-    /// The zone's commits as they happen, without a gap. Ends only with an error; go on from the
-    /// revision after the last that came.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidArgument` for a pattern that is none.
-    pub async fn watch(&self, query: WatchQuery) -> Result<BoxStream<'static, Result<Record>>> {
-        let after = query.after.map(|revision| revision.0);
-        let request = v1::WatchRequest {
-            pattern: query.pattern,
-            after,
-        };
-        let answer = self.files().watch(request).await.map_err(from_status)?;
-        Ok(items(answer.into_inner(), convert::record))
     }
 }

@@ -38,6 +38,7 @@ mod compare;
 mod connection;
 mod convert;
 mod error;
+mod feed;
 mod history;
 mod inodes;
 mod locks;
@@ -61,12 +62,13 @@ pub use types::compare::{
     BinaryDiff, DiffMode, FileDiff, LineageDirection, LineageEntry, LineageFile, LineagePage,
     LineageQuery, LineageSource, TreeChange, TreeChangeKind, TreeDiffPage, TreeDiffQuery,
 };
+pub use types::feed::{Cursor, CursorOwner, FeedPosition, WatchQuery, WatchStart};
 pub use types::files::{
     At, Content, DirEntry, Duplicates, FileBytes, FileKind, ListOptions, Page, ReadOptions, Stat,
     Usage,
 };
 pub use types::history::{
-    Change, ChangeKind, EndedLease, LogPage, LogQuery, Record, Version, VersionAt, WatchQuery,
+    Change, ChangeKind, EndedLease, LogPage, LogQuery, Record, Version, VersionAt,
 };
 pub use types::inodes::{
     DirectoryEntry, Finish, InodeAttributes, KeyPresence, NewInode, Opened, Piece, Written,

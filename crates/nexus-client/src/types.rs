@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod changes;
 pub(crate) mod compare;
+pub(crate) mod feed;
 pub(crate) mod files;
 pub(crate) mod history;
 pub(crate) mod inodes;

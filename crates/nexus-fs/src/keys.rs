@@ -25,6 +25,8 @@
 //! | `o` | ino | an inode without a name that some handle still holds |
 //! | `q` | directory ino, revision | a detached tree that is still to be cleared: nothing while all of it is there |
 //! | `u` | revision | nothing: that operation is undone, by the commit that wrote the row |
+//! | `b` | owner, 0 | how many cursors of the change feed a principal has |
+//! | `b` | owner, 0, name | a cursor of the change feed |
 //! | `s` | name | a setting |
 //! | `v` | name | the filesystem's own facts: format, counters |
 //! | `j` | session, 0, revision | nothing: finds the operations of a run |
@@ -555,6 +557,40 @@ pub(crate) fn setting(name: &str) -> Bytes {
 
 pub(crate) fn is_setting(key: &[u8]) -> bool {
     key.first() == Some(&b's')
+}
+
+/// The row of a principal that has cursors.
+pub(crate) fn cursor_owner(owner: &str) -> Bytes {
+    Key::tag(b'b', 1 + owner.len()).text(owner).zero().done()
+}
+
+pub(crate) fn cursor(owner: &str, name: &str) -> Bytes {
+    Key::tag(b'b', 1 + owner.len() + name.len())
+        .text(owner)
+        .zero()
+        .text(name)
+        .done()
+}
+
+/// The cursors of a principal, after its own row.
+pub(crate) fn cursors(owner: &str) -> KeyRange {
+    let mut range = KeyRange::prefix(cursor_owner(owner));
+    range.start = Key::tag(b'b', 2 + owner.len())
+        .text(owner)
+        .zero()
+        .zero()
+        .done();
+    range
+}
+
+pub(crate) fn all_cursors() -> Bytes {
+    Bytes::from_static(b"b")
+}
+
+/// The owner and name in the key of a cursor; none for the row of an owner.
+pub(crate) fn parse_cursor(key: &[u8]) -> Option<(&str, &str)> {
+    let text = std::str::from_utf8(key.get(1..)?).ok()?;
+    text.split_once('\0').filter(|(_, name)| !name.is_empty())
 }
 
 /// The first key after a stamped one, whatever its revision.

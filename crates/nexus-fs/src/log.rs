@@ -40,10 +40,31 @@ pub struct Record {
     pub changes: Vec<Change>,
 }
 
+impl Record {
+    /// The same commit with other changes, or fewer.
+    pub(crate) fn with_changes(&self, changes: Vec<Change>) -> Self {
+        Self {
+            revision: self.revision,
+            time: self.time,
+            actor: self.actor.clone(),
+            on_behalf_of: self.on_behalf_of.clone(),
+            key_id: self.key_id.clone(),
+            session: self.session.clone(),
+            program: self.program.clone(),
+            request_id: self.request_id.clone(),
+            operation: self.operation.clone(),
+            about: self.about.clone(),
+            changes,
+        }
+    }
+}
+
 /// One change in a commit. Removing, moving or copying a directory is one change for the whole
 /// tree.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
+    /// Its place in the commit, from 0.
+    pub sequence: u32,
     /// What happened.
     pub kind: ChangeKind,
     /// To what; of a move, the new path.
@@ -194,19 +215,19 @@ pub(crate) fn decode(key: &[u8], value: bytes::Bytes) -> Result<Record> {
         request_id: record.request_id,
         operation: record.operation,
         about: record.about.into_iter().map(Revision).collect(),
-        changes: record
-            .changes
-            .into_iter()
+        changes: (0..)
+            .zip(record.changes)
             .map(change)
             .collect::<Result<_>>()?,
     })
 }
 
-fn change(record: ChangeRecord) -> Result<Change> {
+fn change((sequence, record): (u32, ChangeRecord)) -> Result<Change> {
     let kind = ChangeKind::ALL
         .iter()
         .find(|kind| kind.code() == record.kind);
     Ok(Change {
+        sequence,
         kind: *kind.ok_or_else(|| unreadable("kind of change"))?,
         path: record.path,
         old_path: record.old_path,

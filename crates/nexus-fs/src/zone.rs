@@ -18,6 +18,7 @@ use crate::archive::EXPORTS_MAX;
 use crate::cache::MetaCache;
 use crate::content::{ChunkSizes, ContentStore};
 use crate::etag::HashAlgorithm;
+use crate::feed::Tail;
 use crate::fork::{PARTS_KEPT, Part};
 use crate::handles::OpenInodes;
 use crate::inos::InoAllocator;
@@ -63,6 +64,8 @@ pub struct ZoneConfig {
     pub retention_every: Duration,
     /// How long a collection in the background rests between two steps.
     pub retention_pause: Duration,
+    /// Most change feeds at a time.
+    pub feeds_max: usize,
 }
 
 impl Default for ZoneConfig {
@@ -78,6 +81,7 @@ impl Default for ZoneConfig {
             draft_age_max: Duration::from_secs(30),
             retention_every: Duration::from_secs(600),
             retention_pause: Duration::from_millis(10),
+            feeds_max: 10_000,
         }
     }
 }
@@ -99,6 +103,8 @@ pub struct ZoneStats {
     pub oldest_readable: Revision,
     /// Rows of history and of the log that were collected.
     pub collected: u64,
+    /// Change feeds that are open.
+    pub feeds: u64,
 }
 
 /// A namespace: a tree of files with its history. Cheap to clone.
@@ -109,7 +115,7 @@ pub struct Zone {
 }
 
 /// Tasks that end with the last clone of their zone.
-struct Background([tokio::task::JoinHandle<()>; 4]);
+struct Background([tokio::task::JoinHandle<()>; 5]);
 
 impl Drop for Background {
     fn drop(&mut self) {
@@ -147,6 +153,8 @@ pub(crate) struct Shared {
     pub exports: Arc<Semaphore>,
     /// Those that it leaves alone for now.
     pub held_trees: HeldTrees,
+    /// The newest changes, for those who follow them.
+    pub tail: Tail,
 }
 
 #[derive(Default)]
@@ -212,6 +220,7 @@ impl Zone {
             collecting: Mutex::new(()),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             held_trees: HeldTrees::default(),
+            tail: Tail::default(),
             config,
             metastore,
         };
@@ -222,9 +231,10 @@ impl Zone {
         let retention = tokio::spawn(crate::retention::run(Arc::clone(&shared)));
         let aging = tokio::spawn(crate::handles::write_back_by_age(Arc::clone(&shared)));
         let sweep = tokio::spawn(crate::locks::sweep(Arc::clone(&shared)));
+        let tail = tokio::spawn(crate::feed::run(Arc::clone(&shared)));
         Ok(Self {
             shared,
-            _background: Arc::new(Background([purge, aging, sweep, retention])),
+            _background: Arc::new(Background([purge, aging, sweep, retention, tail])),
         })
     }
 
@@ -241,6 +251,7 @@ impl Zone {
             retries: read(&counters.retries),
             oldest_readable: self.shared.floor.get(),
             collected: read(&counters.collected),
+            feeds: self.shared.tail.readers() as u64,
         }
     }
 

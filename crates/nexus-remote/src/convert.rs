@@ -2,8 +2,8 @@
 
 use nexus_client as client;
 use nexus_fs::{
-    Change, ChangeKind, DirEntry, EndedLease, FileKind, Ino, KeyPresence, NewInode, NewKind, Record, Replace,
-    SetAttributes, Stat, Version,
+    Change, ChangeKind, DirEntry, EndedLease, FileKind, Ino, KeyPresence, NewInode, NewKind,
+    Record, Replace, SetAttributes, Stat, Version,
 };
 use nexus_kernel::{Error, Result};
 
@@ -126,6 +126,7 @@ pub(crate) fn version(version: client::Version) -> Result<Version> {
 
 fn change(change: client::Change) -> Result<Change> {
     Ok(Change {
+        sequence: change.sequence,
         kind: change_kind(change.kind.as_str()),
         path: change.path,
         old_path: change.old_path,

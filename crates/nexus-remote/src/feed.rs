@@ -58,7 +58,7 @@ impl Feed {
             Some(records) => records,
             None => {
                 let query = WatchQuery {
-                    after: Some(self.after),
+                    start: self.after.into(),
                     ..WatchQuery::default()
                 };
                 let records = self.client.watch(query).await?;

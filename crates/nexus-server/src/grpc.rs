@@ -10,6 +10,7 @@ use nexus_kernel::{Error, Outcome, Result};
 use nexus_proto::v1::admin_server::AdminServer;
 use nexus_proto::v1::archive_server::ArchiveServer;
 use nexus_proto::v1::compare_server::CompareServer;
+use nexus_proto::v1::feed_server::FeedServer;
 use nexus_proto::v1::files_server::FilesServer;
 use nexus_proto::v1::inodes_server::InodesServer;
 use nexus_proto::v1::locks_server::LocksServer;
@@ -28,6 +29,7 @@ mod admin;
 mod archive;
 mod compare;
 mod convert;
+mod feed;
 mod files;
 mod incoming;
 mod inodes;
@@ -57,6 +59,7 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
     let admin = AdminServer::new(admin::AdminDoor(shared.clone())).max_decoding_message_size(limit);
     let locks = LocksServer::new(locks::LocksDoor(shared.clone())).max_decoding_message_size(limit);
     let archive = ArchiveServer::new(archive::ArchiveDoor(shared.clone()));
+    let feed = FeedServer::new(feed::FeedDoor(shared.clone())).max_decoding_message_size(limit);
     let inodes = InodesServer::new(inodes::InodesDoor(shared.clone()));
     let inodes = inodes.max_decoding_message_size(INODES_BYTES_MAX);
     let compare = CompareServer::new(compare::CompareDoor(shared.clone()));
@@ -65,6 +68,7 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
         .route_service("/nexus.v1.Files/{*method}", files)
         .route_service("/nexus.v1.Admin/{*method}", admin)
         .route_service("/nexus.v1.Archive/{*method}", archive)
+        .route_service("/nexus.v1.Feed/{*method}", feed)
         .route_service("/nexus.v1.Inodes/{*method}", inodes)
         .route_service("/nexus.v1.Locks/{*method}", locks)
 }

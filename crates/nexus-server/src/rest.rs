@@ -18,6 +18,8 @@ mod changes;
 mod compare;
 mod conditions;
 mod content;
+mod cursors;
+mod events;
 mod extract;
 mod history;
 mod lineage;
@@ -97,7 +99,12 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(lineage::lineage))
         .routes(routes!(history::rollback))
         .routes(routes!(history::log))
-        .routes(routes!(history::watch))
+        .routes(routes!(events::events))
+        .routes(routes!(events::events_ws))
+        .routes(routes!(cursors::create, cursors::list))
+        .routes(routes!(cursors::get, cursors::delete))
+        .routes(routes!(cursors::acknowledge))
+        .routes(routes!(cursors::rewind))
         .routes(routes!(history::revision))
         .routes(routes!(history::sync))
         .routes(routes!(admin::whoami))

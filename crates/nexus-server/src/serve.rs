@@ -60,7 +60,7 @@ pub async fn serve(listener: TcpListener, app: App, shutdown: impl Future<Output
             () = &mut shutdown => break,
         };
         let stream = TokioIo::new(Prompt::new(stream, silence_max));
-        let connection = builder.serve_connection(stream, service.clone());
+        let connection = builder.serve_connection_with_upgrades(stream, service.clone());
         let connection = connections.watch(connection.into_owned());
         let cut_off = cut_off.clone();
         tokio::spawn(async move {

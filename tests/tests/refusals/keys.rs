@@ -74,7 +74,9 @@ fn without_a_key_or_with_a_wrong_or_a_revoked_one_there_is_no_access() {
     }
     for target in [
         "/api/v2/stat?path=/",
-        "/api/v2/watch",
+        "/api/v2/events",
+        "/api/v2/events/ws",
+        "/api/v2/cursors",
         "/api/v2/keys",
         "/api/v2/revision",
     ] {
@@ -205,12 +207,13 @@ async fn a_watch_ends_when_its_key_is_revoked_and_tells_nothing_more() {
     let node = home.start();
     let (key_id, key) = make_key(&node, "read-only", None);
     let start = node.http().revision();
-    let target = format!("/api/v2/watch?after={start}");
-    let watch = node.http().with_key(&key).request("GET", &target).open();
+    let target = format!("/api/v2/events?after={start}");
+    let watch = node.http().with_key(&key).request("GET", &target);
+    let watch = watch.header("Accept", "application/x-ndjson").open();
     assert_eq!(watch.status, 200);
     let mut lines = watch.lines();
     let query = WatchQuery {
-        after: Some(nexus_client::Revision(start)),
+        start: nexus_client::Revision(start).into(),
         ..WatchQuery::default()
     };
     let watcher = node.client_with(&key).await;

@@ -1,8 +1,8 @@
-//! `log`, `watch`.
+//! `log`.
 
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use futures::{StreamExt, TryStreamExt};
-use nexus_client::{Change, ChangeKind, LogQuery, Record, Result, Revision, Timestamp, WatchQuery};
+use nexus_client::{Change, ChangeKind, LogQuery, Record, Result, Timestamp};
 
 use crate::app::App;
 use crate::format;
@@ -100,7 +100,7 @@ impl Log {
     }
 }
 
-fn change_kind() -> impl TypedValueParser<Value = ChangeKind> {
+pub(super) fn change_kind() -> impl TypedValueParser<Value = ChangeKind> {
     let names = ChangeKind::ALL.iter().map(|kind| kind.as_str());
     PossibleValuesParser::new(names).map(|name| {
         let kind = ChangeKind::ALL.iter().find(|kind| kind.as_str() == name);
@@ -108,40 +108,7 @@ fn change_kind() -> impl TypedValueParser<Value = ChangeKind> {
     })
 }
 
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  nexus watch                      Everything, from now on
-  nexus watch '/docs/**' --after r42
-  nexus --json watch | while read -r commit; do ...; done
-
-After an interruption go on with --after and the last revision seen: nothing is lost.")]
-pub struct Watch {
-    /// Only changes of paths that match; everything if not given
-    pattern: Option<String>,
-    /// What came after this revision, and from now on
-    #[arg(long, value_name = "REVISION", value_parser = points::revision)]
-    after: Option<Revision>,
-}
-
-impl Watch {
-    pub(crate) async fn run(self, app: &mut App) -> Result<()> {
-        let client = app.client().await?;
-        let query = WatchQuery {
-            pattern: self.pattern,
-            after: self.after,
-        };
-        let mut records = client.watch(query).await?;
-        while let Some(record) = records.try_next().await? {
-            app.out
-                .show(|| json::record(&record), |style| text(&record, style))?;
-            app.out.flush()?;
-        }
-        Ok(())
-    }
-}
-
-fn text(record: &Record, style: Style) -> String {
+pub(super) fn text(record: &Record, style: Style) -> String {
     let revision = style.paint(Paint::Strong, &format!("r{:<7}", record.revision.0));
     let mut head = format!("{revision} {}  {}", format::time(record.time), record.actor);
     let named = [

@@ -76,15 +76,6 @@ pub struct LogPage {
     pub previous: Option<String>,
 }
 
-/// Which commits to wait for.
-#[derive(Clone, Debug, Default)]
-pub struct WatchQuery {
-    /// An absolute glob; everything if not given.
-    pub pattern: Option<String>,
-    /// Begin after this revision; from now if not given.
-    pub after: Option<Revision>,
-}
-
 /// One commit: who did what, when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -115,6 +106,8 @@ pub struct Record {
 /// One thing that a commit did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
+    /// Its place in the commit, from 0.
+    pub sequence: u32,
     /// What.
     pub kind: ChangeKind,
     /// Where.

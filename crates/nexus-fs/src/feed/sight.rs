@@ -1,13 +1,30 @@
 //! What a caller may know of a commit.
 
 use nexus_kernel::{Kind, Result};
-use nexus_service_api::Action;
+use nexus_service_api::{Action, Target};
 
 use crate::log::{Change, ChangeKind, Record};
 use crate::session::Session;
 use crate::types::Ino;
 
 impl Session {
+    /// Whether this caller may know of everything that happens.
+    pub(super) async fn sees_all(&self) -> Result<bool> {
+        let root = Target {
+            path: "/",
+            inodes: &[Ino::ROOT.0],
+        };
+        let authorizer = &self.zone.authorizer;
+        if !authorizer.sees_all_below(&self.context, root).await {
+            return Ok(false);
+        }
+        match self.permit(Action::Read, root.path, root.inodes).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == Kind::PermissionDenied => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The changes of a record as this caller may see them; none if there are none.
     pub(crate) async fn visible_part(&self, mut record: Record) -> Result<Option<Record>> {
         let mut seen = Vec::with_capacity(record.changes.len());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, poll};
 use nexus_driver_local::Trouble;
-use nexus_fs::{At, MkdirOptions, MoveOptions, WatchQuery};
+use nexus_fs::{At, FeedQuery, MkdirOptions, MoveOptions};
 use nexus_kernel::Durability;
 use nexus_service_api::Context;
 use rand::SeedableRng;
@@ -190,9 +190,9 @@ fn a_watch_goes_on_from_a_revision_that_was_lost() {
             let zone = open(&stores, &tight_config(clock.clone())).await.unwrap();
             let files = zone.session(Context::system());
             lost += u32::from(!files.exists("/c", At::Latest).await.unwrap());
-            let mut watch = files.watch(WatchQuery {
-                after: Some(seen),
-                ..WatchQuery::default()
+            let mut watch = files.watch(FeedQuery {
+                start: seen.into(),
+                ..FeedQuery::default()
             });
             assert!(poll!(watch.next()).is_pending(), "seed {seed}");
             for path in ["/d", "/e"] {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt;
 use nexus_fs::{
-    At, ChangeKind, ListOptions, LogQuery, MoveOptions, RemoveOptions, VersionAt, WatchQuery,
+    At, ChangeKind, FeedQuery, ListOptions, LogQuery, MoveOptions, RemoveOptions, VersionAt,
     WriteOptions, ZoneConfig,
 };
 use nexus_kernel::{Durability, Kind, Revision, Timestamp};
@@ -228,10 +228,11 @@ async fn a_part_of_the_log_is_paged_to_its_end() {
 async fn a_watch_loses_nothing() {
     let (_zone, files) = fresh().await;
     put(&files, "/w/0", "x").await;
-    let after = Some(files.revision().await.unwrap());
-    let query = WatchQuery {
-        pattern: Some("/w/*".into()),
-        after,
+    let after = files.revision().await.unwrap();
+    let query = FeedQuery {
+        patterns: vec!["/w/*".into()],
+        start: after.into(),
+        ..FeedQuery::default()
     };
     let watch = files.watch(query);
     let writer = tokio::spawn({
@@ -396,9 +397,9 @@ async fn a_watch_ends_with_its_credential() {
     let revocation = nexus_service_api::Revocation::default();
     principal.revocation = revocation.clone();
     let context = nexus_service_api::Context::new(std::sync::Arc::new(principal));
-    let mut watch = zone.session(context).watch(WatchQuery {
-        after: Some(Revision(1)),
-        pattern: None,
+    let mut watch = zone.session(context).watch(FeedQuery {
+        start: Revision(1).into(),
+        ..FeedQuery::default()
     });
     put(&files, "/a", "1").await;
     watch.next().await.unwrap().unwrap();
@@ -415,10 +416,9 @@ async fn a_watch_ends_with_its_credential() {
 #[tokio::test]
 async fn a_watch_from_the_future_is_refused() {
     let (_zone, files) = fresh().await;
-    let after = Some(Revision(1 << 40));
-    let mut watch = files.watch(WatchQuery {
-        pattern: None,
-        after,
+    let mut watch = files.watch(FeedQuery {
+        start: Revision(1 << 40).into(),
+        ..FeedQuery::default()
     });
     assert_eq!(
         watch.next().await.unwrap().unwrap_err().kind(),

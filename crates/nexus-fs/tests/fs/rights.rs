@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use nexus_fs::{
-    At, ChangeKind, Ino, KeyPresence, LogQuery, MkdirOptions, MoveOptions, NewInode, NewKind,
-    OpenMode, Precondition, Record, RemoveOptions, Replace, Session, SetAttributes, WatchQuery,
+    At, ChangeKind, FeedQuery, Ino, KeyPresence, LogQuery, MkdirOptions, MoveOptions, NewInode,
+    NewKind, OpenMode, Precondition, Record, RemoveOptions, Replace, Session, SetAttributes,
     WriteOptions, Zone, ZoneConfig,
 };
 use nexus_kernel::{ByteStream, Durability, Error, Kind, Result};
@@ -281,9 +281,9 @@ async fn changes_across_the_edge_show_their_near_side() {
         change(ChangeKind::DirRename, TEAM, None),
     ];
     assert_eq!(told(&log), expected);
-    let watch = user.watch(WatchQuery {
-        pattern: None,
-        after: Some(start),
+    let watch = user.watch(FeedQuery {
+        start: start.into(),
+        ..FeedQuery::default()
     });
     let watched: Vec<Record> = watch.take(log.len()).map(Result::unwrap).collect().await;
     assert_eq!(watched, log);

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use nexus_fs::{
-    At, DirEntry, Handle, Ino, KeyPresence, NewInode, OpenMode, Record, Replace, Session,
-    SetAttributes, Stat, Version, WatchQuery,
+    At, DirEntry, FeedQuery, Handle, Ino, KeyPresence, NewInode, OpenMode, Record, Replace,
+    Session, SetAttributes, Stat, Version,
 };
 use nexus_kernel::{Durability, Result, Revision, Timestamp};
 
@@ -153,9 +153,9 @@ impl Volume for LocalVolume {
     }
 
     fn changes(&self, after: Revision) -> BoxStream<'static, Result<Record>> {
-        self.session.watch(WatchQuery {
-            after: Some(after),
-            ..WatchQuery::default()
+        self.session.watch(FeedQuery {
+            start: after.into(),
+            ..FeedQuery::default()
         })
     }
 

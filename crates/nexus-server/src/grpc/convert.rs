@@ -227,7 +227,7 @@ fn change_kind(kind: ChangeKind) -> i32 {
         .into()
 }
 
-fn asked_change_kinds(values: &[i32]) -> Result<Vec<ChangeKind>> {
+pub(super) fn asked_change_kinds(values: &[i32]) -> Result<Vec<ChangeKind>> {
     let asked = |value: &i32| {
         let kind = proto::ChangeKind::try_from(*value).ok();
         let row = CHANGE_KINDS
@@ -400,6 +400,7 @@ fn change(change: nexus_fs::Change) -> proto::Change {
             token: lease.token,
             holder: lease.holder,
         }),
+        sequence: change.sequence,
     }
 }
 

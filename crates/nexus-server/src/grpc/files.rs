@@ -1,10 +1,8 @@
 //! The service `Files`.
 
 use futures::StreamExt;
-use nexus_fs::{
-    EditOptions, GlobQuery, GrepQuery, ListOptions, RemoveOptions, Session, WatchQuery,
-};
-use nexus_kernel::{Error, Result, Revision};
+use nexus_fs::{EditOptions, GlobQuery, GrepQuery, ListOptions, RemoveOptions, Session};
+use nexus_kernel::{Error, Result};
 use nexus_proto::v1::files_server::Files;
 use nexus_proto::v1::*;
 use tonic::{Request, Response, Status, Streaming};
@@ -12,7 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::compare;
 use super::convert::{self, at, changed, cursor, durability};
 use super::incoming::{incoming, outgoing};
-use super::{Answers, answers, caller, status};
+use super::{Answers, answers, caller, feed, status};
 use crate::app::Shared;
 use crate::door::expected_etag;
 use crate::paging::page_limit;
@@ -396,11 +394,8 @@ impl Files for FilesDoor {
     async fn watch(&self, request: Request<WatchRequest>) -> Reply<Self::WatchStream> {
         let closing = self.0.app.closing.clone().cancelled_owned();
         let watch = |files: Session, ask: WatchRequest| async move {
-            let query = WatchQuery {
-                pattern: ask.pattern,
-                after: ask.after.map(Revision),
-            };
-            let records = files.watch(query).take_until(closing).boxed();
+            let feed = files.feed(feed::query(ask)?).await?;
+            let records = feed.records().take_until(closing).boxed();
             Ok(answers(records, convert::record))
         };
         self.answer(request, watch).await

@@ -1,23 +1,18 @@
-//! What was: versions, the log, and changes as they happen.
+//! What was: versions and the log.
 
-use std::convert::Infallible;
-
-use axum::extract::State;
-use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, TryStreamExt};
 use http::HeaderMap;
 use http::header::ACCEPT;
-use nexus_fs::{ChangeKind, LogQuery, WatchQuery};
+use nexus_fs::{ChangeKind, LogQuery};
 use nexus_kernel::{Error, Result, Revision};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{Files, Json, Query};
 use super::model::{Changed, Durability, Time};
-use super::ndjson::{endless_ndjson, ndjson};
+use super::ndjson::ndjson;
 use super::problem::{self, Answer};
-use crate::app::Shared;
 use crate::paging::page_limit;
 
 #[derive(Deserialize, IntoParams)]
@@ -293,85 +288,9 @@ impl TryFrom<LogParams> for LogQuery {
     }
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct WatchParams {
-    /// An absolute glob; everything unless given.
-    pattern: Option<String>,
-    /// Begin after this revision; from now unless given.
-    after: Option<u64>,
-}
-
-/// The zone's commits as they happen, without a gap.
-///
-/// Answers one JSON object a line, and an empty line in every silence; or server-sent events to
-/// those who accept `text/event-stream`, where an event's id is its revision, so that a browser
-/// that comes back goes on where it was.
-#[utoipa::path(
-    get, path = "/api/v2/watch", tag = "history", params(WatchParams),
-    responses(
-        (status = 200, body = Record, content_type = "application/x-ndjson"),
-        (status = "default", body = problem::Body),
-    ),
-)]
-pub(super) async fn watch(
-    Files(files): Files,
-    State(shared): State<Shared>,
-    Query(query): Query<WatchParams>,
-    headers: HeaderMap,
-) -> Answer<Response> {
-    let after = last_seen(&headers)?.or(query.after.map(Revision));
-    let records = files
-        .watch(WatchQuery {
-            pattern: query.pattern,
-            after,
-        })
-        .take_until(shared.app.closing.clone().cancelled_owned());
-    if !accepts(&headers, "text/event-stream") {
-        return Ok(endless_ndjson(
-            records.map(|record| record.map(Record::from)),
-        ));
-    }
-    Ok(Sse::new(records.map(event))
-        .keep_alive(KeepAlive::default())
-        .into_response())
-}
-
-/// Where a reader of events was; an empty `Last-Event-ID` says that it has seen none.
-fn last_seen(headers: &HeaderMap) -> Result<Option<Revision>> {
-    let Some(value) = headers.get("last-event-id").filter(|id| !id.is_empty()) else {
-        return Ok(None);
-    };
-    let revision = value.to_str().ok().and_then(|text| text.parse().ok());
-    revision
-        .map(|number| Some(Revision(number)))
-        .ok_or_else(|| {
-            Error::invalid(
-                "Last-Event-ID is the id of an event of this stream, which is a revision",
-            )
-        })
-}
-
-fn accepts(headers: &HeaderMap, content_type: &str) -> bool {
+pub(super) fn accepts(headers: &HeaderMap, content_type: &str) -> bool {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
     accept.is_some_and(|accept| accept.contains(content_type))
-}
-
-fn event(record: Result<nexus_fs::Record>) -> Result<Event, Infallible> {
-    let event = match record {
-        Ok(record) => {
-            let event = Event::default().id(record.revision.to_string());
-            event.json_data(Record::from(record))
-        }
-        Err(error) => {
-            crate::door::log(&error);
-            Event::default()
-                .event("error")
-                .json_data(problem::Body::of(&error))
-        }
-    };
-    Ok(event.expect("records and errors are plain data"))
 }
 
 /// A revision.

@@ -1,7 +1,5 @@
 //! Answers that stream: one JSON value a line.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -13,9 +11,6 @@ use serde::Serialize;
 
 use super::problem;
 use crate::door;
-
-/// The longest silence.
-const PULSE: Duration = Duration::from_secs(10);
 
 /// Streams the items, once there is a first one: a failure before it is an ordinary error.
 pub(super) async fn ndjson<T: Serialize + Send + 'static>(
@@ -30,26 +25,6 @@ fn ndjson_at_once<T: Serialize + Send + 'static>(
     items: impl Stream<Item = Result<T>> + Send + 'static,
 ) -> Response {
     answer(items.map(line))
-}
-
-/// Streams items that may be long in coming, with an empty line in every silence: a peer that
-/// is gone is noticed by what can no longer be sent to it.
-pub(super) fn endless_ndjson<T: Serialize + Send + 'static>(
-    items: impl Stream<Item = Result<T>> + Send + 'static,
-) -> Response {
-    answer(with_pulse(items.map(line).boxed()))
-}
-
-fn with_pulse<E: Send + 'static>(
-    lines: BoxStream<'static, Result<Bytes, E>>,
-) -> impl Stream<Item = Result<Bytes, E>> {
-    stream::unfold(lines, |mut lines| async {
-        let line = match tokio::time::timeout(PULSE, lines.next()).await {
-            Ok(line) => line?,
-            Err(_) => Ok(Bytes::from_static(b"\n")),
-        };
-        Some((line, lines))
-    })
 }
 
 fn answer(lines: impl Stream<Item = serde_json::Result<Bytes>> + Send + 'static) -> Response {
@@ -68,6 +43,3 @@ fn line<T: Serialize>(item: Result<T>) -> serde_json::Result<Bytes> {
     line.push(b'\n');
     Ok(line.into())
 }
-
-#[cfg(test)]
-mod tests;

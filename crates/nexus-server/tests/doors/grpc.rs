@@ -302,8 +302,8 @@ async fn changes_are_watched_until_the_server_ends() {
     let server = Server::start().await;
     let mut files = server.files().await;
     let request = WatchRequest {
-        pattern: None,
         after: Some(0),
+        ..Default::default()
     };
     let mut watched = files.watch(request).await.unwrap().into_inner();
     let changed = write(&server, "/a", &[b"x"]).await.unwrap();

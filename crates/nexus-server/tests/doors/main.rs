@@ -4,6 +4,7 @@
 mod auth;
 mod conditions;
 mod connections;
+mod feed;
 mod grpc;
 mod inodes;
 mod json_rpc;

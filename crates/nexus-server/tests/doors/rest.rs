@@ -1,9 +1,6 @@
 //! REST beside the content of files.
 
-use std::time::Duration;
-
 use http::StatusCode;
-use http_body_util::BodyExt;
 use serde_json::json;
 
 use crate::support::Server;
@@ -224,71 +221,6 @@ async fn history_is_listed_compared_and_rolled_back() {
         server.get("/api/v2/log?kind=nonsense").await.status,
         StatusCode::BAD_REQUEST
     );
-}
-
-#[tokio::test]
-async fn changes_are_watched_as_they_happen_and_the_servers_end_ends_it() {
-    let server = Server::start().await;
-    let after = server.get("/api/v2/revision").await.json()["revision"].clone();
-    let url = format!("/api/v2/watch?pattern=/**/*.txt&after={after}");
-    let mut body = server
-        .open(server.request("GET", &url), "")
-        .await
-        .into_body();
-    server.put("/a.txt", "x").await;
-    let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
-    let record: serde_json::Value = serde_json::from_slice(&frame).unwrap();
-    assert_eq!(record["changes"][0]["path"], "/a.txt");
-    let stopped = tokio::time::timeout(Duration::from_secs(10), server.stop());
-    let ended = async { while body.frame().await.is_some() {} };
-    let (stopped, ()) = tokio::join!(stopped, ended);
-    assert!(
-        stopped.is_ok(),
-        "a watcher must not hold up the server's end"
-    );
-}
-
-#[tokio::test]
-async fn browsers_watch_events_and_go_on_where_they_were() {
-    let server = Server::start().await;
-    let first = server.put("/a", "x").await.json()["revision"]
-        .as_u64()
-        .unwrap();
-    let second = server.put("/b", "x").await.json()["revision"].clone();
-    let request = server
-        .request("GET", "/api/v2/watch?after=0")
-        .header("accept", "text/event-stream")
-        .header("last-event-id", first);
-    let mut answer = server.open(request, "").await;
-    assert_eq!(answer.headers()["content-type"], "text/event-stream");
-    let frame = answer
-        .body_mut()
-        .frame()
-        .await
-        .unwrap()
-        .unwrap()
-        .into_data()
-        .unwrap();
-    let text = std::str::from_utf8(&frame).unwrap();
-    assert!(
-        text.contains(&format!("id: {second}")) && text.contains("/b"),
-        "{text}"
-    );
-}
-
-#[tokio::test]
-async fn a_watch_from_an_event_that_is_none_is_refused() {
-    let server = Server::start().await;
-    for (id, status) in [
-        ("yesterday", StatusCode::BAD_REQUEST),
-        ("-1", StatusCode::BAD_REQUEST),
-        ("", StatusCode::OK),
-    ] {
-        let request = server
-            .request("GET", "/api/v2/watch")
-            .header("last-event-id", id);
-        assert_eq!(server.open(request, "").await.status(), status, "{id}");
-    }
 }
 
 #[tokio::test]
