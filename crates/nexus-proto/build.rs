@@ -16,6 +16,8 @@ const FILES: &[&str] = &[
     "nexus/v1/archive.proto",
     "nexus/v1/compare.proto",
     "nexus/v1/feed.proto",
+    "nexus/v1/snapshots.proto",
+    "nexus/v1/retention.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

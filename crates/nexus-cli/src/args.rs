@@ -10,7 +10,7 @@ use nexus_client::{Error, Fence, Result};
 use crate::app::App;
 use crate::commands::{
     archive, care, completions, copy, cursors, diff, edit, grep, history, keys, lineage, list,
-    lock, log, metadata, mount, names, read, search, watch, write, zone,
+    lock, log, metadata, mount, names, read, retention, search, snapshot, watch, write, zone,
 };
 use crate::exit::Exit;
 use crate::location::PastPath;
@@ -191,6 +191,10 @@ commands! {
     Cursors(cursors::Cursors),
     /// Locks: acquire, extend, release, inspect, list, force-unlock, run
     Lock(lock::Lock),
+    /// Snapshots: create, list, show, update, pin, unpin, delete
+    Snapshot(snapshot::Snapshot),
+    /// How much history is kept: set, list, remove, run
+    Retention(retention::Retention),
     /// Write a tree into an archive file
     Export(archive::Export),
     /// Bring an archive file or a folder into the node

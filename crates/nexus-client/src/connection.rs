@@ -11,6 +11,8 @@ use nexus_proto::v1::feed_client::FeedClient;
 use nexus_proto::v1::files_client::FilesClient;
 use nexus_proto::v1::inodes_client::InodesClient;
 use nexus_proto::v1::locks_client::LocksClient;
+use nexus_proto::v1::retention_client::RetentionClient;
+use nexus_proto::v1::snapshots_client::SnapshotsClient;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -131,6 +133,16 @@ impl Client {
         let mut client = self.clone();
         client.credentials.stand_on(fences);
         client
+    }
+
+    pub(crate) fn snapshots_service(&self) -> SnapshotsClient<Authenticated> {
+        SnapshotsClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn retention_service(&self) -> RetentionClient<Authenticated> {
+        RetentionClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
     pub(crate) fn locks(&self) -> LocksClient<Authenticated> {

@@ -43,7 +43,9 @@ mod history;
 mod inodes;
 mod locks;
 mod reads;
+mod retention;
 mod search;
+mod snapshots;
 mod types;
 
 pub use archive::ExportOptions;
@@ -77,3 +79,7 @@ pub use types::locks::{
     AcquireOptions, Fence, Forced, Lease, LockMode, LockQuery, LockState, LockWaiter,
 };
 pub use types::search::{GlobQuery, GrepMatch, GrepQuery};
+pub use types::snapshots::{
+    CompactReport, NewSnapshot, RetentionLimits, RetentionPolicy, Snapshot, SnapshotQuery,
+    SnapshotUpdate,
+};

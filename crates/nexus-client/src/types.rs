@@ -9,3 +9,4 @@ pub(crate) mod history;
 pub(crate) mod inodes;
 pub(crate) mod locks;
 pub(crate) mod search;
+pub(crate) mod snapshots;

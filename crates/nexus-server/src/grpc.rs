@@ -14,6 +14,8 @@ use nexus_proto::v1::feed_server::FeedServer;
 use nexus_proto::v1::files_server::FilesServer;
 use nexus_proto::v1::inodes_server::InodesServer;
 use nexus_proto::v1::locks_server::LocksServer;
+use nexus_proto::v1::retention_server::RetentionServer;
+use nexus_proto::v1::snapshots_server::SnapshotsServer;
 use nexus_proto::v1::{ErrorDetail, Fact};
 use nexus_service_api::Context;
 use prost::Message;
@@ -34,6 +36,8 @@ mod files;
 mod incoming;
 mod inodes;
 mod locks;
+mod retention;
+mod snapshots;
 
 pub(crate) use inodes::{Handles, SWEEP_EVERY};
 
@@ -57,6 +61,10 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
     let limit = shared.app.limits.message_bytes_max;
     let files = FilesServer::new(files::FilesDoor(shared.clone())).max_decoding_message_size(limit);
     let admin = AdminServer::new(admin::AdminDoor(shared.clone())).max_decoding_message_size(limit);
+    let snapshots = SnapshotsServer::new(snapshots::SnapshotsDoor(shared.clone()))
+        .max_decoding_message_size(limit);
+    let retention = RetentionServer::new(retention::RetentionDoor(shared.clone()))
+        .max_decoding_message_size(limit);
     let locks = LocksServer::new(locks::LocksDoor(shared.clone())).max_decoding_message_size(limit);
     let archive = ArchiveServer::new(archive::ArchiveDoor(shared.clone()));
     let feed = FeedServer::new(feed::FeedDoor(shared.clone())).max_decoding_message_size(limit);
@@ -71,6 +79,8 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
         .route_service("/nexus.v1.Feed/{*method}", feed)
         .route_service("/nexus.v1.Inodes/{*method}", inodes)
         .route_service("/nexus.v1.Locks/{*method}", locks)
+        .route_service("/nexus.v1.Snapshots/{*method}", snapshots)
+        .route_service("/nexus.v1.Retention/{*method}", retention)
 }
 
 /// The method a path names, as `Service/Method`; `unknown` if there is none.

@@ -30,6 +30,8 @@ mod ndjson;
 mod problem;
 mod range;
 mod reads;
+mod retention;
+mod snapshots;
 mod steps;
 
 pub(crate) use admin::principal_kind;
@@ -122,6 +124,14 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(locks::extend))
         .routes(routes!(locks::release))
         .routes(routes!(locks::force_unlock))
+        .routes(routes!(snapshots::create, snapshots::list))
+        .routes(routes!(
+            snapshots::get,
+            snapshots::update,
+            snapshots::delete
+        ))
+        .routes(routes!(retention::set, retention::list, retention::remove))
+        .routes(routes!(retention::run))
 }
 
 /// The router's `{*path}` is an ordinary `{path}` to OpenAPI.

@@ -217,7 +217,7 @@ pub(super) struct UpdateKey {
 }
 
 /// Reads a field that is there, so that `null` is not taken for its absence.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
