@@ -164,12 +164,11 @@ impl Session {
     pub(crate) async fn version_state(&self, path: &str, version: u64) -> Result<(Ino, State)> {
         let mut states = self.states(path).await?;
         let ino = Ino(states.ino);
-        let newer_since = states.skip_to(version).await?;
+        let newer = states.skip_to(version).await?;
         match states.first_of_version().await? {
             Some(state) if state.record.version == version => Ok((ino, state)),
-            // Versions are counted without a gap: it has been there.
-            _ if (1..states.newest).contains(&version) => {
-                let oldest = newer_since.max(self.zone.floor.get());
+            _ if newer.hides_older && (1..states.newest).contains(&version) => {
+                let oldest = newer.readable.max(self.zone.floor.get());
                 Err(collected(oldest)
                     .with("path", path)
                     .with("version", version))
@@ -241,15 +240,19 @@ impl<'a> States<'a> {
     }
 
     /// Goes on with the newest state of at most this version that history has. Versions never
-    /// decrease along the history, so a binary search finds it however long that is. Answers from
-    /// when on the newer ones can be read.
-    async fn skip_to(&mut self, version: u64) -> Result<Revision> {
-        let mut newer = self.newest_since;
+    /// decrease along the history, so a binary search finds it however long that is. Answers what
+    /// follows them.
+    async fn skip_to(&mut self, version: u64) -> Result<Newer> {
+        let hides_older = self.session.zone.floor.get() > Revision::ZERO;
+        let mut newer = Newer {
+            readable: self.newest_since,
+            hides_older,
+        };
         while let Some(state) = &self.pending {
             if state.record.version <= version {
                 return Ok(newer);
             }
-            newer = state.since;
+            newer.readable = state.since;
             if !is_forked(self.ino) {
                 break;
             }
@@ -262,7 +265,10 @@ impl<'a> States<'a> {
             match self.ended_from(middle).await? {
                 Some(row) if row.version <= version => low = row.end.next(),
                 row => {
-                    newer = row.map_or(newer, |row| row.readable);
+                    if let Some(row) = row {
+                        newer.readable = row.readable;
+                        newer.hides_older = hides_older || row.is_marker;
+                    }
                     high = middle;
                 }
             }
@@ -348,12 +354,21 @@ fn ended(entry: Entry) -> Result<Option<State>> {
     Ok(Some(State { record, since }))
 }
 
+/// What follows the versions that were asked for.
+struct Newer {
+    /// From when on it can be read.
+    readable: Revision,
+    /// Older versions may have been collected.
+    hides_older: bool,
+}
+
 /// A row of the history of an inode.
 struct EndedRow {
     end: Revision,
     version: u64,
     /// From when on the inode can be read, as far as this row tells.
     readable: Revision,
+    is_marker: bool,
 }
 
 impl EndedRow {
@@ -366,6 +381,7 @@ impl EndedRow {
                 end,
                 version,
                 readable,
+                is_marker: true,
             });
         }
         let readable = Revision(ended.since);
@@ -374,6 +390,7 @@ impl EndedRow {
             end,
             version: record.version,
             readable,
+            is_marker: false,
         })
     }
 }

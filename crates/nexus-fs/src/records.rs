@@ -89,11 +89,12 @@ impl Ended {
         }
     }
 
-    /// Covers states from `since` on, the newest of which had this version.
-    pub(crate) fn marker(since: Revision, version: u64) -> Self {
+    /// Covers states from `since` on, the newest of which had this version, and this much of it
+    /// is still known.
+    pub(crate) fn marker(since: Revision, version: u64, known: Bytes) -> Self {
         Self {
             since: since.0,
-            record: Bytes::new(),
+            record: known,
             covered: Some(version),
         }
     }
@@ -101,6 +102,11 @@ impl Ended {
     /// Of a marker, the version of the newest state it covers.
     pub(crate) fn collected(&self) -> Option<u64> {
         self.covered
+    }
+
+    /// What is known of the state, which a marker knows only in part.
+    pub(crate) fn into_known(self) -> Bytes {
+        self.record
     }
 
     /// The state that ended at `end`.

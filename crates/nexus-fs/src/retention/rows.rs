@@ -15,7 +15,7 @@ pub(super) struct Row {
     /// Of a state of an inode; of a marker, that of the newest state it covers.
     pub version: u64,
     pub is_marker: bool,
-    /// What the state was, if it was an inode's.
+    /// What the state was, if it was an inode's; of a marker, where the newest state was.
     pub record: Option<InodeRecord>,
 }
 
@@ -24,11 +24,11 @@ impl Row {
     pub(super) fn of_inode(entry: Entry) -> Result<Self> {
         let ended: Ended = records::decode(entry.value.bytes)?;
         let mut row = Self::blank(entry.key, &ended);
+        let record: InodeRecord = records::decode(ended.into_known())?;
         if !row.is_marker {
-            let record: InodeRecord = records::decode(ended.into_state(row.end)?)?;
             row.version = record.version;
-            row.record = Some(record);
         }
+        row.record = Some(record);
         Ok(row)
     }
 
@@ -67,6 +67,7 @@ struct Span {
     end: Revision,
     key: Bytes,
     version: u64,
+    place: Bytes,
     changed: bool,
 }
 
@@ -75,7 +76,7 @@ impl Span {
         if !self.changed {
             return;
         }
-        let marker = Ended::marker(self.since, self.version);
+        let marker = Ended::marker(self.since, self.version, self.place);
         ops.push(Op::Put(self.key, records::encode(&marker)));
     }
 }
@@ -103,10 +104,21 @@ pub(super) fn remove(rows: &[Row], goes: &[bool], floor: Revision, ops: &mut Vec
             end: row.end,
             key: row.key.clone(),
             version: row.version,
+            place: row.record.as_ref().map(place).unwrap_or_default(),
             changed: *goes || before.is_some(),
         });
     }
     if let Some(span) = span {
         span.close(ops);
     }
+}
+
+/// Where a state was: policies still go by it when it is gone.
+fn place(record: &InodeRecord) -> Bytes {
+    records::encode(&InodeRecord {
+        kind: record.kind,
+        parent: record.parent,
+        name: record.name.clone(),
+        ..InodeRecord::default()
+    })
 }

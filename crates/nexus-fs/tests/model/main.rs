@@ -5,6 +5,7 @@
 
 mod compare;
 mod ops;
+mod retention;
 mod rows;
 mod semantics;
 mod sequence;
