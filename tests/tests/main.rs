@@ -6,6 +6,7 @@ mod doors;
 mod every_door;
 mod faults;
 mod harness;
+mod locks;
 mod mount;
 mod python;
 mod real_tree;

@@ -10,6 +10,7 @@ mod baseline;
 mod create;
 mod grep;
 mod http;
+mod lock;
 mod mount;
 mod read;
 mod report;
@@ -30,7 +31,7 @@ use report::Report;
 /// Measure Nexus beside its baselines.
 #[derive(Parser)]
 struct Args {
-    /// Only these groups: create, read, stream, grep, http, scale, start, mount.
+    /// Only these groups: create, read, stream, grep, http, lock, scale, start, mount.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Files in the groups `scale` and `start`.
@@ -99,6 +100,9 @@ async fn measure(args: &Args, report: &mut Report) -> Result<()> {
     }
     if wanted("http") {
         http::run(report, &args.node).await?;
+    }
+    if wanted("lock") {
+        lock::run(report).await?;
     }
     if wanted("scale") {
         scale::run(report, args.files).await?;

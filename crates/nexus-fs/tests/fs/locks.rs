@@ -21,6 +21,7 @@ mod fences;
 mod holding;
 mod listing;
 mod model;
+mod on_disk;
 mod queue;
 
 /// Tells tokio's time.

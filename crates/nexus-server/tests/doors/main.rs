@@ -10,6 +10,7 @@ mod inodes;
 mod json_rpc;
 mod json_rpc_files;
 mod json_rpc_keys;
+mod locks;
 mod observing;
 mod on_behalf_of;
 mod points;

@@ -38,6 +38,7 @@ pub(crate) struct Server {
     pub(crate) zone: Zone,
     client: Client<HttpConnector, Full<Bytes>>,
     stop: Option<oneshot::Sender<()>>,
+    closing: CancellationToken,
     serving: JoinHandle<()>,
 }
 
@@ -89,6 +90,7 @@ impl Server {
         };
         let keys = Keys::open(parts).await.unwrap();
         let admin = keys.bootstrap().await.unwrap().unwrap().secret;
+        let closing = CancellationToken::new();
         let app = App {
             zone: zone.clone(),
             zone_id: "root".into(),
@@ -97,7 +99,7 @@ impl Server {
             entropy: Arc::new(SystemEntropy),
             gauges: Arc::new(OneGauge),
             limits,
-            closing: CancellationToken::new(),
+            closing: closing.clone(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -113,8 +115,14 @@ impl Server {
             zone,
             client,
             stop: Some(stop),
+            closing,
             serving,
         }
+    }
+
+    /// Tells those who wait that the server is about to stop.
+    pub(crate) fn cancel(&self) {
+        self.closing.cancel();
     }
 
     /// A key with these rights, for `kind`'s `id`.

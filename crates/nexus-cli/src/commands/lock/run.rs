@@ -55,7 +55,7 @@ impl Run {
         let released = released.await;
         let status = ended?;
         match released {
-            Err(error) if status.success() => Err(error),
+            Err(error) if status.success() => Err(lost(&lease, error)),
             Err(error) => {
                 warn(&format!("the lock was lost or not released: {error}"));
                 app.exit = exit(status);
@@ -117,6 +117,18 @@ async fn keep(client: &Client, lease: &Lease, ttl: Duration) -> Error {
             Err(error) if error.kind() != Kind::Unavailable => return error,
             _ => {}
         }
+    }
+}
+
+/// Why a command that ended well did not do so under the lock.
+fn lost(lease: &Lease, error: Error) -> Error {
+    match error.kind() {
+        Kind::NotFound | Kind::Conflict => Error::conflict(
+            "the lock was lost while the command ran; look at what others have done meanwhile",
+        )
+        .with("resource", &lease.resource)
+        .with("token", lease.token),
+        _ => error,
     }
 }
 

@@ -6,6 +6,7 @@ use nexus_service_api::{Fence, Rights};
 
 use super::{World, agent, fenced, refused, release, take, write};
 
+/// A change that carries a fence is committed only while that lease is held.
 #[tokio::test(start_paused = true)]
 async fn a_change_with_a_fence_is_committed_while_the_lease_is_held() {
     let world = World::new().await;
@@ -136,6 +137,7 @@ async fn a_token_is_no_fence_for_another_resource() {
     );
 }
 
+/// A fence that names the file by its number holds through renames.
 #[tokio::test(start_paused = true)]
 async fn a_fence_by_number_holds_through_renames_and_removal() {
     let world = World::new().await;
@@ -158,6 +160,8 @@ async fn a_fence_by_number_holds_through_renames_and_removal() {
     write(&session, "/b", "three").await.unwrap();
 }
 
+/// A fence tells nothing about what is out of sight, and keeps nobody from reading or from
+/// giving a lock up.
 #[tokio::test(start_paused = true)]
 async fn a_fence_tells_nothing_about_what_is_out_of_sight() {
     let world = World::new().await;

@@ -8,6 +8,7 @@ use nexus_service_api::Rights;
 
 use super::{TTL, World, agent, options, refused, release, take, tokens};
 
+/// A lock has one holder at a time, and later tokens of it are larger.
 #[tokio::test(start_paused = true)]
 async fn an_exclusive_lease_is_one_holder_s_until_it_is_released() {
     let world = World::new().await;
@@ -24,6 +25,8 @@ async fn an_exclusive_lease_is_one_holder_s_until_it_is_released() {
     assert!(next.token > lease.token, "later tokens are larger");
 }
 
+/// A lease ends by itself; that its lock was then granted to another is on record, with whose it
+/// was.
 #[tokio::test(start_paused = true)]
 async fn a_lease_ends_by_itself_and_that_another_got_it_is_on_record() {
     let world = World::new().await;
@@ -50,6 +53,7 @@ async fn a_lease_ends_by_itself_and_that_another_got_it_is_on_record() {
     refused(release(&ada, &lease).await, Kind::Conflict);
 }
 
+/// Grants, extensions and releases are not in the log, since they change no file.
 #[tokio::test(start_paused = true)]
 async fn grants_and_releases_are_not_in_the_log() {
     let world = World::new().await;
@@ -66,6 +70,8 @@ async fn grants_and_releases_are_not_in_the_log() {
     );
 }
 
+/// A lease is extended from now on, and never shortened; one that has expired is neither
+/// extended nor released.
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_extended_from_now_on_and_never_shortened() {
     let world = World::new().await;
@@ -100,6 +106,7 @@ async fn an_expired_lease_is_extended_and_released_no_more() {
     refused(release(&ada, &lease).await, Kind::Conflict);
 }
 
+/// Only its holder extends and releases a lease: the same principal, with the token.
 #[tokio::test(start_paused = true)]
 async fn the_token_of_another_holder_is_refused() {
     let world = World::new().await;
@@ -119,6 +126,8 @@ async fn the_token_of_another_holder_is_refused() {
     refused(release(&ada, &lease).await, Kind::NotFound);
 }
 
+/// A time to live of nothing or a year, a wait or permits that cannot be, resources that are
+/// none are refused.
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_is_refused() {
     let world = World::new().await;
@@ -153,6 +162,8 @@ async fn what_cannot_be_is_refused() {
     }
 }
 
+/// Many hold a shared lock, and a counting one as many as it has permits, a number that all who
+/// use it at a time say.
 #[tokio::test(start_paused = true)]
 async fn many_share_a_lock_and_nobody_else_has_it_meanwhile() {
     let world = World::new().await;
@@ -183,6 +194,7 @@ async fn a_counting_lock_gives_its_permits_and_keeps_their_number() {
     ada.acquire_lock("name:gpu", three).await.unwrap();
 }
 
+/// A lock on a file is on its inode: it follows renames, and its lease outlives the file.
 #[tokio::test(start_paused = true)]
 async fn a_lock_follows_its_file_through_renames() {
     let world = World::new().await;
@@ -209,6 +221,7 @@ async fn a_lease_outlives_its_file_under_the_file_s_number() {
     refused(take(&ada, &lease.resource).await, Kind::NotFound);
 }
 
+/// Taking a lock takes the right to write what it is on; a free name, the root.
 #[tokio::test(start_paused = true)]
 async fn locks_take_the_right_to_write() {
     let world = World::new().await;
@@ -235,6 +248,8 @@ async fn locks_take_the_right_to_write() {
     }
 }
 
+/// An administrator ends the leases of others by force, anybody one's own; it is on record who
+/// did.
 #[tokio::test(start_paused = true)]
 async fn an_administrator_forces_a_lock_and_it_is_on_record_who_did() {
     let world = World::new().await;
@@ -242,7 +257,7 @@ async fn an_administrator_forces_a_lock_and_it_is_on_record_who_did() {
     let lease = take(&ada, "/a").await.unwrap();
     refused(bob.force_unlock("/a", None).await, Kind::PermissionDenied);
     let forced = world.admin().force_unlock("/a", None).await.unwrap();
-    assert_eq!(forced.leases, [lease.clone()]);
+    assert_eq!(forced.leases, std::slice::from_ref(&lease));
     let page = bob.log(LogQuery::default()).await.unwrap();
     let record = page.records.last().unwrap();
     assert_eq!(
@@ -286,6 +301,7 @@ async fn one_s_own_leases_anybody_may_force_one_by_one() {
     );
 }
 
+/// What expired is cleared away in time.
 #[tokio::test(start_paused = true)]
 async fn what_expired_long_ago_is_cleared_away() {
     let world = World::new().await;
@@ -305,4 +321,27 @@ async fn what_expired_long_ago_is_cleared_away() {
         .scan(scan, nexus_kernel::Freshness::Linearizable);
     assert_eq!(rows.await.unwrap().entries.len(), 1);
     release(&ada, &kept).await.unwrap();
+}
+
+/// What a fork shows has locks of its own, also before it was changed there.
+#[tokio::test(start_paused = true)]
+async fn a_file_and_its_fork_are_locked_apart() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    super::write(&ada, "/d/x", "x").await.unwrap();
+    ada.fork("/d", "/fork", nexus_fs::ForkOptions::default())
+        .await
+        .unwrap();
+    let origin = take(&ada, "/d/x").await.unwrap();
+    let forked = take(&ada, "/fork/x").await.unwrap();
+    assert_ne!(origin.resource, forked.resource);
+    let fenced = super::fenced(&ada, forked.token, "/fork/x");
+    super::write(&fenced, "/fork/x", "y").await.unwrap();
+    refused(take(&ada, "/fork/x").await, Kind::Conflict);
+    release(&ada, &forked).await.unwrap();
+    super::write(&ada, "/fork/x", "z").await.unwrap();
+    refused(
+        super::write(&fenced, "/fork/x", "late").await,
+        Kind::Conflict,
+    );
 }

@@ -15,6 +15,7 @@ async fn resources(session: &nexus_fs::Session, query: LockQuery) -> Vec<String>
     named.collect()
 }
 
+/// Locks are listed to those who may read what they are on.
 #[tokio::test(start_paused = true)]
 async fn locks_are_listed_to_those_who_may_read_what_they_are_on() {
     let world = World::new().await;

@@ -16,6 +16,7 @@ fn ask(session: &Session, mode: LockMode, wait_secs: u64) -> JoinHandle<Result<L
     tokio::spawn(async move { session.acquire_lock("/a", options(mode, wait_secs)).await })
 }
 
+/// Who waits is served in the order of asking, and nobody passes, not even one who could share.
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_are_served_in_the_order_they_came() {
     let world = World::new().await;
@@ -73,6 +74,7 @@ async fn those_who_can_share_are_let_in_together() {
     }
 }
 
+/// A lease that expires goes to the first who waits, without anybody doing anything.
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_expires_goes_to_the_first_who_waits() {
     let world = World::new().await;
@@ -104,6 +106,7 @@ async fn an_extended_lease_keeps_others_waiting() {
     assert!(start.elapsed() >= long);
 }
 
+/// A wait ends at its end, or at the request's deadline.
 #[tokio::test(start_paused = true)]
 async fn a_wait_has_an_end() {
     let world = World::new().await;
@@ -141,6 +144,7 @@ async fn a_request_s_deadline_ends_its_wait() {
     assert!(start.elapsed() < Duration::from_secs(3));
 }
 
+/// A request that is dropped leaves the queue, and holds no lease.
 #[tokio::test(start_paused = true)]
 async fn one_who_goes_away_leaves_the_queue() {
     let world = World::new().await;
@@ -190,6 +194,7 @@ async fn a_request_that_is_dropped_at_any_moment_leaves_nothing_behind() {
     }
 }
 
+/// Who waits is told when there is nothing to wait for any more: rights, or the file.
 #[tokio::test(start_paused = true)]
 async fn one_who_is_no_longer_allowed_to_is_not_served() {
     let world = World::new().await;
