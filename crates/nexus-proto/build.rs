@@ -18,6 +18,7 @@ const FILES: &[&str] = &[
     "nexus/v1/feed.proto",
     "nexus/v1/snapshots.proto",
     "nexus/v1/retention.proto",
+    "nexus/v1/workspaces.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -10,7 +10,8 @@ use nexus_client::{Error, Fence, Result};
 use crate::app::App;
 use crate::commands::{
     archive, care, completions, copy, cursors, diff, edit, grep, history, keys, lineage, list,
-    lock, log, metadata, mount, names, read, retention, search, snapshot, watch, write, zone,
+    lock, log, metadata, mount, names, read, retention, search, snapshot, watch, workspace, write,
+    zone,
 };
 use crate::exit::Exit;
 use crate::location::PastPath;
@@ -195,6 +196,12 @@ commands! {
     Snapshot(snapshot::Snapshot),
     /// How much history is kept: set, list, remove, run
     Retention(retention::Retention),
+    /// Workspaces: register, list, info, unregister, forks
+    Workspace(workspace::WorkspaceCommand),
+    /// Make another of a directory, to be changed by itself
+    Fork(workspace::Fork),
+    /// Bring what changed in a fork back
+    Merge(workspace::Merge),
     /// Write a tree into an archive file
     Export(archive::Export),
     /// Bring an archive file or a folder into the node

@@ -22,5 +22,6 @@ pub(crate) mod retention;
 pub(crate) mod search;
 pub(crate) mod snapshot;
 pub(crate) mod watch;
+pub(crate) mod workspace;
 pub(crate) mod write;
 pub(crate) mod zone;

@@ -4,9 +4,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nexus_client::{
-    Change, Changed, Cursor, DirEntry, Duplicates, EditMatch, Edited, Forced, GrepMatch, Identity,
-    Key, Lease, LineageEntry, LineageFile, LineagePage, LineageSource, LockState, LockWaiter,
-    Record, Stat, Timestamp, TreeChange, Usage, Version,
+    Change, Changed, Cursor, DirEntry, Duplicates, EditMatch, Edited, Forced, Fork, GrepMatch,
+    Identity, Key, Lease, LineageEntry, LineageFile, LineagePage, LineageSource, LockState,
+    LockWaiter, MergeReport, Record, Stat, Timestamp, TreeChange, Usage, Version, Workspace,
 };
 use serde_json::{Map, Value, json};
 
@@ -224,6 +224,61 @@ fn lock_waiter(waiter: &LockWaiter) -> Value {
         "mode": waiter.mode.as_str(),
         "permits": waiter.mode.permits(),
         "since": time(waiter.since),
+    }))
+}
+
+pub(crate) fn workspace(workspace: &Workspace) -> Value {
+    present(json!({
+        "path": workspace.path,
+        "ino": workspace.ino,
+        "name": workspace.name,
+        "description": workspace.description,
+        "tags": workspace.tags,
+        "metadata": workspace.metadata,
+        "session": workspace.session,
+        "created_by": workspace.created_by,
+        "created": time(workspace.created),
+        "expires": workspace.expires.map(time),
+    }))
+}
+
+pub(crate) fn fork(fork: &Fork) -> Value {
+    present(json!({
+        "path": fork.path,
+        "ino": fork.ino,
+        "origin": fork.origin,
+        "origin_path": fork.origin_path,
+        "base": fork.base.0,
+        "revision": fork.revision.0,
+        "created_by": fork.created_by,
+        "created": time(fork.created),
+    }))
+}
+
+pub(crate) fn merge_report(report: &MergeReport) -> Value {
+    let changes = report.changes.iter().map(|change| {
+        present(json!({
+            "kind": change.kind,
+            "path": change.path,
+            "old_path": change.old_path,
+        }))
+    });
+    let conflicts = report.conflicts.iter().map(|conflict| {
+        json!({
+            "kind": conflict.kind,
+            "path": conflict.path,
+            "resolved": conflict.resolved,
+        })
+    });
+    present(json!({
+        "fork": report.fork,
+        "into": report.into,
+        "base": report.base.0,
+        "merged": report.merged.0,
+        "revision": report.revision.map(|revision| revision.0),
+        "applied": report.applied,
+        "changes": changes.collect::<Vec<_>>(),
+        "conflicts": conflicts.collect::<Vec<_>>(),
     }))
 }
 

@@ -13,6 +13,7 @@ use nexus_proto::v1::inodes_client::InodesClient;
 use nexus_proto::v1::locks_client::LocksClient;
 use nexus_proto::v1::retention_client::RetentionClient;
 use nexus_proto::v1::snapshots_client::SnapshotsClient;
+use nexus_proto::v1::workspaces_client::WorkspacesClient;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -147,6 +148,11 @@ impl Client {
 
     pub(crate) fn locks(&self) -> LocksClient<Authenticated> {
         LocksClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn workspaces_service(&self) -> WorkspacesClient<Authenticated> {
+        WorkspacesClient::with_interceptor(self.channel.clone(), self.credentials.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 

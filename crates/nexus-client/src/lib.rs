@@ -47,6 +47,7 @@ mod retention;
 mod search;
 mod snapshots;
 mod types;
+mod workspaces;
 
 pub use archive::ExportOptions;
 pub use connection::{Client, Options};
@@ -82,4 +83,8 @@ pub use types::search::{GlobQuery, GrepMatch, GrepQuery};
 pub use types::snapshots::{
     CompactReport, NewSnapshot, RetentionLimits, RetentionPolicy, Snapshot, SnapshotQuery,
     SnapshotUpdate,
+};
+pub use types::workspaces::{
+    Fork, ForkOptions, MergeChange, MergeConflict, MergeOptions, MergeReport, MergeStrategy,
+    NewWorkspace, Workspace,
 };

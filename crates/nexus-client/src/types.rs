@@ -10,3 +10,4 @@ pub(crate) mod inodes;
 pub(crate) mod locks;
 pub(crate) mod search;
 pub(crate) mod snapshots;
+pub(crate) mod workspaces;

@@ -17,4 +17,6 @@ pub use merge::{
     MERGE_CHANGES_MAX, MERGE_TEXT_BYTES_MAX, MergeChange, MergeChangeKind, MergeConflict,
     MergeConflictKind, MergeOptions, MergeReport, MergeStrategy,
 };
-pub(crate) use parts::{PART_SHIFT, PARTS_KEPT, Part, WHITEOUT, in_part, is_forked, part_of};
+pub(crate) use parts::{
+    PART_SHIFT, PARTS_KEPT, Part, PartRecord, WHITEOUT, in_part, is_forked, part_of,
+};

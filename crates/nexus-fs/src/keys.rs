@@ -384,6 +384,18 @@ pub(crate) fn fork_pin(base: Revision, fork: u64) -> Bytes {
     pin(base, &format!("fork {fork}"))
 }
 
+pub(crate) fn all_parts() -> KeyRange {
+    KeyRange::prefix(&b"wp"[..])
+}
+
+pub(crate) fn workspace(directory: u64) -> Bytes {
+    Key::tag(b'w', 9).text("n").number(directory).done()
+}
+
+pub(crate) fn all_workspaces() -> KeyRange {
+    KeyRange::prefix(&b"wn"[..])
+}
+
 pub(crate) fn merged(fork: u64, target: u64) -> Bytes {
     let key = Key::tag(b'w', 17).text("m");
     key.number(fork).number(target).done()

@@ -95,6 +95,7 @@ mod tx;
 mod types;
 mod undo;
 mod view;
+mod workspaces;
 mod writes;
 mod zone;
 
@@ -150,6 +151,10 @@ pub use types::{
 pub use undo::{
     OnConflict, RestoreOptions, UNDO_OPERATIONS_MAX, UndoConflict, UndoEffect, UndoKind,
     UndoOptions, UndoReport, UndoWhat,
+};
+pub use workspaces::{
+    Fork, NewWorkspace, WORKSPACE_DESCRIPTION_BYTES_MAX, WORKSPACE_FACTS_BYTES_MAX,
+    WORKSPACE_NAME_BYTES_MAX, WORKSPACE_TAGS_MAX, WORKSPACES_LIMIT_MAX, Workspace, WorkspacePage,
 };
 pub use writes::BatchStep;
 pub use zone::{Stores, Zone, ZoneConfig, ZoneStats};

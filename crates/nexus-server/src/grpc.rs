@@ -16,6 +16,7 @@ use nexus_proto::v1::inodes_server::InodesServer;
 use nexus_proto::v1::locks_server::LocksServer;
 use nexus_proto::v1::retention_server::RetentionServer;
 use nexus_proto::v1::snapshots_server::SnapshotsServer;
+use nexus_proto::v1::workspaces_server::WorkspacesServer;
 use nexus_proto::v1::{ErrorDetail, Fact};
 use nexus_service_api::Context;
 use prost::Message;
@@ -38,6 +39,7 @@ mod inodes;
 mod locks;
 mod retention;
 mod snapshots;
+mod workspaces;
 
 pub(crate) use inodes::{Handles, SWEEP_EVERY};
 
@@ -68,6 +70,8 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
     let locks = LocksServer::new(locks::LocksDoor(shared.clone())).max_decoding_message_size(limit);
     let archive = ArchiveServer::new(archive::ArchiveDoor(shared.clone()));
     let feed = FeedServer::new(feed::FeedDoor(shared.clone())).max_decoding_message_size(limit);
+    let workspaces = WorkspacesServer::new(workspaces::WorkspacesDoor(shared.clone()))
+        .max_decoding_message_size(limit);
     let inodes = InodesServer::new(inodes::InodesDoor(shared.clone()));
     let inodes = inodes.max_decoding_message_size(INODES_BYTES_MAX);
     let compare = CompareServer::new(compare::CompareDoor(shared.clone()));
@@ -81,6 +85,7 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
         .route_service("/nexus.v1.Locks/{*method}", locks)
         .route_service("/nexus.v1.Snapshots/{*method}", snapshots)
         .route_service("/nexus.v1.Retention/{*method}", retention)
+        .route_service("/nexus.v1.Workspaces/{*method}", workspaces)
 }
 
 /// The method a path names, as `Service/Method`; `unknown` if there is none.

@@ -33,6 +33,7 @@ mod reads;
 mod retention;
 mod snapshots;
 mod steps;
+mod workspaces;
 
 pub(crate) use admin::principal_kind;
 pub(crate) use conditions::not_modified;
@@ -132,6 +133,11 @@ fn routes() -> OpenApiRouter<Shared> {
         ))
         .routes(routes!(retention::set, retention::list, retention::remove))
         .routes(routes!(retention::run))
+        .routes(routes!(workspaces::register, workspaces::list))
+        .routes(routes!(workspaces::info))
+        .routes(routes!(workspaces::unregister))
+        .routes(routes!(workspaces::fork, workspaces::forks))
+        .routes(routes!(workspaces::merge))
 }
 
 /// The router's `{*path}` is an ordinary `{path}` to OpenAPI.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use nexus_kernel::{Durability, Error, Guard, Op, Result, Revision, Txn};
+use nexus_kernel::{Error, Guard, Op, Result, Revision};
 use nexus_service_api::Action;
 
 use super::parts::{PARTS_END, PartPair, PartRecord, in_part, part_of};
@@ -15,7 +15,7 @@ use crate::resolve::End;
 use crate::session::Session;
 use crate::steps::{Slot, exists, not_a_directory};
 use crate::tx::Tx;
-use crate::types::{Changed, FileKind, ForkOptions, Ino};
+use crate::types::{Changed, FileKind, ForkOptions};
 use crate::view::next_key;
 use crate::zone::with_forks;
 
@@ -47,22 +47,8 @@ impl Session {
         };
         let mut changed = self.run(step, durability).await?;
         let at = crate::At::Revision(changed.revision);
-        let stat = self.lstat(path::normalize(to)?, at).await?;
-        self.pin_as_made(stat.ino, changed.revision).await?;
-        changed.stat = Some(stat);
+        changed.stat = Some(self.lstat(path::normalize(to)?, at).await?);
         Ok(changed)
-    }
-
-    /// Keeps the fork readable as it was made, which merges go by. Only the commit that made it
-    /// knows that revision; lost, it is missed no earlier than history is compacted past it.
-    async fn pin_as_made(&self, root: Ino, made: Revision) -> Result<()> {
-        let key = keys::fork_pin(made, part_of(root.0));
-        let txn = Txn {
-            ops: vec![Op::Put(key, records::encode(&Pin { until: 0 }))],
-            durability: Durability::Relaxed,
-            ..Txn::default()
-        };
-        self.zone.metastore.commit(txn).await.map(drop)
     }
 }
 
@@ -109,6 +95,11 @@ pub(crate) async fn fork(
     for pair in &record.pairs {
         tx.also(Op::Put(keys::part(pair.part), records::encode(&record)));
     }
+    // As it is made, merges go by it.
+    tx.also(Op::PutStamped(
+        keys::own_pin(),
+        records::encode(&Pin::default()),
+    ));
     tx.also(with_forks(tx.zone().config.hash));
     tx.note(ChangeKind::DirCopy, &target.path, root, parent)
         .old_path = Some(source.path.into_owned());

@@ -65,6 +65,14 @@ pub(crate) struct PartRecord {
     pub owner: String,
 }
 
+impl PartRecord {
+    /// The directory at the top of the fork.
+    pub(crate) fn root(&self) -> u64 {
+        let fork = self.pairs.first().map_or(0, |pair| pair.part);
+        in_part(fork, self.origin)
+    }
+}
+
 /// A part of the origin's tree, and the fork's part for it.
 #[derive(Clone, Copy, PartialEq, Message)]
 pub(crate) struct PartPair {
@@ -91,7 +99,7 @@ impl Part {
 
     /// The directory at the top of the fork.
     pub(crate) fn root(&self) -> u64 {
-        in_part(self.fork(), self.record.origin)
+        self.record.root()
     }
 
     /// The number of the fork.

@@ -22,10 +22,9 @@ impl Shared {
     /// was merged of it last.
     async fn pins_of_fork(&self, part: &Part) -> Result<Vec<Bytes>> {
         let fork = part.fork();
-        let mut revisions = self.bases_of(part).await?;
-        revisions.insert(part.since.0);
-        let pins = revisions.into_iter();
-        let mut pins: Vec<Bytes> = pins.map(|at| keys::fork_pin(Revision(at), fork)).collect();
+        let bases = self.bases_of(part).await?.into_iter();
+        let mut pins: Vec<Bytes> = bases.map(|at| keys::fork_pin(Revision(at), fork)).collect();
+        pins.push(keys::pin(part.since, ""));
         let scan = Scan::forward(keys::merges_of(fork), PAGE);
         let merges = self.metastore.scan(scan, Freshness::Linearizable).await?;
         for row in merges.entries {

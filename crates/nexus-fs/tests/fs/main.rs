@@ -31,3 +31,4 @@ mod snapshots;
 mod spilling;
 mod support;
 mod tree_diff;
+mod workspaces;

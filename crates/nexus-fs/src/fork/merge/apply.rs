@@ -29,7 +29,7 @@ pub(super) enum Placement {
 /// A new file or link, which is told its path when all directories are where they belong.
 pub(super) struct Addition {
     pub at: Spot,
-    pub deed: Box<dyn FnOnce(String) -> Deed + Send>,
+    pub deed: Box<dyn FnOnce(String) -> Deed + Send + Sync>,
 }
 
 /// Where directories have come to be since the merge began.

@@ -124,7 +124,7 @@ impl Planner<'_, '_> {
         }
         let metadata = self.sides.theirs().metadata_of(ino).await?;
         let source = path.to_owned();
-        let deed: Box<dyn FnOnce(String) -> Deed + Send> = match new.kind {
+        let deed: Box<dyn FnOnce(String) -> Deed + Send + Sync> = match new.kind {
             FileKind::Symlink => {
                 let target = String::from_utf8_lossy(&theirs.inline).into_owned();
                 Box::new(move |path| Deed::plain(Step::Symlink { target, path }))
