@@ -16,10 +16,6 @@ def the_methods_are_listed():
 
 def a_method_that_is_missing_says_so():
     for call in [
-        lambda: blocking.workspace_snapshot(workspace_path="/a"),
-        lambda: blocking.workspace_log(workspace_path="/a"),
-        lambda: blocking.register_workspace("/a"),
-        lambda: blocking.list_workspaces(),
         lambda: blocking.rebac_check(("user", "alice"), "read", ("file", "/a")),
         lambda: blocking.rebac_create(("user", "alice"), "owner", ("file", "/a")),
         lambda: blocking.list_mounts(),

@@ -57,3 +57,8 @@ fn the_asynchronous_client_does_the_same() {
 fn what_is_not_supported_says_so() {
     passes("unsupported.py");
 }
+
+#[test]
+fn workspaces_are_registered_and_their_snapshots_restored() {
+    passes("workspaces.py");
+}

@@ -23,6 +23,7 @@ mod keys;
 mod table;
 mod tree;
 mod value;
+mod workspaces;
 
 use call::Call;
 use error::RpcError;

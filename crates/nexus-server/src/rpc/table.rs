@@ -3,7 +3,7 @@
 use futures::future::BoxFuture;
 
 use super::call::{Call, Outcome, parse};
-use super::{bulk, content, history, keys, tree};
+use super::{bulk, content, history, keys, tree, workspaces};
 
 /// A method.
 pub(super) struct Method {
@@ -47,20 +47,28 @@ methods! {
     get_etag: tree::get_etag,
     get_metadata: tree::get_metadata,
     get_version: history::get_version,
+    get_workspace_info: workspaces::info,
     glob: tree::glob,
     grep: tree::grep,
     is_directory: tree::is_directory,
     list: tree::list,
     list_versions: history::list_versions,
+    list_workspaces: workspaces::list,
     mkdir: tree::mkdir,
     read: content::read,
     read_bulk: bulk::read,
     read_range: content::read_range,
+    register_workspace: workspaces::register,
     rename: tree::rename,
     rename_bulk: bulk::rename,
     rmdir: tree::rmdir,
     rollback: history::rollback,
     stat: tree::stat,
+    unregister_workspace: workspaces::unregister,
+    workspace_diff: workspaces::diff,
+    workspace_log: workspaces::log,
+    workspace_restore: workspaces::restore,
+    workspace_snapshot: workspaces::snapshot,
     write: content::write,
     write_batch: bulk::write,
     write_stream: content::write_stream,
