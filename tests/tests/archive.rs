@@ -5,17 +5,13 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use nexus_tests::{Cli, Home, Node, Process, WAIT_MAX, binary, http};
+use bytes::Bytes;
+use nexus_tests::{Cli, Home, Http, Node, Process, Random, WAIT_MAX, binary};
 use serde_json::Value;
 
 /// Bytes that do not compress and differ by seed.
-fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    blake3::Hasher::new()
-        .update(&seed.to_be_bytes())
-        .finalize_xof()
-        .fill(&mut bytes);
-    bytes
+fn noise(seed: u64, len: usize) -> Bytes {
+    Random::new(seed).content(len)
 }
 
 fn fill(node: &Node<'_>, files: u64) {
@@ -246,7 +242,7 @@ fn an_archive_is_imported_only_where_nothing_is() {
 }
 
 #[test]
-fn only_an_administrator_of_the_whole_zone_may_export() {
+fn only_an_administrator_may_export() {
     let home = Home::new();
     let node = home.start();
     node.cli().ok(["mkdir", "/team"]);
@@ -255,7 +251,11 @@ fn only_an_administrator_of_the_whole_zone_may_export() {
         let made = node.cli().ok(create.iter().chain(arguments).copied());
         json(&made)["secret"].as_str().unwrap().to_owned()
     };
-    let keys = [made(&["read-only"]), made(&["admin", "--prefix", "/team"])];
+    let keys = [
+        made(&["read-only"]),
+        made(&["read-write"]),
+        made(&["read-write", "--prefix", "/team"]),
+    ];
     for key in keys {
         let output = node.cli_with(&key).run(["zone", "export", "zone.nxz"]);
         assert_eq!(output.status.code(), Some(5));
@@ -302,7 +302,7 @@ fn keys_come_along_only_when_that_is_asked_for() {
     let address = moved.wait_for_line("where it listens", WAIT_MAX, |line| {
         line.strip_prefix("listening on http://").map(str::to_owned)
     });
-    let answer = http::Http::new(&address, node.key()).get("/api/v2/whoami");
+    let answer = Http::new(&address, node.key()).get("/api/v2/whoami");
     assert_eq!(answer.status, 200);
     moved.kill();
 }

@@ -6,6 +6,7 @@
     reason = "a program for people"
 )]
 
+mod archive;
 mod baseline;
 mod create;
 mod grep;
@@ -31,7 +32,7 @@ use report::Report;
 /// Measure Nexus beside its baselines.
 #[derive(Parser)]
 struct Args {
-    /// Only these groups: create, read, stream, grep, http, lock, scale, start, mount.
+    /// Only these groups: create, read, stream, archive, grep, http, lock, scale, start, mount.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Files in the groups `scale` and `start`.
@@ -94,6 +95,9 @@ async fn measure(args: &Args, report: &mut Report) -> Result<()> {
     }
     if wanted("stream") {
         stream::run(report, args.stream_mib).await?;
+    }
+    if wanted("archive") {
+        archive::run(report).await?;
     }
     if wanted("grep") {
         grep::run(report).await?;

@@ -27,6 +27,14 @@ pub(crate) fn folder() -> Result<TempDir> {
     Ok(TempDir::new_in("target/bench")?)
 }
 
+/// The embedded stores in a folder.
+pub(crate) fn stores(folder: &Path) -> Result<(Arc<RedbMetastore>, Arc<LocalObjectStore>)> {
+    let metastore = RedbMetastore::open(&RedbConfig::new(folder.join("metastore.redb")))?;
+    let config = LocalConfig::new(folder.join("objects"));
+    let objects = LocalObjectStore::open(config, Arc::new(SystemClock))?;
+    Ok((metastore, Arc::new(objects)))
+}
+
 impl TestZone {
     pub(crate) async fn new() -> Result<Self> {
         let folder = folder()?;
@@ -36,11 +44,7 @@ impl TestZone {
     }
 
     pub(crate) async fn open(folder: &Path) -> Result<Self> {
-        let metastore = RedbMetastore::open(&RedbConfig::new(folder.join("metastore.redb")))?;
-        let objects = Arc::new(LocalObjectStore::open(
-            LocalConfig::new(folder.join("objects")),
-            Arc::new(SystemClock),
-        )?);
+        let (metastore, objects) = stores(folder)?;
         let stores = Stores {
             metastore: Arc::clone(&metastore) as _,
             objects: Arc::clone(&objects) as _,

@@ -96,7 +96,7 @@ impl ZoneRows {
             b'g' => text(key).and_then(|()| decode::<SnapshotRecord>(value).map(drop)),
             b'G' => number_then(key).and_then(|(_, rest)| number(rest).map(drop)),
             b'P' => number_then(key).and_then(|(_, holder)| {
-                text(holder)?;
+                std::str::from_utf8(holder).map_err(|_| "a holder that is not UTF-8")?;
                 decode::<Pin>(value).map(drop)
             }),
             b'y' => text(key),

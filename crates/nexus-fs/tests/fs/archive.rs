@@ -1,5 +1,6 @@
 //! A whole zone as an archive, and back.
 
+mod companions;
 mod faults;
 mod forged;
 mod interrupted;

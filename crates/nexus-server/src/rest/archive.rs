@@ -26,7 +26,7 @@ pub(super) struct ArchiveQuery {
 /// The whole zone as it is now, with its history.
 ///
 /// An answer that breaks off leaves an archive that `nexus zone export --resume` completes, and
-/// `nexus zone verify` tells from a whole one. Needs admin rights without a prefix.
+/// `nexus zone verify` tells from a whole one. Needs admin rights.
 #[utoipa::path(
     get, path = "/api/v2/zone/archive", tag = "care", params(ArchiveQuery),
     responses(

@@ -17,9 +17,9 @@ Examples:
   nexus zone export zone.nxz --resume
   nexus zone export zone.nxz --secrets     With the hashes of keys
 
-Needs an admin key without a prefix. Until it is whole and was checked, the archive is FILE.part.
-After a break --resume goes on with the contents it has, at the same revision; an archive whose rows
-were not complete is begun anew.")]
+Needs an admin key. Until it is whole and was checked, the archive is FILE.part. After a break
+--resume goes on with the contents it has, at the same revision; an archive whose rows were not
+complete is begun anew.")]
 pub(super) struct Export {
     /// The archive to write
     file: PathBuf,

@@ -1,0 +1,134 @@
+//! What a zone has beside files: snapshots, forks, locks, policies, and history that has gone.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use nexus_fs::{
+    AcquireOptions, At, ExportOptions, ForkOptions, LineageQuery, MoveOptions, NewSnapshot,
+    RemoveOptions, RetentionLimits,
+};
+use nexus_kernel::{Kind, Timestamp};
+
+use super::{export, import, noise, problems, revision_of, same, system, write};
+use crate::support::{fresh, memory_stores, put};
+
+/// Snapshots, forks, locks, policies and lineage come along, for whatever gets rows is in an
+/// archive; a token that is given out on the other side is larger than any of this one.
+#[tokio::test]
+async fn all_that_a_zone_has_beside_files_comes_along() {
+    let (_zone, files) = fresh().await;
+    for n in 0..5 {
+        put(&files, &format!("/d/{n}"), &format!("text {n}")).await;
+        write(&files, &format!("/d/large-{n}"), noise(n, 50_000)).await;
+    }
+    let new = NewSnapshot {
+        name: Some("first".into()),
+        ..NewSnapshot::default()
+    };
+    files.create_snapshot("/d", new).await.unwrap();
+    files
+        .fork("/d", "/f", ForkOptions::default())
+        .await
+        .unwrap();
+    put(&files, "/f/0", "changed in the fork").await;
+    let remove = RemoveOptions::default();
+    files.remove("/f/1", remove).await.unwrap();
+    files
+        .copy("/d/2", "/copy", MoveOptions::default())
+        .await
+        .unwrap();
+    let limits = RetentionLimits {
+        max_versions: Some(3),
+        ..RetentionLimits::default()
+    };
+    files.set_retention("/logs/**", limits).await.unwrap();
+    let lease = files.acquire_lock("/d/0", AcquireOptions::default()).await;
+    let lease = lease.unwrap();
+
+    let archive = export(&files).await;
+    let stores = memory_stores();
+    let copy = import(&stores, &archive).await;
+    let copy = system(&copy);
+    let until = revision_of(&archive).await;
+    same::same_history(&files, &copy, until).await;
+    let snapshot = At::Snapshot("first".into());
+    same::same_state(&files, &copy, snapshot).await;
+    assert_eq!(
+        copy.snapshot("first").await.unwrap(),
+        files.snapshot("first").await.unwrap()
+    );
+    assert_eq!(
+        copy.retention().await.unwrap(),
+        files.retention().await.unwrap()
+    );
+    assert_eq!(
+        copy.lineage("/copy", LineageQuery::default())
+            .await
+            .unwrap(),
+        files
+            .lineage("/copy", LineageQuery::default())
+            .await
+            .unwrap()
+    );
+    assert_eq!(problems(&copy).await, Vec::<String>::new());
+    let other = AcquireOptions::default();
+    let taken = copy.acquire_lock("/d/0", other).await.unwrap_err();
+    assert_eq!(taken.kind(), Kind::Conflict);
+    let next = copy.acquire_lock("/d/3", AcquireOptions::default()).await;
+    assert!(next.unwrap().token > lease.token);
+    // What is made anew meets nothing that was there.
+    put(&copy, "/f/new", "1").await;
+    put(&copy, "/d/new", "2").await;
+    assert_eq!(problems(&copy).await, Vec::<String>::new());
+}
+
+/// Where history was collected, the copy says so as the original does.
+#[tokio::test]
+async fn collected_history_is_as_unreadable_in_the_copy() {
+    let (_zone, files) = fresh().await;
+    let mut revisions = Vec::new();
+    for n in 0..6 {
+        revisions.push(write(&files, "/f", noise(n, 30_000)).await);
+    }
+    let limits = RetentionLimits {
+        max_versions: Some(2),
+        ..RetentionLimits::default()
+    };
+    files.set_retention("/**", limits).await.unwrap();
+    let later = Timestamp(files.now().0 + 1_000_000_000);
+    files.compact(later, false).await.unwrap();
+    let archive = export(&files).await;
+    let stores = memory_stores();
+    let copy = import(&stores, &archive).await;
+    let copy = system(&copy);
+    same::same_state(&files, &copy, At::Latest).await;
+    let mut gone = 0;
+    for revision in revisions {
+        let one = files.read("/f", At::Revision(revision)).await;
+        let other = copy.read("/f", At::Revision(revision)).await;
+        match (one, other) {
+            (Ok(one), Ok(other)) => assert_eq!(one.bytes, other.bytes),
+            (one, other) => {
+                assert_eq!(one.unwrap_err().to_string(), other.unwrap_err().to_string());
+                gone += 1;
+            }
+        }
+    }
+    assert!(gone > 0, "nothing was collected");
+    assert_eq!(problems(&copy).await, Vec::<String>::new());
+}
+
+/// An export that nobody takes gives up what it holds.
+#[tokio::test(start_paused = true)]
+async fn an_export_that_nobody_takes_ends() {
+    let (_zone, files) = fresh().await;
+    for n in 0..40 {
+        write(&files, &format!("/{n}"), noise(n, 200_000)).await;
+    }
+    let body = files.export_zone(ExportOptions::default()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(301)).await;
+    let taken: Vec<_> = body.collect().await;
+    let last = taken.last().unwrap().as_ref().unwrap_err();
+    assert_eq!(last.kind(), Kind::Unavailable);
+    assert!(last.message().contains("--resume"), "{last}");
+}
