@@ -1,6 +1,6 @@
 //! `zone`: the archive of a whole zone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use nexus_archive::{Header, Progress as Archived, Reader};
@@ -79,7 +79,7 @@ struct Checked {
 }
 
 impl Checked {
-    async fn read(path: &PathBuf, watch: bool) -> Result<Self> {
+    async fn read(path: &Path, watch: bool) -> Result<Self> {
         let mut reader = Reader::begin(open(path).await?).await?;
         let len = tokio::fs::metadata(path).await.map_or(0, |file| file.len());
         let bar = Progress::bar(watch, len);
@@ -96,7 +96,7 @@ impl Checked {
         })
     }
 
-    fn show(&self, app: &mut App, file: &PathBuf, resumed_after: u64) -> Result<()> {
+    fn show(&self, app: &mut App, file: &Path, resumed_after: u64) -> Result<()> {
         let Self { header, archived } = self;
         app.out.show(
             || {
@@ -125,13 +125,13 @@ impl Checked {
     }
 }
 
-async fn open(path: &PathBuf) -> Result<BufReader<File>> {
+async fn open(path: &Path) -> Result<BufReader<File>> {
     let file = File::open(path)
         .await
         .map_err(|error| cannot("could not read the archive", path, &error))?;
     Ok(BufReader::with_capacity(BUFFER_BYTES, file))
 }
 
-fn cannot(what: &'static str, path: &PathBuf, error: &std::io::Error) -> Error {
+fn cannot(what: &'static str, path: &Path, error: &std::io::Error) -> Error {
     io_error(what, error).with("file", path.display())
 }

@@ -1,6 +1,6 @@
 //! `zone export`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use nexus_client::{Error, ExportOptions, Result};
@@ -50,7 +50,7 @@ impl Export {
         checked.show(app, &self.file, resumed_after)
     }
 
-    fn check_free(&self, part: &PathBuf) -> Result<()> {
+    fn check_free(&self, part: &Path) -> Result<()> {
         if self.force {
             return Ok(());
         }
@@ -98,7 +98,7 @@ impl Export {
         Ok(after)
     }
 
-    fn publish(&self, part: &PathBuf) -> Result<()> {
+    fn publish(&self, part: &Path) -> Result<()> {
         std::fs::rename(part, &self.file)
             .map_err(|error| cannot("could not write the archive", &self.file, &error))
     }

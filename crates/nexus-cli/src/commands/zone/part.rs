@@ -1,6 +1,6 @@
 //! The part of an archive that an export has written so far.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures::stream::{self, BoxStream, StreamExt};
 use nexus_archive::{BlobName, Block, Progress as Archived, Reader, blob_named_by};
@@ -28,8 +28,8 @@ pub(super) enum Found {
 }
 
 impl Part {
-    pub(super) fn path_of(archive: &PathBuf) -> PathBuf {
-        let mut name = archive.clone().into_os_string();
+    pub(super) fn path_of(archive: &Path) -> PathBuf {
+        let mut name = archive.as_os_str().to_owned();
         name.push(".part");
         name.into()
     }
