@@ -40,6 +40,7 @@ mod sweep;
 
 pub use inspect::LOCKS_LIMIT_MAX;
 pub(crate) use presence::Waiting;
+pub(crate) use rows::Floors;
 pub(crate) use sweep::run as sweep;
 
 use resource::Target;

@@ -23,7 +23,7 @@ use crate::fork::{PARTS_KEPT, Part};
 use crate::handles::OpenInodes;
 use crate::inos::InoAllocator;
 use crate::keys;
-use crate::locks::Waiting;
+use crate::locks::{Floors, Waiting};
 use crate::records::{self, InodeRecord};
 use crate::retention::Floor;
 use crate::turns::Turns;
@@ -141,6 +141,7 @@ pub(crate) struct Shared {
     pub turns: Turns,
     /// Of those who ask for the same lock.
     pub lock_turns: Turns,
+    pub lock_floors: Floors,
     /// Those who wait for locks.
     pub waiting: Waiting,
     /// Wakes the task that clears detached trees away.
@@ -214,6 +215,7 @@ impl Zone {
             handles: OpenInodes::default(),
             turns: Turns::default(),
             lock_turns: Turns::default(),
+            lock_floors: Floors::default(),
             waiting: Waiting::default(),
             purge: Notify::new(),
             floor,

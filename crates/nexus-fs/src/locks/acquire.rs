@@ -116,13 +116,17 @@ impl Session {
             change.remove(place_key(&target.lock, row.stamp), row);
         }
         let leases = keys::lock_leases(&target.lock);
-        change.nobody_after(&leases, &standing.leases);
+        change.nobody_after(&leases, &standing.leases, standing.floor);
         match place {
             Some(place) => {
                 change.guards.push(Guard::Present(place.key().clone()));
                 change.ops.push(Op::Delete(place.key().clone()));
             }
-            None => change.nobody_after(&keys::lock_queue(&target.lock), &standing.queue),
+            None => change.nobody_after(
+                &keys::lock_queue(&target.lock),
+                &standing.queue,
+                Revision::ZERO,
+            ),
         }
         if let Some(ino) = target.ino() {
             change.guards.push(self.zone.still_there(ino.0).await?);
@@ -164,7 +168,7 @@ impl Session {
                 change.remove(place_key(&target.lock, row.stamp), row);
             }
             let queue = keys::lock_queue(&target.lock);
-            change.nobody_after(&queue, &standing.queue);
+            change.nobody_after(&queue, &standing.queue, Revision::ZERO);
             let record = self.lock_record(options, now, PRESENCE);
             change
                 .ops
@@ -275,11 +279,9 @@ impl Session {
 }
 
 impl LockCommit {
-    /// Insists that nobody has come after those who were read.
-    fn nobody_after(&mut self, prefix: &[u8], read: &[Row]) {
-        let last = read
-            .last()
-            .map_or(Revision::ZERO, |row| Revision(row.stamp));
+    /// Insists that nobody has come after those who were read, or after the floor.
+    fn nobody_after(&mut self, prefix: &[u8], read: &[Row], floor: Revision) {
+        let last = read.last().map_or(floor, |row| Revision(row.stamp));
         let later = keys::stamped_after(prefix, last);
         self.guards.push(Guard::RangeEmpty(later));
     }

@@ -8,11 +8,15 @@
 use bytes::Bytes;
 use nexus_kernel::{Error, Freshness, KeyRange, Result, Revision, Scan, Timestamp};
 use prost::Message;
+use quick_cache::sync::Cache;
 
 use super::{LEASES_MAX, LockMode, WAITERS_MAX};
 use crate::keys;
 use crate::records::{self, unreadable};
 use crate::zone::Shared;
+
+/// How many locks' floors are kept in memory.
+const FLOORS_KEPT: usize = 10_000;
 
 /// A lease, or a place in the queue for one.
 #[derive(Clone, PartialEq, Message)]
@@ -95,21 +99,55 @@ impl Row {
 /// commits.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Standing {
+    /// No lease up to this revision is there, and none will come.
+    pub floor: Revision,
     pub leases: Vec<Row>,
     pub queue: Vec<Row>,
+}
+
+/// From where on leases of locks have to be looked for: a revision at which an earlier one was
+/// not there, as none can come later. So a lock that is taken and released again and again is
+/// not read through all that was removed, which stores keep for a while.
+pub(crate) struct Floors(Cache<Bytes, Revision>);
+
+impl Default for Floors {
+    fn default() -> Self {
+        Self(Cache::new(FLOORS_KEPT))
+    }
+}
+
+impl Floors {
+    fn of(&self, lock: &Bytes) -> Revision {
+        self.0.get(lock).unwrap_or(Revision::ZERO)
+    }
+
+    fn learn(&self, lock: &Bytes, standing: &Standing, seen_at: Revision) {
+        let below_first = |row: &Row| Revision(row.stamp.saturating_sub(1));
+        let floor = standing.leases.first().map_or(seen_at, below_first);
+        if floor > standing.floor {
+            self.0.insert(lock.clone(), floor);
+        }
+    }
 }
 
 impl Shared {
     /// Reads a lock: one scan.
     pub(super) async fn standing(&self, lock: &Bytes) -> Result<Standing> {
-        let scan = Scan::forward(KeyRange::prefix(lock.clone()), LEASES_MAX + WAITERS_MAX);
+        let mut standing = Standing {
+            floor: self.lock_floors.of(lock),
+            ..Standing::default()
+        };
+        let range = KeyRange {
+            start: keys::stamped_after(&keys::lock_leases(lock), standing.floor).start,
+            end: KeyRange::prefix(lock.clone()).end,
+        };
+        let scan = Scan::forward(range, LEASES_MAX + WAITERS_MAX);
         let page = self.metastore.scan(scan, Freshness::Linearizable).await?;
         if page.more {
             return Err(Error::limit(
                 "more hold this lock or wait for it than can be; force it",
             ));
         }
-        let mut standing = Standing::default();
         for entry in page.entries {
             let parsed = keys::parse_lock(&entry.key).ok_or_else(|| unreadable("row of a lock"))?;
             let is_lease = parsed.is_lease;
@@ -120,6 +158,7 @@ impl Shared {
                 standing.queue.push(row);
             }
         }
+        self.lock_floors.learn(lock, &standing, page.revision);
         Ok(standing)
     }
 

@@ -26,6 +26,7 @@ fn standing(leases: &[(LockMode, i64)], queue: &[(LockMode, i64)]) -> Standing {
             .collect()
     };
     Standing {
+        floor: Revision::ZERO,
         leases: rows(leases, 1),
         queue: rows(queue, 101),
     }
