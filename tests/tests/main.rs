@@ -7,6 +7,7 @@ mod every_door;
 mod faults;
 mod harness;
 mod locks;
+mod keeping;
 mod mount;
 mod python;
 mod real_tree;

@@ -192,7 +192,7 @@ commands! {
     Cursors(cursors::Cursors),
     /// Locks: acquire, extend, release, inspect, list, force-unlock, run
     Lock(lock::Lock),
-    /// Snapshots: create, list, show, update, pin, unpin, delete
+    /// Snapshots: create, list, show, diff, update, pin, unpin, delete
     Snapshot(snapshot::Snapshot),
     /// How much history is kept: set, list, remove, run
     Retention(retention::Retention),

@@ -260,19 +260,25 @@ impl<'a> States<'a> {
             self.pending = self.older().await?;
         }
         let (mut low, mut high) = (Revision::ZERO, self.before);
+        // Whether the rows to either side of what is sought are markers.
+        let (mut above, mut below) = (false, false);
         while low < high {
             let middle = Revision(low.0 + (high.0 - low.0) / 2);
             match self.ended_from(middle).await? {
-                Some(row) if row.version <= version => low = row.end.next(),
+                Some(row) if row.version <= version => {
+                    below = row.is_marker;
+                    low = row.end.next();
+                }
                 row => {
                     if let Some(row) = row {
+                        above = row.is_marker;
                         newer.readable = row.readable;
-                        newer.hides_older = hides_older || row.is_marker;
                     }
                     high = middle;
                 }
             }
         }
+        newer.hides_older |= above || below;
         self.before = low;
         self.pending = self.older().await?;
         Ok(newer)

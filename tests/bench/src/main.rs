@@ -10,6 +10,7 @@ mod archive;
 mod baseline;
 mod create;
 mod grep;
+mod history;
 mod http;
 mod lock;
 mod mount;
@@ -32,10 +33,10 @@ use report::Report;
 /// Measure Nexus beside its baselines.
 #[derive(Parser)]
 struct Args {
-    /// Only these groups: create, read, stream, archive, grep, http, lock, scale, start, mount.
+    /// Only these groups: create, read, stream, archive, grep, http, lock, scale, history, start, mount.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Files in the groups `scale` and `start`.
+    /// Files in the groups `scale`, `history` and `start`.
     #[arg(long, default_value_t = 1_000_000)]
     files: usize,
     /// MiB in the group `stream`, and in that row of the group `mount`.
@@ -110,6 +111,9 @@ async fn measure(args: &Args, report: &mut Report) -> Result<()> {
     }
     if wanted("scale") {
         scale::run(report, args.files).await?;
+    }
+    if wanted("history") {
+        history::run(report, args.files).await?;
     }
     if wanted("start") {
         start::run(report, &args.node, args.files).await?;

@@ -70,6 +70,22 @@ struct Side {
 }
 
 impl Diff {
+    /// How a path differs between two points; from the first on to now if there is no other.
+    pub(crate) fn between(path: &str, from: String, to: Option<String>) -> Self {
+        let Ok(path) = path.parse();
+        Self {
+            path,
+            from: Some(from),
+            to,
+            stat: false,
+            name_status: false,
+            word: false,
+            patch: false,
+            expand: false,
+            exit_code: false,
+        }
+    }
+
     pub(crate) async fn run(self, app: &mut App) -> Result<()> {
         let client = app.client().await?;
         let (old_path, new_path, points) = self.operands()?;

@@ -6,6 +6,7 @@ use nexus_client::{NewSnapshot, Result, SnapshotQuery, SnapshotUpdate};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::commands::diff::Diff;
 use crate::format;
 use crate::location::RemotePath;
 use crate::points;
@@ -20,6 +21,7 @@ Examples:
   nexus snapshot create /project before-refactoring --tag release -m 'all tests green'
   nexus cat /project/main.rs@{before-refactoring}
   nexus snapshot list /project
+  nexus snapshot diff before-refactoring
   nexus snapshot pin before-refactoring
   nexus snapshot create /project nightly --expires 7d
   nexus snapshot delete nightly")]
@@ -39,6 +41,13 @@ enum Action {
     Show {
         /// Its name
         name: String,
+    },
+    /// Show what changed in the directory since one, or from one to another
+    Diff {
+        /// From
+        name: String,
+        /// To: another, or any other point; now if not given
+        to: Option<String>,
     },
     /// Change what is said of one
     Update(Update),
@@ -120,6 +129,10 @@ impl Snapshot {
             Action::Show { name } => {
                 let snapshot = app.client().await?.snapshot(&name).await?;
                 show(app, &snapshot)
+            }
+            Action::Diff { name, to } => {
+                let from = app.client().await?.snapshot(&name).await?;
+                Diff::between(&from.path, name, to).run(app).await
             }
             Action::Update(update) => update.run(app).await,
             Action::Pin { name } => pin(app, &name, true).await,

@@ -167,11 +167,13 @@ impl Step {
     }
 }
 
-/// All of these go, with what finds them by their run.
+/// All of these go, with what finds them by their run, and what is known of their undoing.
 fn log(entries: Vec<Entry>, step: &mut Step) -> Result<()> {
     for entry in entries {
         let revision = Revision(keys::last_number(&entry.key));
         let record: LogRecord = records::decode(entry.value.bytes)?;
+        // There is one if that operation was undone.
+        step.ops.push(Op::Delete(keys::undo_mark(revision)));
         if let Some(run) = record.session {
             step.ops
                 .push(Op::Delete(keys::session_log_at(&run, revision)));

@@ -21,6 +21,7 @@ mod tree;
 mod zone;
 
 mod books;
+mod collecting;
 mod deeds;
 mod disks;
 mod faults;

@@ -1,0 +1,180 @@
+//! What history costs: kept beside collected, snapshots, and reads of the past.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use nexus_fs::{At, BatchStep, NewSnapshot, RetentionLimits, WriteOptions};
+use nexus_kernel::Durability;
+
+use crate::report::{Report, time};
+use crate::sample::{Samples, each, rounds};
+use crate::zone::{TestZone, folder, noise, path};
+
+/// Files that are overwritten, and how often.
+const FILES: usize = 5_000;
+const VERSIONS: usize = 10;
+const LATER: usize = 1_000;
+
+pub(crate) async fn run(report: &mut Report, files: usize) -> Result<()> {
+    keeping(report).await?;
+    snapshots(report, files).await?;
+    as_of(report).await
+}
+
+/// The same overwrites with and without their history: time with the collection, and bytes on disk.
+async fn keeping(report: &mut Report) -> Result<()> {
+    let (kept_time, kept_bytes) = overwrites(None).await?;
+    let (one_time, one_bytes) = overwrites(Some(1)).await?;
+    let ratio = kept_time / one_time;
+    report.row(
+        format!("{FILES} files of 4 KiB overwritten {VERSIONS} times, all history kept"),
+        format!("{kept_time:.2} s"),
+        format!("one version kept {one_time:.2} s"),
+        Some(ratio),
+        "<= 1.25",
+        ratio <= 1.25,
+    );
+    let ratio = kept_bytes as f64 / one_bytes as f64;
+    report.row(
+        "its bytes on disk",
+        format!("{} MiB", kept_bytes >> 20),
+        format!("one version kept {} MiB", one_bytes >> 20),
+        Some(ratio),
+        "<= 1.6",
+        ratio <= 1.6,
+    );
+    Ok(())
+}
+
+async fn overwrites(versions: Option<u64>) -> Result<(f64, u64)> {
+    let folder = folder()?;
+    let zone = TestZone::open(folder.path()).await?;
+    if versions.is_some() {
+        let limits = RetentionLimits {
+            max_age: None,
+            max_versions: versions,
+        };
+        zone.files.set_retention("/**", limits).await?;
+    }
+    let begun = Instant::now();
+    for round in 0..VERSIONS {
+        zone.fill("/w", FILES, |i| noise(round * FILES + i, 4096))
+            .await?;
+        if versions.is_some() {
+            let now = zone.files.now();
+            zone.files.compact(now, false).await?;
+        }
+    }
+    zone.files.sync().await?;
+    let took = begun.elapsed().as_secs_f64();
+    zone.close().await?;
+    Ok((took, bytes_below(folder.path())?))
+}
+
+fn bytes_below(folder: &std::path::Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder).context("the folder of the zone")? {
+        let entry = entry?;
+        bytes += match entry.file_type()?.is_dir() {
+            true => bytes_below(&entry.path())?,
+            false => entry.metadata()?.len(),
+        };
+    }
+    Ok(bytes)
+}
+
+/// A snapshot of many files beside one of ten, and beside one durable commit.
+async fn snapshots(report: &mut Report, files: usize) -> Result<()> {
+    let zone = TestZone::new().await?;
+    zone.fill("/ten", 10, |_| Bytes::from_static(&[7; 200]))
+        .await?;
+    zone.fill("/many", files, |_| Bytes::from_static(&[7; 200]))
+        .await?;
+    let commit = each(300, |i| {
+        let files = &zone.files;
+        async move {
+            let mode = nexus_fs::SetAttributes {
+                mode: Some(0o700 + u32::try_from(i % 8).unwrap_or(0)),
+                ..Default::default()
+            };
+            let changed = files.set_attributes("/ten", mode, Durability::Sync);
+            changed.await.expect("a change");
+        }
+    })
+    .await;
+    let few = makes(&zone, "/ten").await;
+    let many = makes(&zone, "/many").await;
+    let over = many.p50().saturating_sub(commit.p50());
+    report.row(
+        format!("snapshot of {files} files, p50, over one durable commit"),
+        time(over),
+        format!("a durable commit {}", time(commit.p50())),
+        None,
+        "<= 1 ms",
+        over.as_micros() <= 1_000,
+    );
+    let ratio = many.p50().as_secs_f64() / few.p50().as_secs_f64();
+    report.row(
+        format!("snapshot of {files} files, p50"),
+        time(many.p50()),
+        format!("of 10 files {}", time(few.p50())),
+        Some(ratio),
+        "<= 1.25",
+        ratio <= 1.25,
+    );
+    Ok(())
+}
+
+async fn makes(zone: &TestZone, top: &str) -> Samples {
+    let files = &zone.files;
+    each(300, |_| async move {
+        let made = files.create_snapshot(top, NewSnapshot::default()).await;
+        made.expect("a snapshot");
+    })
+    .await
+}
+
+/// A read of the past with many later versions on top beside a read of today.
+async fn as_of(report: &mut Report) -> Result<()> {
+    let zone = TestZone::new().await?;
+    zone.fill("/r", 1_000, |i| noise(i, 4096)).await?;
+    let target = path("/r", 500);
+    let first = zone.files.revision().await?;
+    for round in 0..LATER / 100 {
+        for i in 0..100 {
+            let steps = vec![BatchStep::Write {
+                path: target.clone(),
+                content: noise(1_000_000 + round * 100 + i, 4096),
+                options: WriteOptions::default(),
+            }];
+            zone.files.batch(steps, Durability::Relaxed).await?;
+        }
+        zone.files.sync().await?;
+    }
+    let read = async |at: At| {
+        let read = || async {
+            let read = zone.files.read(&target, at.clone()).await;
+            drop(std::hint::black_box(read.expect("it is there")));
+        };
+        rounds(20, 200, read).await;
+        rounds(200, 200, read).await.p50()
+    };
+    let today = read(At::Latest).await;
+    let now = read(At::Revision(zone.files.revision().await?)).await;
+    let past = read(At::Revision(first)).await;
+    let ratio = past.as_secs_f64() / now.as_secs_f64();
+    report.row(
+        format!("read 4 KiB as of a revision, {LATER} later versions on top, p50"),
+        time(past),
+        format!(
+            "as of the newest revision {}, today's from memory {}",
+            time(now),
+            time(today)
+        ),
+        Some(ratio),
+        "<= 2",
+        ratio <= 2.0,
+    );
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! Snapshots and retention through every door of the real node.
+
+use nexus_client::{At, Kind, NewSnapshot, RetentionLimits, SnapshotQuery};
+use nexus_tests::{Home, Node};
+use serde_json::json;
+
+/// What one door makes every door finds, reads, and keeps in mind over a kill.
+#[test]
+fn a_snapshot_is_the_same_at_every_door() {
+    let home = Home::new();
+    let node = home.start();
+    let cli = node.cli();
+    cli.ok(["write", "-p", "/work/a.txt", "one"]);
+    let made = cli.ok([
+        "--json", "snapshot", "create", "/work", "first", "-m", "it works", "--tag", "t",
+    ]);
+    let made: serde_json::Value = serde_json::from_str(&made).expect("it is JSON");
+    cli.ok(["write", "/work/a.txt", "two"]);
+    let http = node.http();
+    assert_eq!(http.get("/api/v2/snapshots/first").ok().json(), made);
+    let listed = http.get("/api/v2/snapshots?path=/work&tag=t").ok().json();
+    assert_eq!(listed["snapshots"], json!([made]));
+    assert_eq!(cli.ok(["cat", "/work/a.txt@{first}"]), "one");
+    assert_eq!(
+        http.get("/api/v2/files/work/a.txt?at=first").ok().text(),
+        "one"
+    );
+    cli.ok(["snapshot", "pin", "first"]);
+    let refused = http.request("DELETE", "/api/v2/snapshots/first").send();
+    assert_eq!(refused.status, 409);
+    node.kill();
+
+    let node = home.start();
+    over_grpc(&node);
+    let cli = node.cli();
+    assert!(cli.ok(["snapshot", "list"]).contains("first"));
+    cli.fails(["snapshot", "delete", "first"]);
+    cli.ok(["snapshot", "unpin", "first"]);
+    cli.ok(["snapshot", "delete", "first"]);
+    assert_eq!(node.http().get("/api/v2/snapshots/first").status, 404);
+    assert!(
+        cli.fails(["cat", "/work/a.txt@{first}"])
+            .contains("snapshot")
+    );
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn over_grpc(node: &Node<'_>) {
+    let client = node.client().await;
+    let snapshot = client.snapshot("first").await.expect("it outlives a kill");
+    assert!(snapshot.pinned);
+    assert_eq!(snapshot.tags, ["t"]);
+    let old = client.stat("/work/a.txt", At::from("first")).await;
+    assert_eq!(old.expect("it is kept").version, 1);
+    let taken = client.create_snapshot(
+        "/work",
+        NewSnapshot {
+            name: Some("first".into()),
+            ..NewSnapshot::default()
+        },
+    );
+    assert_eq!(
+        taken.await.expect_err("the name is taken").kind(),
+        Kind::AlreadyExists
+    );
+    let mut all = client.snapshots(SnapshotQuery::default());
+    let found = futures::StreamExt::next(&mut all)
+        .await
+        .expect("there is one");
+    assert_eq!(found.expect("it is told"), snapshot);
+}
+
+/// A policy that one door sets every door shows, and what it lets go every door refuses, saying
+/// from when on there is something.
+#[test]
+fn what_retention_lets_go_is_refused_at_every_door() {
+    let home = Home::new();
+    let node = home.start();
+    let cli = node.cli();
+    let large = "x".repeat(20_000);
+    cli.ok_with_input(["write", "-p", "/logs/a"], large.as_bytes());
+    let first = node.http().revision();
+    cli.ok(["write", "/logs/a", "two"]);
+    cli.ok(["retention", "set", "/logs/**", "--max-versions", "1"]);
+    let http = node.http();
+    let listed = http.get("/api/v2/retention").ok().json();
+    assert_eq!(listed[0]["pattern"], "/logs/**");
+    assert_eq!(listed[0]["max_versions"], 1);
+    let would = cli.ok(["--json", "gc", "--dry-run"]);
+    let would: serde_json::Value = serde_json::from_str(&would).expect("it is JSON");
+    assert_eq!(
+        (&would["versions"], &would["bytes"]),
+        (&json!(1), &json!(20_000))
+    );
+    let did = http.post("/api/v2/retention/run", &json!({})).ok().json();
+    assert_eq!(did["versions"], 1);
+    assert!(cli.ok(["gc"]).contains("1 blob"));
+
+    let refused = http.get(&format!("/api/v2/files/logs/a?at=r{first}"));
+    assert_eq!(refused.status, 404);
+    assert!(
+        refused.text().contains("oldest_readable"),
+        "{}",
+        refused.text()
+    );
+    let refused = cli.fails(["cat", &format!("/logs/a@{{r{first}}}")]);
+    assert!(refused.contains("oldest_readable"), "{refused}");
+    grpc_is_told(&node, first);
+    let metrics = http.get("/metrics").ok().text();
+    assert!(
+        metrics.contains("nexus_collected_rows_total 1"),
+        "{metrics}"
+    );
+    cli.ok(["retention", "remove", "/logs/**"]);
+    assert!(
+        cli.fails(["retention", "remove", "/logs/**"])
+            .contains("policy")
+    );
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn grpc_is_told(node: &Node<'_>, first: u64) {
+    let client = node.client().await;
+    let refused = client
+        .stat("/logs/a", At::from(format!("r{first}").as_str()))
+        .await;
+    let refused = refused.expect_err("it was collected");
+    assert_eq!(refused.kind(), Kind::NotFound);
+    assert!(refused.fact("oldest_readable").is_some(), "{refused:?}");
+    let bad = RetentionLimits {
+        max_versions: Some(0),
+        ..RetentionLimits::default()
+    };
+    let refused = client
+        .set_retention("/**", bad)
+        .await
+        .expect_err("it is none");
+    assert_eq!(refused.kind(), Kind::InvalidArgument);
+}
