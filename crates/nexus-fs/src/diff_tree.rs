@@ -188,7 +188,7 @@ impl Session {
     }
 
     async fn side_of_diff(&self, path: &str, at: At) -> Result<Side<'_>> {
-        let mut view = self.zone.view(at).await?;
+        let mut view = self.view(at).await?;
         let at = match view.at {
             Some(at) => at,
             None => self.zone.revision().await?,

@@ -154,7 +154,7 @@ impl Session {
         let depth = within(query.depth, DEPTH, LINEAGE_DEPTH_MAX, "depth")?;
         let limit = within(query.limit, LIMIT, LINEAGE_LIMIT_MAX, "limit")?;
         let skip = query.cursor.as_deref().map_or(Ok(0), parse_cursor)?;
-        let view = self.zone.view(query.at).await?;
+        let view = self.view(query.at).await?;
         let place = resolve(&view, path, true).await?;
         self.permit_at(Action::Read, &place).await?;
         let ino = place.found()?.ino;

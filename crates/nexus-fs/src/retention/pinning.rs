@@ -26,8 +26,17 @@ impl Pins {
     /// commit, so that one whose pin is not there yet needs none of the states that have ended.
     pub(super) async fn read(
         zone: &Shared,
+        span: (Revision, Revision),
+        left_out: &BTreeSet<Bytes>,
+    ) -> Result<Self> {
+        Self::read_those(zone, span, left_out, |_| true).await
+    }
+
+    async fn read_those(
+        zone: &Shared,
         (since, end): (Revision, Revision),
         left_out: &BTreeSet<Bytes>,
+        counts: impl Fn(Pin) -> bool + Send,
     ) -> Result<Self> {
         let view = zone.view(At::Latest).await?;
         let mut range = keys::pins_between(since, end);
@@ -35,7 +44,8 @@ impl Pins {
         loop {
             let page = view.scan(range.clone(), PAGE).await?;
             for entry in page.entries {
-                if !left_out.contains(&entry.key) {
+                let pin: Pin = records::decode(entry.value.bytes)?;
+                if counts(pin) && !left_out.contains(&entry.key) {
                     pins.insert(keys::pinned_revision(&entry.key).0);
                 }
                 range.start = next_key(&entry.key);
@@ -61,12 +71,13 @@ pub(super) async fn has_lapsed(
     floor: Revision,
     left_out: &BTreeSet<Bytes>,
 ) -> Result<bool> {
-    let until = Revision(pin.until);
-    if until == Revision::ZERO || until > floor {
+    let stays = |pin: Pin| pin.until == 0 || pin.until > floor.0;
+    if stays(pin) {
         return Ok(false);
     }
-    let span = (revision.next(), until.max(revision.next()));
-    Ok(Pins::read(zone, span, left_out).await?.0.is_empty())
+    let span = (revision.next(), Revision(pin.until).max(revision.next()));
+    let between = Pins::read_those(zone, span, left_out, stays).await?;
+    Ok(between.0.is_empty())
 }
 
 impl Tx<'_> {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use nexus_fs::{
-    At, CompactReport, GrepQuery, ListOptions, LogQuery, NewSnapshot, RemoveOptions,
+    At, CompactReport, ForkOptions, GrepQuery, ListOptions, LogQuery, NewSnapshot, RemoveOptions,
     RetentionLimits, Session, SetAttributes, SnapshotUpdate, Stores, VersionAt, WriteOptions, Zone,
     ZoneConfig,
 };
-use nexus_kernel::{Durability, Error, Kind, Revision, Timestamp};
+use nexus_kernel::{Durability, Error, Freshness, KeyRange, Kind, Revision, Scan, Timestamp};
 use nexus_service_api::{Clock, Context};
 
 use crate::rights::confined;
@@ -31,7 +31,7 @@ impl Clock for Hand {
 struct Kept {
     stores: Stores,
     clock: Arc<Hand>,
-    _zone: Zone,
+    zone: Zone,
     files: Session,
 }
 
@@ -54,7 +54,7 @@ impl Kept {
             files: zone.session(Context::system()),
             stores,
             clock,
-            _zone: zone,
+            zone,
         }
     }
 
@@ -80,6 +80,16 @@ impl Kept {
         self.pass(Duration::from_secs(60));
         put(&self.files, path, content).await;
         self.files.revision().await.unwrap()
+    }
+
+    /// Waits until every tree that was deleted has been cleared away.
+    async fn cleared(&self) {
+        let queue = || Scan::forward(KeyRange::prefix("q"), 1);
+        let metastore = &self.stores.metastore;
+        let queued = async || metastore.scan(queue(), Freshness::Linearizable).await;
+        while !queued().await.unwrap().entries.is_empty() {
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn problems(&self) -> Vec<String> {
@@ -275,6 +285,61 @@ async fn what_a_snapshot_needs_stays() {
     assert!(kept.problems().await.is_empty());
 }
 
+/// What a fork is made from stays for as long as the fork does.
+#[tokio::test]
+async fn what_a_fork_needs_stays() {
+    let kept = Kept::new().await;
+    let recursive = RemoveOptions {
+        recursive: true,
+        ..RemoveOptions::default()
+    };
+    kept.write("/d/f", "one").await;
+    let forked = kept.files.fork("/d", "/fork", ForkOptions::default()).await;
+    forked.unwrap();
+    kept.write("/d/f", "two").await;
+    kept.files.remove("/d", recursive).await.unwrap();
+    kept.cleared().await;
+    kept.keep("/**", Some(HOUR), Some(1)).await;
+    for path in ["/x", "/y"] {
+        kept.pass(2 * HOUR);
+        kept.write(path, path).await;
+    }
+    kept.files.gc(false).await.unwrap();
+    assert_eq!(text(&kept.files, "/fork/f").await, "one");
+    assert!(kept.problems().await.is_empty());
+
+    kept.files.remove("/fork", recursive).await.unwrap();
+    kept.cleared().await;
+    for path in ["/x", "/y"] {
+        kept.pass(2 * HOUR);
+        kept.write(path, path).await;
+    }
+    kept.files.gc(false).await.unwrap();
+    let pins = Scan::forward(KeyRange::prefix("P"), 10);
+    let pins = kept.stores.metastore.scan(pins, Freshness::Linearizable);
+    let pins = pins.await.unwrap().entries;
+    assert!(pins.is_empty(), "{pins:?}");
+    let blobs = kept.stores.objects.list("b/", None, 100).await.unwrap();
+    assert_eq!(blobs.objects.len(), 2);
+    assert!(kept.problems().await.is_empty());
+}
+
+/// History is collected now and then, without being asked for.
+#[tokio::test(start_paused = true)]
+async fn history_is_collected_now_and_then() {
+    let kept = Kept::new().await;
+    let first = kept.write("/f", "one").await;
+    kept.write("/f", "two").await;
+    kept.keep("/**", None, Some(1)).await;
+    let collected = async {
+        while kept.zone.stats().collected == 0 {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+    };
+    tokio::time::timeout(HOUR, collected).await.unwrap();
+    oldest(&kept.files.read("/f", at(first)).await.unwrap_err());
+}
+
 /// A snapshot that has expired goes with the next collection, unless it is pinned.
 #[tokio::test]
 async fn a_snapshot_expires() {
@@ -445,7 +510,7 @@ async fn the_floor_outlives_a_zone() {
     kept.keep("/**", Some(HOUR), None).await;
     let floor = kept.compact().await.oldest_readable;
     let again = Kept::on(kept.stores.clone()).await;
-    assert_eq!(again._zone.stats().oldest_readable, floor);
+    assert_eq!(again.zone.stats().oldest_readable, floor);
     oldest(&again.files.stat("/", at(first)).await.unwrap_err());
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use nexus_fs::{At, LogQuery};
+use nexus_fs::{At, LogQuery, NewSnapshot, RetentionLimits};
 use nexus_fuse::{LocalVolume, Mount, Options, Volume};
 use nexus_kernel::Revision;
 use nexus_service_api::Context;
@@ -246,4 +246,38 @@ fn a_past_state_can_be_mounted() {
     assert_eq!(errno(fs::write(&path, "three")), EROFS);
     assert!(!directory.path().join(".nexus").exists());
     runtime.block_on(mount.unmount()).unwrap();
+}
+
+/// A snapshot is shown under its name; what retention has let go is not there.
+#[test]
+fn snapshots_are_shown_by_their_names_and_what_was_collected_is_not() {
+    let mounted = Mounted::in_memory();
+    let session = mounted.session();
+    fs::create_dir(mounted.path("work")).unwrap();
+    fs::write(mounted.path("work/f"), "one").unwrap();
+    let new = NewSnapshot {
+        name: Some("before it all".into()),
+        ..NewSnapshot::default()
+    };
+    let made = mounted.block_on(session.create_snapshot("/work", new));
+    assert!(made.unwrap().revision <= now(&mounted));
+    fs::write(mounted.path("work/f"), "two").unwrap();
+    let lost = kept(&mounted);
+    fs::write(mounted.path("work/f"), "three").unwrap();
+    let limits = RetentionLimits {
+        max_age: None,
+        max_versions: Some(1),
+    };
+    mounted
+        .block_on(session.set_retention("/**", limits))
+        .unwrap();
+    let collected = mounted.block_on(session.compact(session.now(), false));
+    assert!(collected.unwrap().versions > 0);
+
+    let named = mounted.path(".nexus/at/before it all/work/f");
+    assert_eq!(fs::read_to_string(named).unwrap(), "one");
+    let gone = fs::read_to_string(lost.join("work/f")).unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::NotFound);
+    let unknown = fs::read_dir(mounted.path(".nexus/at/no such")).unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::NotFound);
 }
