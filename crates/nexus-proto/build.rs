@@ -19,6 +19,7 @@ const FILES: &[&str] = &[
     "nexus/v1/snapshots.proto",
     "nexus/v1/retention.proto",
     "nexus/v1/workspaces.proto",
+    "nexus/v1/undo.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -10,8 +10,8 @@ use nexus_client::{Error, Fence, Result};
 use crate::app::App;
 use crate::commands::{
     archive, care, completions, copy, cursors, diff, edit, grep, history, keys, lineage, list,
-    lock, log, metadata, mount, names, read, retention, search, snapshot, watch, workspace, write,
-    zone,
+    lock, log, metadata, mount, names, read, retention, search, snapshot, undo, watch, workspace,
+    write, zone,
 };
 use crate::exit::Exit;
 use crate::location::PastPath;
@@ -184,6 +184,10 @@ commands! {
     Lineage(lineage::Lineage),
     /// Make an earlier version the newest
     Rollback(history::Rollback),
+    /// Take operations back
+    Undo(undo::Undo),
+    /// Make a directory or file what it was at a point
+    Restore(undo::Restore),
     /// Who did what, and when
     Log(log::Log),
     /// Print changes as they happen

@@ -23,5 +23,6 @@ pub(crate) mod search;
 pub(crate) mod snapshot;
 pub(crate) mod watch;
 pub(crate) mod workspace;
+pub(crate) mod undo;
 pub(crate) mod write;
 pub(crate) mod zone;

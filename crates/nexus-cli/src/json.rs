@@ -6,7 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use nexus_client::{
     Change, Changed, Cursor, DirEntry, Duplicates, EditMatch, Edited, Forced, Fork, GrepMatch,
     Identity, Key, Lease, LineageEntry, LineageFile, LineagePage, LineageSource, LockState,
-    LockWaiter, MergeReport, Record, Stat, Timestamp, TreeChange, Usage, Version, Workspace,
+    LockWaiter, MergeReport, Record, Revision, Stat, Timestamp, TreeChange, UndoReport, Usage,
+    Version, Workspace,
 };
 use serde_json::{Map, Value, json};
 
@@ -205,6 +206,33 @@ pub(crate) fn lease(lease: &Lease) -> Value {
         "acquired": time(lease.acquired),
         "expires": time(lease.expires),
     }))
+}
+
+pub(crate) fn undo_report(report: &UndoReport) -> Value {
+    let numbers = |revisions: &[Revision]| -> Value {
+        revisions.iter().map(|revision| revision.0).collect()
+    };
+    let effects = report.effects.iter().map(|effect| {
+        present(json!({
+            "path": effect.path,
+            "kind": effect.kind.as_str(),
+            "from": effect.from,
+        }))
+    });
+    let conflicts = report.conflicts.iter().map(|conflict| {
+        present(json!({
+            "path": conflict.path,
+            "revision": conflict.revision.map(|revision| revision.0),
+            "actor": conflict.actor,
+            "can_force": conflict.can_force,
+        }))
+    });
+    json!({
+        "revisions": numbers(&report.revisions),
+        "operations": numbers(&report.operations),
+        "effects": effects.collect::<Vec<_>>(),
+        "conflicts": conflicts.collect::<Vec<_>>(),
+    })
 }
 
 pub(crate) fn lock_state(state: &LockState) -> Value {

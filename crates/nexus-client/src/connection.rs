@@ -14,6 +14,7 @@ use nexus_proto::v1::locks_client::LocksClient;
 use nexus_proto::v1::retention_client::RetentionClient;
 use nexus_proto::v1::snapshots_client::SnapshotsClient;
 use nexus_proto::v1::workspaces_client::WorkspacesClient;
+use nexus_proto::v1::undo_client::UndoClient;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -153,6 +154,11 @@ impl Client {
 
     pub(crate) fn workspaces_service(&self) -> WorkspacesClient<Authenticated> {
         WorkspacesClient::with_interceptor(self.channel.clone(), self.credentials.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    }
+
+    pub(crate) fn undos(&self) -> UndoClient<Authenticated> {
+        UndoClient::with_interceptor(self.channel.clone(), self.credentials.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 

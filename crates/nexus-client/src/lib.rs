@@ -48,6 +48,7 @@ mod search;
 mod snapshots;
 mod types;
 mod workspaces;
+mod undo;
 
 pub use archive::ExportOptions;
 pub use connection::{Client, Options};
@@ -87,4 +88,7 @@ pub use types::snapshots::{
 pub use types::workspaces::{
     Fork, ForkOptions, MergeChange, MergeConflict, MergeOptions, MergeReport, MergeStrategy,
     NewWorkspace, Workspace,
+};
+pub use types::undo::{
+    OnConflict, RestoreOptions, UndoConflict, UndoEffect, UndoKind, UndoOptions, UndoReport, UndoWhat,
 };

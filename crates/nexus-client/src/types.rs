@@ -11,3 +11,4 @@ pub(crate) mod locks;
 pub(crate) mod search;
 pub(crate) mod snapshots;
 pub(crate) mod workspaces;
+pub(crate) mod undo;

@@ -36,6 +36,8 @@ pub struct Record {
     pub operation: Option<String>,
     /// The revisions that such an operation is about.
     pub about: Vec<Revision>,
+    /// Of an undo: it left some of that as it was.
+    pub(crate) partly: bool,
     /// What it changed, in order.
     pub changes: Vec<Change>,
 }
@@ -215,6 +217,7 @@ pub(crate) fn decode(key: &[u8], value: bytes::Bytes) -> Result<Record> {
         request_id: record.request_id,
         operation: record.operation,
         about: record.about.into_iter().map(Revision).collect(),
+        partly: record.partly,
         changes: (0..)
             .zip(record.changes)
             .map(change)

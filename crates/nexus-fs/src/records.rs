@@ -162,6 +162,9 @@ pub(crate) struct LogRecord {
     /// The revisions that this is about.
     #[prost(uint64, repeated, tag = "10")]
     pub about: Vec<u64>,
+    /// Of an undo: it left some of that as it was.
+    #[prost(bool, tag = "11")]
+    pub partly: bool,
 }
 
 /// Why a revision stays readable.

@@ -139,6 +139,7 @@ pub(crate) struct Tx<'a> {
     unfenced: bool,
     /// What the commit is as a whole, and the revisions it is about.
     operation: Option<(&'static str, Vec<u64>)>,
+    partly: bool,
 }
 
 impl<'a> Tx<'a> {
@@ -179,6 +180,7 @@ impl<'a> Tx<'a> {
             changes: Vec::new(),
             unfenced: false,
             operation: None,
+            partly: false,
         }
     }
 
@@ -514,6 +516,11 @@ impl<'a> Tx<'a> {
     /// Says in the log what the commit is as a whole, and which revisions it is about.
     pub(crate) fn as_operation(&mut self, name: &'static str, about: Vec<u64>) {
         self.operation = Some((name, about));
+    }
+
+    /// Says in the log that some of what the commit is about stays as it is.
+    pub(crate) fn leaves_some(&mut self) {
+        self.partly = true;
     }
 
     /// Insists on something besides the rows that were read.

@@ -17,6 +17,7 @@ use nexus_proto::v1::locks_server::LocksServer;
 use nexus_proto::v1::retention_server::RetentionServer;
 use nexus_proto::v1::snapshots_server::SnapshotsServer;
 use nexus_proto::v1::workspaces_server::WorkspacesServer;
+use nexus_proto::v1::undo_server::UndoServer;
 use nexus_proto::v1::{ErrorDetail, Fact};
 use nexus_service_api::Context;
 use prost::Message;
@@ -40,6 +41,7 @@ mod locks;
 mod retention;
 mod snapshots;
 mod workspaces;
+mod undo;
 
 pub(crate) use inodes::{Handles, SWEEP_EVERY};
 
@@ -75,7 +77,9 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
     let inodes = InodesServer::new(inodes::InodesDoor(shared.clone()));
     let inodes = inodes.max_decoding_message_size(INODES_BYTES_MAX);
     let compare = CompareServer::new(compare::CompareDoor(shared.clone()));
+    let undo = UndoServer::new(undo::UndoDoor(shared.clone()));
     Router::new()
+        .route_service("/nexus.v1.Undo/{*method}", undo)
         .route_service("/nexus.v1.Compare/{*method}", compare)
         .route_service("/nexus.v1.Files/{*method}", files)
         .route_service("/nexus.v1.Admin/{*method}", admin)

@@ -34,6 +34,7 @@ mod retention;
 mod snapshots;
 mod steps;
 mod workspaces;
+mod undo;
 
 pub(crate) use admin::principal_kind;
 pub(crate) use conditions::not_modified;
@@ -101,6 +102,8 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(compare::diff_tree))
         .routes(routes!(lineage::lineage))
         .routes(routes!(history::rollback))
+        .routes(routes!(undo::undo))
+        .routes(routes!(undo::restore))
         .routes(routes!(history::log))
         .routes(routes!(events::events))
         .routes(routes!(events::events_ws))

@@ -212,6 +212,7 @@ impl Tx<'_> {
             changes: std::mem::take(&mut self.changes),
             operation: operation.map(str::to_owned),
             about,
+            partly: self.partly,
         }
     }
 }
