@@ -15,3 +15,4 @@ mod refusals;
 mod streaming;
 mod tour;
 mod transfer;
+mod undo;

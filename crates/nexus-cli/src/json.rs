@@ -209,9 +209,8 @@ pub(crate) fn lease(lease: &Lease) -> Value {
 }
 
 pub(crate) fn undo_report(report: &UndoReport) -> Value {
-    let numbers = |revisions: &[Revision]| -> Value {
-        revisions.iter().map(|revision| revision.0).collect()
-    };
+    let numbers =
+        |revisions: &[Revision]| -> Value { revisions.iter().map(|revision| revision.0).collect() };
     let effects = report.effects.iter().map(|effect| {
         present(json!({
             "path": effect.path,

@@ -90,5 +90,6 @@ pub use types::workspaces::{
     NewWorkspace, Workspace,
 };
 pub use types::undo::{
-    OnConflict, RestoreOptions, UndoConflict, UndoEffect, UndoKind, UndoOptions, UndoReport, UndoWhat,
+    OnConflict, RestoreOptions, UndoConflict, UndoEffect, UndoKind, UndoOptions, UndoReport,
+    UndoWhat,
 };

@@ -45,12 +45,7 @@ impl Client {
     ///
     /// `NotFound` if there was nothing then, or history does not reach back to the point;
     /// `InvalidArgument`, `Conflict`, `PermissionDenied`, `LimitExceeded`.
-    pub async fn restore(
-        &self,
-        path: &str,
-        at: At,
-        options: RestoreOptions,
-    ) -> Result<UndoReport> {
+    pub async fn restore(&self, path: &str, at: At, options: RestoreOptions) -> Result<UndoReport> {
         let request = v1::RestoreRequest {
             path: path.to_owned(),
             at: at.into_wire(),

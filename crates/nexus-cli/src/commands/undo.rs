@@ -135,13 +135,20 @@ impl Restore {
 }
 
 fn show(app: &mut App, report: &UndoReport, dry_run: bool) -> Result<()> {
-    app.out
-        .show(|| json::undo_report(report), |style| text(report, dry_run, style))
+    app.out.show(
+        || json::undo_report(report),
+        |style| text(report, dry_run, style),
+    )
 }
 
 fn text(report: &UndoReport, dry_run: bool, style: Style) -> String {
     let mut lines: Vec<String> = Vec::new();
-    lines.extend(report.effects.iter().map(|effect| effect_line(effect, style)));
+    lines.extend(
+        report
+            .effects
+            .iter()
+            .map(|effect| effect_line(effect, style)),
+    );
     lines.extend(report.conflicts.iter().map(|it| conflict_line(it, style)));
     lines.push(match report.revisions.last() {
         Some(revision) => format!("revision {revision}; `nexus undo {revision}` takes it back"),

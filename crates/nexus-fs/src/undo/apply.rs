@@ -84,6 +84,10 @@ async fn move_inode(tx: &mut Tx<'_>, ino: u64, moves: &Moves, rows: &Rows) -> Re
     changed.links = u32::try_from(links).unwrap_or(u32::MAX);
     changed.changed = now;
     if links == 0 {
+        let first = (record.parent, record.name);
+        for (parent, name) in moves.lost.iter().filter(|name| **name != first) {
+            tx.set_other_name(ino, *parent, name, false);
+        }
         return remove_file(tx, ino).await;
     }
     if record.links == 0 {

@@ -155,7 +155,9 @@ impl Work<'_> {
             Ours::Operations(_) => SourceKind::Undo,
             Ours::After(_) => SourceKind::Restore,
         };
-        apply(&mut tx, &rows, &settled.plan, &steps, kind).await?;
+        let plan = settled.plan.without_what_goes(&tx).await?;
+        let steps = self::steps(&tx, self.touched, &plan).await?;
+        apply(&mut tx, &rows, &plan, &steps, kind).await?;
         if let Ours::Operations(operations) = self.ours {
             let wholly = report.conflicts.is_empty() || self.on_conflict == OnConflict::Force;
             let wholly = wholly && !self.touched.partly;

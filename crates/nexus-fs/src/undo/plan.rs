@@ -8,11 +8,14 @@ use nexus_kernel::{Result, Revision};
 use super::collect::Name;
 use super::groups::Groups;
 use super::judge::{Attributes, Contents, Judged};
+use super::places::Places;
 use super::rows::Rows;
 use super::timeline::Standing;
 use crate::keys;
+use crate::path::DEPTH_MAX;
 use crate::records::DentryRecord;
 use crate::tx::Tx;
+use crate::view::View;
 
 /// Names of a file that are looked at.
 const PAGE: usize = 1_000;
@@ -107,6 +110,71 @@ impl Plan {
             let moves = self.moves.entry(then.ino).or_default();
             moves.gained.push(name.clone());
         }
+    }
+
+    /// Whether a directory goes, or one that it is in.
+    pub(super) async fn removes(&self, dir: u64, view: View<'_>) -> Result<bool> {
+        let mut here = dir;
+        for _ in 0..DEPTH_MAX {
+            here = match self.moves.get(&here) {
+                Some(moves) if moves.is_removal() => return Ok(true),
+                Some(moves) => moves.gained[0].0,
+                None => match view.inode(here).await? {
+                    Some(inode) if inode.record.parent != here => inode.record.parent,
+                    _ => break,
+                },
+            };
+        }
+        Ok(false)
+    }
+
+    /// Leaves out what becomes of anything in a directory that goes: it goes with all that it
+    /// holds, as it is, and comes back so when this is undone.
+    pub(super) async fn without_what_goes(self, tx: &Tx<'_>) -> Result<Self> {
+        let mut going = BTreeSet::new();
+        for (parent, _) in self.names.keys() {
+            if !going.contains(parent) && self.removes(*parent, tx.view()).await? {
+                going.insert(*parent);
+            }
+        }
+        let mut rest = Self::default();
+        for (ino, moves) in &self.moves {
+            let stays = |name: &&Name| !going.contains(&name.0);
+            let gained: Vec<Name> = moves.gained.iter().filter(stays).cloned().collect();
+            let lost = moves.lost.iter();
+            let lost = lost.filter(|name| !gained.is_empty() || stays(name));
+            let lost: Vec<Name> = lost.cloned().collect();
+            for name in &lost {
+                let then = self.names[name].filter(|_| !going.contains(&name.0));
+                rest.names.insert(name.clone(), then);
+            }
+            for name in &gained {
+                rest.names.insert(name.clone(), self.names[name]);
+            }
+            if !gained.is_empty() || !lost.is_empty() {
+                rest.moves.insert(*ino, Moves { lost, gained });
+            }
+        }
+        let mut after = Places::after(tx.view(), &self);
+        for ino in self.inodes.keys() {
+            let gains = rest.moves.get(ino).is_some_and(|moves| !moves.is_removal());
+            let links = tx
+                .stored_inode(*ino)
+                .map_or(0, |(record, _)| record.links as usize);
+            let stays = match self.moves.get(ino) {
+                Some(moves) => moves.is_removal() && moves.lost.len() < links,
+                None => after.file(*ino).await?.is_some(),
+            };
+            if gains || stays {
+                rest.inodes.insert(*ino, InodePlan::default());
+            }
+        }
+        for (ino, changed) in self.inodes {
+            if let Some(kept) = rest.inodes.get_mut(&ino) {
+                *kept = changed;
+            }
+        }
+        Ok(rest)
     }
 
     /// A file that others have renamed since loses that name when it gets its old one back by

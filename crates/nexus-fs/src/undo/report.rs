@@ -9,7 +9,7 @@ use super::places::{Found, Places};
 use super::plan::{Moves, Plan};
 use super::rows::Rows;
 use super::{UndoConflict, UndoEffect, UndoKind};
-use crate::session::Session;
+use crate::session::{Asked, Session};
 use crate::tx::Tx;
 use crate::types::Ino;
 
@@ -147,18 +147,38 @@ pub(super) async fn permit(session: &Session, steps: &[Step]) -> Result<()> {
     for step in steps {
         let (path, chain) = &step.at;
         let above = &chain[..chain.len() - 1];
-        match step.kind {
-            UndoKind::Remove => session.permit(Action::Delete, path, chain).await?,
-            UndoKind::BringBack | UndoKind::RenameBack => {
-                session.permit(Action::Create, path, above).await?;
-            }
-            _ => session.permit(Action::Write, path, chain).await?,
-        }
+        let inodes = match step.kind {
+            UndoKind::BringBack | UndoKind::RenameBack => above,
+            _ => chain,
+        };
+        let action = match step.kind {
+            UndoKind::Remove => Action::Delete,
+            UndoKind::BringBack | UndoKind::RenameBack => Action::Create,
+            _ => Action::Write,
+        };
+        permit_one(session, action, step.ino, (path, inodes)).await?;
         if let Some((_, (path, chain))) = &step.from {
-            session.permit(Action::Delete, path, chain).await?;
+            permit_one(session, Action::Delete, step.ino, (path, chain)).await?;
         }
     }
     Ok(())
+}
+
+/// A refusal names the path only if the caller may see it.
+async fn permit_one(
+    session: &Session,
+    action: Action,
+    ino: u64,
+    (path, inodes): (&str, &[u64]),
+) -> Result<()> {
+    let Err(error) = session.permit(action, path, inodes).await else {
+        return Ok(());
+    };
+    let denied = error.kind() == Kind::PermissionDenied;
+    if denied && session.permit(Action::Stat, path, inodes).await.is_err() {
+        return Err(Asked::inode(ino).without_path(&error));
+    }
+    Err(error)
 }
 
 impl Work<'_> {

@@ -15,7 +15,6 @@ use super::rows::Rows;
 use super::timeline::Standing;
 use crate::fork::is_forked;
 use crate::keys;
-use crate::path::DEPTH_MAX;
 use crate::records::DentryRecord;
 use crate::tx::Tx;
 use crate::view::next_key;
@@ -109,27 +108,10 @@ impl Structure<'_, '_> {
             Where::InTree(_) => return Ok(None),
             Where::Circle(by) => Some(by),
             // With a directory that goes.
-            Where::Gone if self.goes(parent).await? => return Ok(None),
+            Where::Gone if self.plan.removes(parent, self.tx.view()).await? => return Ok(None),
             Where::Gone => self.tx.view().removal_of(parent).await?,
         };
         Ok(Some(Problem::final_one(dentry.ino, by)))
-    }
-
-    /// Whether a directory, or one above it, goes by the plan.
-    async fn goes(&self, dir: u64) -> Result<bool> {
-        let removed = |ino: u64| self.plan.moves.get(&ino).is_some_and(Moves::is_removal);
-        let mut here = dir;
-        for _ in 0..DEPTH_MAX {
-            if removed(here) {
-                return Ok(true);
-            }
-            let inode = self.tx.view().inode(here).await?;
-            match inode.map(|inode| inode.record.parent) {
-                Some(parent) if parent != here => here = parent,
-                _ => break,
-            }
-        }
-        Ok(false)
     }
 
     /// What gets a name must be there, or come back; and what others have deleted together with

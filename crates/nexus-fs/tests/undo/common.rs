@@ -24,7 +24,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let stores = memory_stores();
+        Self::on(memory_stores()).await
+    }
+
+    pub(crate) async fn on(stores: Stores) -> Self {
         let zone = open(&stores).await;
         Self {
             ours: run(&zone, "ours"),

@@ -55,8 +55,16 @@ impl Undo {
             }
             (None, (None, None), None, Some(actor)) => Ok(UndoWhat::OfActor {
                 actor: actor.clone(),
-                since: self.since.as_deref().map(|text| at(Some(text))).transpose()?,
-                until: self.until.as_deref().map(|text| at(Some(text))).transpose()?,
+                since: self
+                    .since
+                    .as_deref()
+                    .map(|text| at(Some(text)))
+                    .transpose()?,
+                until: self
+                    .until
+                    .as_deref()
+                    .map(|text| at(Some(text)))
+                    .transpose()?,
             }),
             _ => Err(Error::invalid(
                 "say what to undo by one of operation, from with to, session, and actor, which may \

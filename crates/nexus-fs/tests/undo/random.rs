@@ -1,0 +1,212 @@
+//! Random work of two runs on the same few files, undone and done again.
+
+use nexus_driver_redb::{RedbConfig, RedbMetastore};
+use nexus_fs::{OnConflict, Stores, UndoOptions, UndoWhat};
+use nexus_kernel::{Durability, Kind, Revision};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::common::{Entry, World, everything, of, operation};
+use crate::ops::{Draw, Mix, Op};
+use crate::support::memory_stores;
+use crate::tree::Tree;
+use crate::zone::{TICK, change};
+
+/// More of them look further; every seed is another story, and a failure prints its seed.
+const STORIES: u64 = 60;
+const OPS: usize = 40;
+
+struct Story {
+    seed: u64,
+    world: World,
+    draw: Draw,
+    tree: Tree,
+}
+
+impl Story {
+    async fn begin(seed: u64, stores: Stores) -> Self {
+        Self {
+            seed,
+            world: World::on(stores).await,
+            draw: Draw {
+                random: StdRng::seed_from_u64(seed),
+                mix: Mix::default(),
+            },
+            tree: Tree::new(0),
+        }
+    }
+
+    async fn work(&mut self) {
+        for step in 0..OPS {
+            let op = self.draw.op(&self.tree);
+            if matches!(op, Op::Reopen { .. } | Op::Gc) {
+                continue;
+            }
+            let session = match self.draw.random.random() {
+                true => &self.world.ours,
+                false => &self.world.others,
+            };
+            if change(session, &op, Durability::Relaxed).await.is_ok() {
+                // The tree is there to draw from: what it thinks of the operation is no matter.
+                _ = self.tree.apply(&op, TICK * (step as i64 + 1));
+            }
+        }
+        self.world.cleared().await;
+    }
+
+    async fn now(&self) -> Vec<Entry> {
+        self.world.cleared().await;
+        everything(&self.world.others).await
+    }
+
+    /// What a dry run says of our work, and the log.
+    async fn told(&self) -> String {
+        let dry_run = UndoOptions {
+            dry_run: true,
+            ..of("ours")
+        };
+        let log = self.world.others.log(nexus_fs::LogQuery::default());
+        let log = log.await.unwrap().records.into_iter().map(|record| {
+            let changes = record.changes.iter();
+            let changes = changes.map(|change| {
+                let (kind, old) = (change.kind.as_str(), &change.old_path);
+                format!("{kind} {} {old:?} {}", change.path, change.ino)
+            });
+            let changes: Vec<String> = changes.collect();
+            let session = record.session.unwrap_or_default();
+            format!(
+                "{} {session} {:?} {changes:?}",
+                record.revision, record.operation
+            )
+        });
+        let log: Vec<String> = log.collect();
+        format!(
+            "{:?}\n{}",
+            self.world.others.undo(dry_run).await,
+            log.join("\n")
+        )
+    }
+
+    /// Undoes; none if there was nothing to do.
+    async fn undo(&self, options: UndoOptions) -> Option<Revision> {
+        let report = match self.world.others.undo(options).await {
+            Err(error) if error.kind() == Kind::NotFound => return None,
+            Err(error) => panic!("seed {}: {error}\n{}", self.seed, self.told().await),
+            Ok(report) => report,
+        };
+        self.world.assert_sound().await;
+        report.revisions.first().copied()
+    }
+}
+
+async fn live_through(seed: u64, stores: Stores) -> bool {
+    let mut story = Story::begin(seed, stores).await;
+    story.work().await;
+    let done = story.now().await;
+    let on_conflict = match seed % 2 {
+        0 => OnConflict::Skip,
+        _ => OnConflict::Force,
+    };
+    let options = UndoOptions {
+        on_conflict,
+        ..of("ours")
+    };
+    let Some(by) = story.undo(options).await else {
+        return false;
+    };
+    let undone = story.now().await;
+    let redo = story.undo(operation(by)).await;
+    assert_eq!(story.now().await, done, "seed {seed}: the undo of the undo");
+    let redo = redo.unwrap_or_else(|| panic!("seed {seed}: an undo can be undone"));
+    story.undo(operation(redo)).await;
+    assert_eq!(story.now().await, undone, "seed {seed}: and that undone");
+    let all = UndoWhat::Range {
+        from: Revision(1),
+        to: story.world.others.revision().await.unwrap(),
+    };
+    let by = story.undo(UndoOptions::new(all)).await;
+    assert_eq!(story.now().await, [], "seed {seed}: all undone");
+    if let Some(by) = by {
+        story.undo(operation(by)).await;
+        assert_eq!(story.now().await, undone, "seed {seed}: all done again");
+    }
+    true
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn undo_is_exact_whatever_was_done() {
+    let mut told = 0;
+    for seed in 0..STORIES {
+        told += u64::from(runtime().block_on(live_through(seed, memory_stores())));
+    }
+    assert!(
+        told > STORIES / 2,
+        "only {told} stories had something to undo"
+    );
+}
+
+#[test]
+fn undo_is_exact_on_a_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    for seed in 1_000..1_006 {
+        let path = folder.path().join(format!("{seed}.redb"));
+        let metastore = RedbMetastore::open(&RedbConfig::new(path)).unwrap();
+        let stores = Stores {
+            metastore,
+            ..memory_stores()
+        };
+        runtime().block_on(live_through(seed, stores));
+    }
+}
+
+/// What nobody else has touched is after the undo of a run what it was before it.
+#[test]
+fn what_nobody_else_has_touched_is_as_before() {
+    let mut compared = 0;
+    for seed in 0..STORIES {
+        compared += runtime().block_on(untouched(seed));
+    }
+    assert!(compared > 100, "only {compared} files were compared");
+}
+
+async fn untouched(seed: u64) -> usize {
+    let mut story = Story::begin(seed, memory_stores()).await;
+    let (world, draw) = (&story.world, &mut story.draw);
+    for step in 0..OPS {
+        let op = draw.op(&story.tree);
+        if matches!(op, Op::Reopen { .. } | Op::Gc) {
+            continue;
+        }
+        if change(&world.others, &op, Durability::Relaxed)
+            .await
+            .is_ok()
+        {
+            _ = story.tree.apply(&op, TICK * (step as i64 + 1));
+        }
+    }
+    let before = story.now().await;
+    let (world, draw) = (&story.world, &mut story.draw);
+    for step in OPS..2 * OPS {
+        let op = draw.op(&story.tree);
+        if matches!(op, Op::Reopen { .. } | Op::Gc) {
+            continue;
+        }
+        if change(&world.ours, &op, Durability::Relaxed).await.is_ok() {
+            _ = story.tree.apply(&op, TICK * (step as i64 + 1));
+        }
+    }
+    world.cleared().await;
+    if story.undo(of("ours")).await.is_none() {
+        return 0;
+    }
+    let after = story.now().await;
+    assert_eq!(after, before, "seed {seed}");
+    after.len()
+}
