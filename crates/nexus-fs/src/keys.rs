@@ -24,9 +24,9 @@
 //! | `n` | etag, offset | one page of the chunk list of a large content |
 //! | `o` | ino | an inode without a name that some handle still holds |
 //! | `q` | directory ino, revision | a detached tree that is still to be cleared: nothing while all of it is there |
-//! | `u` | revision | nothing: that operation is undone, by the commit that wrote the row |
 //! | `b` | owner, 0 | how many cursors of the change feed a principal has |
 //! | `b` | owner, 0, name | a cursor of the change feed |
+//! | `u` | revision | that operation is undone, by the commit that wrote the row or that it names |
 //! | `s` | name | a setting |
 //! | `v` | name | the filesystem's own facts: format, counters |
 //! | `j` | session, 0, revision | nothing: finds the operations of a run |
@@ -507,7 +507,7 @@ pub(crate) fn purges_of(ino: u64) -> KeyRange {
     KeyRange::prefix(purge_entry(ino))
 }
 
-/// Says that an operation is undone; the revision of the row is the undo's.
+/// Says that an operation is undone, and by which commit: that of the row, if it names none.
 pub(crate) fn undo_mark(revision: Revision) -> Bytes {
     Key::tag(b'u', 8).number(revision.0).done()
 }

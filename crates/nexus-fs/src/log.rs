@@ -56,6 +56,7 @@ impl Record {
             request_id: self.request_id.clone(),
             operation: self.operation.clone(),
             about: self.about.clone(),
+            partly: self.partly,
             changes,
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use nexus_kernel::{Error, Freshness, Guard, KeyRange, Op, Result, Revision, Scan};
+use nexus_kernel::{Error, Freshness, Guard, KeyRange, Op, Result, Revision, Scan, Value};
 
 use super::{UNDO_OPERATIONS_MAX, UndoOptions, UndoWhat};
 use crate::keys;
@@ -260,7 +260,7 @@ impl Session {
         for (revisions, keys) in revisions.chunks(items_max).zip(keys.chunks(items_max)) {
             let found = metastore.get_many(keys, Freshness::Linearizable).await?;
             let found = revisions.iter().zip(found);
-            marks.extend(found.filter_map(|(of, mark)| Some((*of, mark?.revision))));
+            marks.extend(found.filter_map(|(of, mark)| Some((*of, marked_by(&mark?)))));
         }
         Ok(marks)
     }
@@ -360,33 +360,77 @@ fn check_count(operations: usize) -> Result<()> {
     )
 }
 
+/// The commit that undid an operation: a mark says so itself where it was written again.
+fn marked_by(mark: &Value) -> Revision {
+    match mark.bytes.is_empty() {
+        true => mark.revision,
+        false => Revision(keys::last_number(&mark.bytes)),
+    }
+}
+
+/// What becomes of an operation.
+#[derive(Clone, Copy, PartialEq)]
+enum Becomes {
+    /// Undone by this commit.
+    Undone,
+    /// Undone by an undo that stands again.
+    UndoneAgain(Revision),
+    /// What had undone it is undone.
+    Standing,
+}
+
 impl Tx<'_> {
     /// Remembers what this commit undoes, in the commit: who undoes the same at the same time
-    /// must not. What an undo had undone that is undone itself stands again.
+    /// must not. What an undo had undone that is undone itself stands again, and so on.
     pub(super) async fn mark_undone(
         &mut self,
         operations: &Operations,
         wholly: bool,
     ) -> Result<()> {
-        let undos = operations.records.values();
-        let undos = undos.filter(|record| record.operation.as_deref() == Some(UNDO));
-        for undo in undos {
-            let keys: Vec<Bytes> = undo.about.iter().map(|of| keys::undo_mark(*of)).collect();
-            for (key, mark) in keys.iter().zip(self.get_many(&keys).await?) {
-                if mark.is_some_and(|mark| mark.revision == undo.revision) {
-                    self.insist(Guard::RevisionIs(key.clone(), undo.revision));
-                    self.also(Op::Delete(key.clone()));
-                }
-            }
+        let mut all: BTreeMap<Revision, Becomes> = BTreeMap::new();
+        let mut work: Vec<(Record, bool)> = Vec::new();
+        for (revision, record) in &operations.records {
+            all.insert(*revision, Becomes::Undone);
+            work.push((record.clone(), false));
         }
-        for revision in operations.records.keys() {
-            let key = keys::undo_mark(*revision);
-            self.insist(match operations.marks.get(revision) {
-                Some(by) => Guard::RevisionIs(key.clone(), *by),
+        while let Some((record, stands)) = work.pop() {
+            if record.operation.as_deref() != Some(UNDO) {
+                continue;
+            }
+            let about: Vec<Revision> = record.about.clone();
+            let about = about.into_iter().filter(|of| !all.contains_key(of));
+            let about: Vec<Revision> = about.collect();
+            let marks = self.session.marks(about.iter()).await?;
+            let by_it = |of: &Revision| marks.get(of) == Some(&record.revision);
+            let turned = about.into_iter().filter(|of| by_it(of) != stands);
+            let turned: Vec<Revision> = turned.collect();
+            let becomes = match stands {
+                true => Becomes::UndoneAgain(record.revision),
+                false => Becomes::Standing,
+            };
+            all.extend(turned.iter().map(|of| (*of, becomes)));
+            let records = self.session.records(&turned).await?;
+            work.extend(records.into_values().map(|record| (record, !stands)));
+        }
+        self.write_marks(&all, wholly).await
+    }
+
+    async fn write_marks(&mut self, all: &BTreeMap<Revision, Becomes>, wholly: bool) -> Result<()> {
+        let keys: Vec<Bytes> = all.keys().map(|of| keys::undo_mark(*of)).collect();
+        let rows = self.get_many(&keys).await?;
+        for ((key, row), becomes) in keys.into_iter().zip(rows).zip(all.values()) {
+            self.insist(match &row {
+                Some(row) => Guard::RevisionIs(key.clone(), row.revision),
                 None => Guard::Absent(key.clone()),
             });
-            if wholly {
-                self.also(Op::Put(key, Bytes::new()));
+            match becomes {
+                Becomes::Undone if wholly => self.also(Op::Put(key, Bytes::new())),
+                Becomes::Undone => {}
+                Becomes::UndoneAgain(by) => {
+                    let by = Bytes::copy_from_slice(&by.0.to_be_bytes());
+                    self.also(Op::Put(key, by));
+                }
+                Becomes::Standing => self.also(Op::Delete(key)),
             }
         }
         Ok(())

@@ -98,7 +98,14 @@ impl Others {
         ours: impl Fn(Revision) -> bool,
     ) -> Result<Self> {
         let revisions = rows.revisions().into_iter();
-        let revisions: Vec<Revision> = revisions.filter(|revision| !ours(*revision)).collect();
+        Self::of(
+            session,
+            revisions.filter(|revision| !ours(*revision)).collect(),
+        )
+        .await
+    }
+
+    pub(super) async fn of(session: &Session, revisions: Vec<Revision>) -> Result<Self> {
         let records = session.records(&revisions).await?;
         let foreign = revisions.into_iter().map(|revision| {
             let foreign = match records.get(&revision) {

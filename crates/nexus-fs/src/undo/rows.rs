@@ -118,17 +118,32 @@ fn add_inodes(
     }
 }
 
-async fn read_name(tx: &Tx<'_>, name: &Name, first: Revision) -> Result<Timeline<DentryRecord>> {
+pub(super) async fn read_name(
+    tx: &Tx<'_>,
+    name: &Name,
+    first: Revision,
+) -> Result<Timeline<DentryRecord>> {
     let range = keys::dentry_history_after(name.0, &name.1, before(first));
     let mut spans = ended(tx.view(), range).await?;
-    spans.extend(tx.stored_name(name).map(live));
+    let now = match tx.stored_name(name) {
+        Some(stored) => Some(*stored),
+        None => tx.view().dentry(name.0, &name.1).await?,
+    };
+    spans.extend(now.as_ref().map(live));
     Ok(Timeline::new(&spans, first))
 }
 
-async fn read_inode(tx: &Tx<'_>, ino: u64, first: Revision) -> Result<InodeRows> {
+pub(super) async fn read_inode(tx: &Tx<'_>, ino: u64, first: Revision) -> Result<InodeRows> {
     let range = keys::inode_history_after(ino, before(first));
     let mut states = ended(tx.view(), range).await?;
-    states.extend(tx.stored_inode(ino).map(live));
+    let now = match tx.stored_inode(ino) {
+        Some(stored) => Some(stored.clone()),
+        None => {
+            let inode = tx.view().inode(ino).await?;
+            inode.map(|inode| (inode.record.clone(), inode.revision))
+        }
+    };
+    states.extend(now.as_ref().map(live));
     Ok(InodeRows {
         timeline: Timeline::new(&states, first),
         states,

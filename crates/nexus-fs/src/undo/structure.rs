@@ -8,11 +8,11 @@ use nexus_kernel::{Guard, KeyRange, Result, Revision};
 
 use super::collect::Name;
 use super::groups::Groups;
-use super::judge::{Judged, JudgedInode};
+use super::judge::{Attributes, Contents, Judged, JudgedInode, Others};
 use super::places::{Places, Where, is_dir};
 use super::plan::{Moves, Plan};
-use super::rows::Rows;
-use super::timeline::Standing;
+use super::rows::{Rows, read_inode, read_name};
+use super::timeline::{Foreign, Timeline};
 use crate::fork::is_forked;
 use crate::keys;
 use crate::records::DentryRecord;
@@ -189,10 +189,14 @@ impl Structure<'_, '_> {
         if now.directory(ino).await?.found().is_none() {
             return Ok(());
         }
-        let made = match self.judged.names.get(name) {
-            Some(Standing::Touched { first, .. }) => *first,
-            _ => return Ok(()),
+        let writes = self.rows.names.get(name).map(|row| &row.writes);
+        let naming = |(revision, value): &&(Revision, Option<DentryRecord>)| {
+            (self.ours)(*revision) && value.is_some_and(|dentry| dentry.ino == ino)
         };
+        let Some((made, _)) = writes.and_then(|writes| writes.iter().rfind(naming)) else {
+            return Ok(());
+        };
+        let made = *made;
         let mut stack = vec![ino];
         while let Some(dir) = stack.pop() {
             self.tx.session.check_goes_on()?;
@@ -235,7 +239,7 @@ impl Structure<'_, '_> {
                 }
                 // What a fork shows has no row, and came with it.
                 let since = row.map_or(Revision::ZERO, |row| row.revision);
-                if since > made {
+                if since > made && !self.is_name_back(&name, since, made).await? {
                     return Ok(Some(self.whose(since, child.dentry.ino)));
                 }
                 findings.guards.push(unchanged(key, since));
@@ -267,12 +271,51 @@ impl Structure<'_, '_> {
         for ((dentry, key), inode) in entries.iter().zip(keys).zip(inodes) {
             let since = inode.map_or(Revision::ZERO, |inode| inode.revision);
             let is_left = self.left.contains(&self.groups.of(dentry.ino));
-            if since > made && (is_left || !(self.ours)(since)) {
+            let is_others = since > made && !(self.ours)(since);
+            if (since > made && is_left)
+                || (is_others && !self.is_inode_back(dentry.ino, made).await?)
+            {
                 return Ok(Some(self.whose(since, dentry.ino)));
             }
             findings.guards.push(unchanged(key, since));
         }
         Ok(None)
+    }
+
+    /// Whether a name has gone since and is back, and nobody else has changed it.
+    async fn is_name_back(&self, name: &Name, since: Revision, made: Revision) -> Result<bool> {
+        if (self.ours)(since) {
+            return Ok(false);
+        }
+        let timeline = read_name(self.tx, name, made.next()).await?;
+        let others = self.others(&timeline).await?;
+        Ok(self.is_back(&timeline, &others))
+    }
+
+    /// Whether an inode has only gone since and come back.
+    async fn is_inode_back(&self, ino: u64, made: Revision) -> Result<bool> {
+        let rows = read_inode(self.tx, ino, made.next()).await?;
+        let others = self.others(&rows.timeline).await?;
+        let mut revisions = rows.timeline.writes.iter().map(|(revision, _)| *revision);
+        if revisions
+            .any(|revision| !(self.ours)(revision) && others.foreign(revision) == Foreign::Change)
+        {
+            return Ok(false);
+        }
+        let contents = rows.timeline.part(Contents::of);
+        let attributes = rows.timeline.part(Attributes::of);
+        Ok(self.is_back(&contents, &others) && self.is_back(&attributes, &others))
+    }
+
+    async fn others<V>(&self, timeline: &Timeline<V>) -> Result<Others> {
+        let revisions = timeline.writes.iter().map(|(revision, _)| *revision);
+        let foreign = revisions.filter(|revision| !(self.ours)(*revision));
+        Others::of(self.tx.session, foreign.collect()).await
+    }
+
+    fn is_back<V: Clone + PartialEq>(&self, timeline: &Timeline<V>, others: &Others) -> bool {
+        let foreign = |revision| others.foreign(revision);
+        timeline.standing_foreign(self.ours, foreign).is_empty()
     }
 
     /// Whose work it is that stays: not the one that is to be undone.
