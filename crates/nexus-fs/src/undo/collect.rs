@@ -319,22 +319,14 @@ impl Operations {
         self.records.first_key_value().map(|(first, _)| *first)
     }
 
-    /// Leaves out what is undone already, and those of these operations that have undone others
-    /// of them and nothing else.
+    /// Leaves out what others than these operations have undone already. One of these and its
+    /// undo among them may have been in the way of others: both are undone.
     fn without_undone(mut self) -> Self {
-        let mut inner: BTreeSet<Revision> = self.marks.values().copied().collect();
-        inner.retain(|by| {
-            let about = self.records.get(by).map(|record| &record.about);
-            about.is_some_and(|about| about.iter().all(|of| self.marks.get(of) == Some(by)))
-        });
-        let (all, marks) = (std::mem::take(&mut self.records), &self.marks);
-        let undone_for_good = |by: &Revision| !all.contains_key(by) || inner.contains(by);
-        let undone = |revision: &Revision| marks.get(revision).is_some_and(undone_for_good);
-        let goes = |revision: &Revision| undone(revision) || inner.contains(revision);
-        let stays: Vec<Revision> = all.keys().filter(|r| !goes(r)).copied().collect();
-        self.records = all;
+        let all: BTreeSet<Revision> = self.records.keys().copied().collect();
+        let marks = &self.marks;
+        let undone_by = |revision: &Revision| marks.get(revision);
         self.records
-            .retain(|revision, _| stays.binary_search(revision).is_ok());
+            .retain(|revision, _| undone_by(revision).is_none_or(|by| all.contains(by)));
         self
     }
 }
@@ -394,7 +386,8 @@ impl Tx<'_> {
             work.push((record.clone(), false));
         }
         while let Some((record, stands)) = work.pop() {
-            if record.operation.as_deref() != Some(UNDO) {
+            // What undid only some of it has marked none of it.
+            if record.operation.as_deref() != Some(UNDO) || record.partly {
                 continue;
             }
             let about: Vec<Revision> = record.about.clone();
@@ -411,6 +404,9 @@ impl Tx<'_> {
             all.extend(turned.iter().map(|of| (*of, becomes)));
             let records = self.session.records(&turned).await?;
             work.extend(records.into_values().map(|record| (record, !stands)));
+        }
+        if !wholly {
+            self.leaves_some();
         }
         self.write_marks(&all, wholly).await
     }

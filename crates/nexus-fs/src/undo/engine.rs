@@ -144,7 +144,8 @@ impl Work<'_> {
         if aborts {
             return Err(conflict(&report));
         }
-        if settled.plan.names.is_empty() && settled.plan.inodes.is_empty() {
+        let plan = settled.plan.without_what_goes(&tx).await?;
+        if plan.names.is_empty() && plan.inodes.is_empty() {
             return self.nothing_to_do(report).map(Some);
         }
         settled
@@ -155,7 +156,6 @@ impl Work<'_> {
             Ours::Operations(_) => SourceKind::Undo,
             Ours::After(_) => SourceKind::Restore,
         };
-        let plan = settled.plan.without_what_goes(&tx).await?;
         let steps = self::steps(&tx, self.touched, &plan).await?;
         apply(&mut tx, &rows, &plan, &steps, kind).await?;
         if let Ours::Operations(operations) = self.ours {

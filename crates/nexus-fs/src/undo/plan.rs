@@ -71,7 +71,9 @@ impl Plan {
             }
         }
         for (ino, inode) in &judged.inodes {
-            if is_left(*ino) {
+            // Of what did not exist before nothing stays.
+            let goes = matches!(inode.contents.before(), Some(None));
+            if goes || is_left(*ino) {
                 continue;
             }
             let metadata = inode.metadata.iter();
@@ -128,12 +130,13 @@ impl Plan {
         Ok(false)
     }
 
-    /// Leaves out what becomes of anything in a directory that goes: it goes with all that it
-    /// holds, as it is, and comes back so when this is undone.
+    /// Leaves out what becomes of anything in a directory that goes, or has gone: it goes with all
+    /// that it holds, as it is, and comes back so when this is undone.
     pub(super) async fn without_what_goes(self, tx: &Tx<'_>) -> Result<Self> {
+        let mut after = Places::after(tx.view(), &self);
         let mut going = BTreeSet::new();
         for (parent, _) in self.names.keys() {
-            if !going.contains(parent) && self.removes(*parent, tx.view()).await? {
+            if after.directory(*parent).await?.found().is_none() {
                 going.insert(*parent);
             }
         }
@@ -155,7 +158,6 @@ impl Plan {
                 rest.moves.insert(*ino, Moves { lost, gained });
             }
         }
-        let mut after = Places::after(tx.view(), &self);
         for ino in self.inodes.keys() {
             let gains = rest.moves.get(ino).is_some_and(|moves| !moves.is_removal());
             let links = tx

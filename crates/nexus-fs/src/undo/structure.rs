@@ -125,7 +125,8 @@ impl Structure<'_, '_> {
     ) -> Result<Option<Problem>> {
         if self.tx.stored_inode(ino).is_none() {
             let comes_back = self.plan.inodes.get(&ino);
-            if comes_back.is_some_and(|plan| plan.contents.is_some()) || self.as_if_there {
+            let comes_back = comes_back.is_some_and(|plan| plan.contents.is_some());
+            if comes_back || self.as_if_there || self.was_only_cleared(ino).await? {
                 return Ok(None);
             }
             let by = self.tx.view().removal_of(ino).await?;
@@ -151,6 +152,26 @@ impl Structure<'_, '_> {
         let by = self.tx.view().removal_of(parent).await?;
         let can_force = true;
         Ok(Some(Problem { ino, by, can_force }))
+    }
+
+    /// Whether an inode is gone because its last name was cleared away, and not one that it was
+    /// given by what is undone.
+    async fn was_only_cleared(&self, ino: u64) -> Result<bool> {
+        let names = |dentry: &DentryRecord| dentry.ino == ino;
+        let given = self.rows.names.values().any(|row| {
+            let ours = row
+                .writes
+                .iter()
+                .rfind(|(revision, _)| (self.ours)(*revision));
+            ours.is_some_and(|(_, value)| value.as_ref().is_some_and(names))
+                && !row.now().as_ref().is_some_and(names)
+        });
+        let states = self.rows.inodes.get(&ino).map(|rows| &rows.states);
+        let end = states.and_then(|states| states.last()?.end);
+        let Some(end) = end.filter(|_| !given) else {
+            return Ok(false);
+        };
+        Ok(self.tx.view().get(&keys::log(end)).await?.is_none())
     }
 
     /// What changes must be in the tree, or go with what goes.
