@@ -47,8 +47,8 @@ mod retention;
 mod search;
 mod snapshots;
 mod types;
-mod workspaces;
 mod undo;
+mod workspaces;
 
 pub use archive::ExportOptions;
 pub use connection::{Client, Options};
@@ -85,11 +85,11 @@ pub use types::snapshots::{
     CompactReport, NewSnapshot, RetentionLimits, RetentionPolicy, Snapshot, SnapshotQuery,
     SnapshotUpdate,
 };
-pub use types::workspaces::{
-    Fork, ForkOptions, MergeChange, MergeConflict, MergeOptions, MergeReport, MergeStrategy,
-    NewWorkspace, Workspace,
-};
 pub use types::undo::{
     OnConflict, RestoreOptions, UndoConflict, UndoEffect, UndoKind, UndoOptions, UndoReport,
     UndoWhat,
+};
+pub use types::workspaces::{
+    Fork, ForkOptions, MergeChange, MergeConflict, MergeOptions, MergeReport, MergeStrategy,
+    NewWorkspace, Workspace,
 };

@@ -10,5 +10,5 @@ pub(crate) mod inodes;
 pub(crate) mod locks;
 pub(crate) mod search;
 pub(crate) mod snapshots;
-pub(crate) mod workspaces;
 pub(crate) mod undo;
+pub(crate) mod workspaces;

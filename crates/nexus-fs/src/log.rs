@@ -37,7 +37,7 @@ pub struct Record {
     /// The revisions that such an operation is about.
     pub about: Vec<Revision>,
     /// Of an undo: it left some of that as it was.
-    pub(crate) partly: bool,
+    pub partly: bool,
     /// What it changed, in order.
     pub changes: Vec<Change>,
 }

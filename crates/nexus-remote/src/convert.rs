@@ -104,6 +104,8 @@ pub(crate) fn record(record: client::Record) -> Result<Record> {
         request_id: record.request_id,
         operation: record.operation,
         about: record.about,
+        // Who looks from afar undoes nothing itself.
+        partly: false,
         changes: record
             .changes
             .into_iter()

@@ -16,8 +16,8 @@ use nexus_proto::v1::inodes_server::InodesServer;
 use nexus_proto::v1::locks_server::LocksServer;
 use nexus_proto::v1::retention_server::RetentionServer;
 use nexus_proto::v1::snapshots_server::SnapshotsServer;
-use nexus_proto::v1::workspaces_server::WorkspacesServer;
 use nexus_proto::v1::undo_server::UndoServer;
+use nexus_proto::v1::workspaces_server::WorkspacesServer;
 use nexus_proto::v1::{ErrorDetail, Fact};
 use nexus_service_api::Context;
 use prost::Message;
@@ -40,8 +40,8 @@ mod inodes;
 mod locks;
 mod retention;
 mod snapshots;
-mod workspaces;
 mod undo;
+mod workspaces;
 
 pub(crate) use inodes::{Handles, SWEEP_EVERY};
 

@@ -33,8 +33,8 @@ mod reads;
 mod retention;
 mod snapshots;
 mod steps;
-mod workspaces;
 mod undo;
+mod workspaces;
 
 pub(crate) use admin::principal_kind;
 pub(crate) use conditions::not_modified;
