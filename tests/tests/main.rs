@@ -5,6 +5,7 @@ mod crash;
 mod doors;
 mod every_door;
 mod faults;
+mod feed;
 mod harness;
 mod locks;
 mod keeping;

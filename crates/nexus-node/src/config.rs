@@ -42,6 +42,8 @@ pub struct Config {
     pub content: ContentConfig,
     /// How long what is written to open files waits.
     pub handles: HandleConfig,
+    /// Most change feeds at a time.
+    pub feeds_max: usize,
     /// Where the zone is mounted, if it is.
     pub mount: Option<MountConfig>,
     /// What is logged, and how.
@@ -168,6 +170,7 @@ impl Config {
                 draft_bytes_max: raw.read(&set::HANDLES_DRAFT_MAX, values::memory)?,
                 draft_age_max: raw.read(&set::HANDLES_DRAFT_AGE_MAX, values::some_time)?,
             },
+            feeds_max: raw.read(&set::FEEDS_MAX, values::some)?,
             mount: mount(raw)?,
             log: LogConfig {
                 levels: raw.read(&set::LOG_LEVEL, values::log_levels)?,

@@ -316,6 +316,7 @@ fn zone_config(config: &Config, environment: &Environment) -> ZoneConfig {
         content_cache_bytes: config.memory.content_bytes,
         draft_bytes_max: config.handles.draft_bytes_max,
         draft_age_max: config.handles.draft_age_max,
+        feeds_max: config.feeds_max,
         ..ZoneConfig::default()
     }
 }

@@ -171,7 +171,7 @@ fn handles_sample(handles: &Handles) -> Sample {
     }
 }
 
-fn zone_samples(zone: &Zone) -> [Sample; 7] {
+fn zone_samples(zone: &Zone) -> [Sample; 8] {
     let stats = zone.stats();
     let counter = |name, help, value| Sample {
         name,
@@ -200,6 +200,11 @@ fn zone_samples(zone: &Zone) -> [Sample; 7] {
             name: "cache_entries",
             help: "Names and inodes in memory",
             figure: Figure::Gauge(entries),
+        },
+        Sample {
+            name: "feeds",
+            help: "Change feeds that are open",
+            figure: Figure::Gauge(stats.feeds as f64),
         },
         Sample {
             name: "oldest_readable_revision",

@@ -43,8 +43,17 @@ impl Server {
 
     /// This program as an axum echo.
     fn echo() -> Result<Self> {
+        Self::myself("--echo")
+    }
+
+    /// This program as a bare broadcast.
+    pub(crate) fn broadcast() -> Result<Self> {
+        Self::myself("--broadcast")
+    }
+
+    fn myself(role: &str) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("--echo");
+        command.arg(role);
         Self::launch(command)
     }
 
@@ -70,6 +79,10 @@ impl Server {
             line.clear();
         }
         bail!("it ended before it said {prefix:?}")
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -181,7 +194,7 @@ async fn cpu_per_call(server: &Server, request: impl Fn(usize) -> Vec<u8>) -> Re
     Ok((server.cpu()? - before) / u32::try_from(CALLS)?)
 }
 
-fn request(method: &str, path: &str, key: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, key: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
          Content-Length: {}\r\n\r\n",
@@ -190,7 +203,11 @@ fn request(method: &str, path: &str, key: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-async fn call(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> Result<()> {
+pub(crate) async fn call(
+    stream: &mut TcpStream,
+    request: &[u8],
+    buffer: &mut Vec<u8>,
+) -> Result<()> {
     stream.write_all(request).await?;
     buffer.clear();
     let head = loop {

@@ -9,6 +9,7 @@
 mod archive;
 mod baseline;
 mod create;
+mod feed;
 mod grep;
 mod history;
 mod http;
@@ -33,7 +34,8 @@ use report::Report;
 /// Measure Nexus beside its baselines.
 #[derive(Parser)]
 struct Args {
-    /// Only these groups: create, read, stream, archive, grep, http, lock, scale, history, start, mount.
+    /// Only these groups: create, read, stream, archive, grep, http, feed, lock, scale, history,
+    /// start, mount.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Files in the groups `scale`, `history` and `start`.
@@ -49,12 +51,15 @@ struct Args {
     /// How often each row of the group `mount` is measured; the long ones half as often.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// The release build of the node, for the groups `http`, `start` and `mount`.
+    /// The release build of the node, for the groups `http`, `feed`, `start` and `mount`.
     #[arg(long, default_value = "target/release/nexus-node")]
     node: PathBuf,
     /// Serve the baseline of the group `http`.
     #[arg(long, hide = true)]
     echo: bool,
+    /// Serve the baseline of the group `feed`.
+    #[arg(long, hide = true)]
+    broadcast: bool,
     /// Serve a baseline of the group `mount` on this directory.
     #[arg(long, hide = true)]
     serve_memory: Option<PathBuf>,
@@ -68,6 +73,9 @@ async fn main() -> Result<()> {
     let args = Args::parse();
     if args.echo {
         return http::serve_echo().await;
+    }
+    if args.broadcast {
+        return feed::serve_broadcast().await;
     }
     if let Some(directory) = &args.serve_memory {
         return mount::serve_memory(directory);
@@ -108,6 +116,9 @@ async fn measure(args: &Args, report: &mut Report) -> Result<()> {
     }
     if wanted("lock") {
         lock::run(report).await?;
+    }
+    if wanted("feed") {
+        feed::run(report, &args.node).await?;
     }
     if wanted("scale") {
         scale::run(report, args.files).await?;

@@ -60,6 +60,8 @@ settings! {
     HANDLES_DRAFT_MAX: "handles.draft_max" = "64MiB";
     /// After so long, what is written to a file that stays open becomes a version by itself.
     HANDLES_DRAFT_AGE_MAX: "handles.draft_age_max" = "30s";
+    /// Most change feeds at a time, over all protocols together.
+    FEEDS_MAX: "feeds.max" = "10000";
     /// An empty directory to mount the zone on, for the programs of this machine. None if empty.
     MOUNT_DIRECTORY: "mount.directory" = "";
     /// Whether the mount refuses changes.

@@ -97,6 +97,7 @@ fn defaults_are_an_embedded_node_on_loopback() {
     assert_eq!(config.content.inline_bytes_max, 8 << 10);
     assert_eq!(config.handles.draft_bytes_max, 64 << 20);
     assert_eq!(config.handles.draft_age_max, Duration::from_secs(30));
+    assert_eq!(config.feeds_max, 10_000);
     assert_eq!(config.log.format, LogFormat::Auto);
 }
 
@@ -225,6 +226,7 @@ fn values_without_meaning_are_refused() {
     );
     refused("log.format", &["", "xml"]);
     refused("handles.draft_max", &["", "0", "1023KiB", "plenty"]);
+    refused("feeds.max", &["", "0", "-1", "1.5", "many"]);
     refused("handles.draft_age_max", &["", "30", "0s", "999ms"]);
     refused("shutdown.deadline", &["", "10", "s", "-1s", "1h", "1.5s"]);
 }

@@ -76,6 +76,13 @@ pub(super) fn memory(text: &str) -> Parsed<usize> {
     }
 }
 
+pub(super) fn some(text: &str) -> Parsed<usize> {
+    match text.parse() {
+        Ok(count) if count >= 1 => Ok(count),
+        _ => Err("write a whole number from 1 on"),
+    }
+}
+
 pub(super) fn inline_bytes(text: &str) -> Parsed<usize> {
     match usize::try_from(bytes(text)?) {
         Ok(bytes) if bytes <= INLINE_BYTES_MAX => Ok(bytes),

@@ -323,6 +323,59 @@ async fn changes_are_watched_until_the_server_ends() {
 }
 
 #[tokio::test]
+async fn a_watch_is_narrowed_and_begins_at_a_cursor() {
+    let server = Server::start().await;
+    let mut files = server.files().await;
+    let channel = server.channel().await;
+    let mut feed = feed_client::FeedClient::with_interceptor(channel, Bearer(server.admin.clone()));
+    let create = CreateCursorRequest {
+        name: "c".into(),
+        position: Some(FeedPosition {
+            revision: 0,
+            sequence: None,
+        }),
+    };
+    feed.create_cursor(create.clone()).await.unwrap();
+    assert_eq!(
+        feed.create_cursor(create).await.unwrap_err().code(),
+        Code::AlreadyExists
+    );
+    for path in ["/a", "/b", "/c"] {
+        write(&server, path, &[b"x"]).await.unwrap();
+    }
+    let at_cursor = WatchRequest {
+        cursor: Some("c".into()),
+        patterns: vec!["/b".into(), "/c".into()],
+        kinds: vec![ChangeKind::FileWrite.into()],
+        ..Default::default()
+    };
+    let mut watched = files.watch(at_cursor.clone()).await.unwrap().into_inner();
+    for path in ["/b", "/c"] {
+        let record = watched.message().await.unwrap().unwrap();
+        assert_eq!(record.changes[0].path, path);
+    }
+    for wrong in [
+        WatchRequest {
+            after: Some(1),
+            ..at_cursor.clone()
+        },
+        WatchRequest {
+            kinds: vec![99],
+            ..at_cursor.clone()
+        },
+        WatchRequest {
+            cursor: Some("/".into()),
+            ..at_cursor
+        },
+    ] {
+        assert_eq!(
+            files.watch(wrong).await.unwrap_err().code(),
+            Code::InvalidArgument
+        );
+    }
+}
+
+#[tokio::test]
 async fn keys_are_managed_and_a_wrong_one_is_refused() {
     let server = Server::start().await;
     let mut admin = server.grpc_admin().await;

@@ -76,9 +76,12 @@ fn events<'a>(records: &'a [Record], zone: &'a str) -> impl Iterator<Item = Even
     })
 }
 
+fn count(records: &[Record]) -> usize {
+    records.iter().map(|record| record.changes.len()).sum()
+}
+
 fn buffer(records: &[Record]) -> Vec<u8> {
-    let count: usize = records.iter().map(|record| record.changes.len()).sum();
-    Vec::with_capacity(count * EVENT_BYTES)
+    Vec::with_capacity(count(records) * EVENT_BYTES)
 }
 
 /// The events of a batch as one piece of a stream of server-sent events.
@@ -127,8 +130,7 @@ pub(super) struct Page(Bytes);
 impl Page {
     /// The first events of a batch.
     pub(super) fn of(batch: &FeedBatch, limit: usize, zone: &str) -> Self {
-        let most = events(batch.records(), zone).nth(limit);
-        if most.is_none() {
+        if count(batch.records()) <= limit {
             return Self::whole(batch, zone);
         }
         let events: Vec<_> = events(batch.records(), zone).take(limit).collect();

@@ -119,3 +119,6 @@ fn pieces(mut feed: Feed, zone: String, form: impl Form) -> impl Stream<Item = B
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
