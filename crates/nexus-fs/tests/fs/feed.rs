@@ -273,7 +273,7 @@ async fn what_is_made_of_a_batch_is_made_once() {
     let mut narrowed = files.feed(narrowed).await.unwrap();
     // Whoever asks has something read for all.
     let (first, ()) = tokio::join!(feeds[0].next(), put(&files, "/a", "x"));
-    let made = first.unwrap().derived(|records| records.len());
+    let made = first.unwrap().derived(<[Record]>::len);
     for feed in &mut feeds[1..] {
         let again = feed
             .next()
@@ -283,11 +283,7 @@ async fn what_is_made_of_a_batch_is_made_once() {
         let again: Arc<usize> = again;
         assert!(Arc::ptr_eq(&made, &again));
     }
-    let own = narrowed
-        .next()
-        .await
-        .unwrap()
-        .derived(|records| records.len());
+    let own = narrowed.next().await.unwrap().derived(<[Record]>::len);
     assert!(
         !Arc::ptr_eq(&made, &own),
         "another part may be another value"
