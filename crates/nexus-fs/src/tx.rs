@@ -291,11 +291,10 @@ impl<'a> Tx<'a> {
         if is_forked(parent) {
             // It may have no row, or one that says that it has gone.
             self.load_inode(parent).await?;
-        } else if !self.is_new(parent) {
-            self.present.insert(parent);
         }
+        self.present.insert(parent);
         if let Some(dentry) = dentry {
-            self.lead_into_fork(parent, dentry.ino).await?;
+            self.lead_into_fork(parent, dentry).await?;
         }
         Ok(())
     }

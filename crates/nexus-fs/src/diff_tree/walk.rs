@@ -8,6 +8,7 @@ use nexus_kernel::{Freshness, Result};
 
 use super::gather::{Gather, PAGE};
 use super::side::{NEW, Name, OLD, is_directory};
+use crate::fork::is_forked;
 use crate::keys;
 use crate::view::{Child, View};
 
@@ -97,7 +98,12 @@ impl Gather<'_> {
         let live = store.get_many(&keys, Freshness::Linearizable).await?;
         let (since, _) = self.span();
         for ((new_dir, child), live) in same.into_iter().zip(live) {
-            if live.is_none_or(|live| live.revision > since) {
+            let changed = match live {
+                Some(live) => live.revision > since,
+                // What a fork only shows has never changed.
+                None => !is_forked(child.dentry.ino),
+            };
+            if changed {
                 let old = Name::new(old_dir, child.name.clone());
                 self.kept([old, Name::new(new_dir, child.name)], child.dentry)?;
             }

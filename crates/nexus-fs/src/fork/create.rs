@@ -22,6 +22,8 @@ use crate::zone::with_forks;
 /// Most parts of one fork: it has one for itself, and one for each fork, and each fork of a fork,
 /// within what is forked.
 const PARTS_MAX: usize = 1_000;
+/// How many forks can lie on each other. What nobody has changed is looked for in all of them.
+const DEPTH_MAX: u32 = 64;
 /// Names read at a time.
 const PAGE: usize = 1_000;
 
@@ -73,8 +75,12 @@ pub(crate) async fn fork(
     };
     // No directory moves between this and the commit, and nothing comes from one part to another.
     tx.moves_directory();
+    // Nor does the origin go.
+    tx.inode(origin).await?;
     let base = tx.zone().revision().await?;
-    let pairs = take_parts(tx, parts_below(tx, origin).await?).await?;
+    let sources = parts_below(tx, origin).await?;
+    let depth = depth_over(tx, &sources).await?;
+    let pairs = take_parts(tx, sources).await?;
     let number = pairs[0].part;
     let record = PartRecord {
         base: base.0,
@@ -84,6 +90,7 @@ pub(crate) async fn fork(
         name: name.clone(),
         time: tx.now.0,
         owner: tx.session.actor(),
+        depth,
     };
     let root = in_part(number, origin);
     let dentry = DentryRecord {
@@ -163,6 +170,22 @@ async fn add_fork_of(tx: &Tx<'_>, part: u64, parts: &mut Vec<u64>) -> Result<()>
         "there are too many forks below this directory; fork a part of it, or move forks out of it",
     )
     .with("forks_max", PARTS_MAX))
+}
+
+/// The depth of a fork of these parts.
+async fn depth_over(tx: &Tx<'_>, sources: &[u64]) -> Result<u32> {
+    let mut deepest = 0;
+    for source in sources {
+        let part = tx.zone().part(*source).await?;
+        deepest = deepest.max(part.map_or(0, |part| part.record.depth));
+    }
+    if deepest < DEPTH_MAX {
+        return Ok(deepest + 1);
+    }
+    Err(Error::limit(
+        "too many forks lie on each other; merge this one back and fork from there, or copy it",
+    )
+    .with("depth_max", DEPTH_MAX))
 }
 
 /// Gives each part of the origin one of the fork.

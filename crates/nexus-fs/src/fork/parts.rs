@@ -63,6 +63,9 @@ pub(crate) struct PartRecord {
     pub time: i64,
     #[prost(string, tag = "7")]
     pub owner: String,
+    /// How many forks lie on each other here: 1 for one whose origin is none.
+    #[prost(uint32, tag = "8")]
+    pub depth: u32,
 }
 
 impl PartRecord {

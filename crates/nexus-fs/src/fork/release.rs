@@ -20,17 +20,18 @@ const PAGE: usize = 500;
 impl Shared {
     /// The pins that a fork has: of what it is made from, of itself as it was made, and of what
     /// was merged of it last.
-    async fn pins_of_fork(&self, part: &Part) -> Result<Vec<Bytes>> {
+    pub(crate) async fn pins_of_fork(&self, part: &Part) -> Result<Vec<(Revision, Bytes)>> {
         let fork = part.fork();
-        let bases = self.bases_of(part).await?.into_iter();
-        let mut pins: Vec<Bytes> = bases.map(|at| keys::fork_pin(Revision(at), fork)).collect();
-        pins.push(keys::pin(part.since, ""));
+        let bases = self.bases_of(part).await?.into_iter().map(Revision);
+        let mut pins: Vec<_> = bases.map(|at| (at, keys::fork_pin(at, fork))).collect();
+        pins.push((part.since, keys::pin(part.since, "")));
         let scan = Scan::forward(keys::merges_of(fork), PAGE);
         let merges = self.metastore.scan(scan, Freshness::Linearizable).await?;
         for row in merges.entries {
             let target = keys::last_number(&row.key);
             let merged: MergedRecord = records::decode(row.value.bytes)?;
-            pins.push(keys::merge_pin(Revision(merged.revision), fork, target));
+            let at = Revision(merged.revision);
+            pins.push((at, keys::merge_pin(at, fork, target)));
         }
         Ok(pins)
     }
@@ -51,7 +52,7 @@ impl Session {
                 return Ok(());
             }
             let until = self.zone.revision().await?;
-            for pin in self.zone.pins_of_fork(&part).await? {
+            for (_, pin) in self.zone.pins_of_fork(&part).await? {
                 tx.also(Op::Put(pin, records::encode(&Pin { until: until.0 })));
             }
             if tx.commit(Durability::Relaxed).await?.is_some() {

@@ -5,6 +5,7 @@ use nexus_service_api::Action;
 
 use super::not_a_directory;
 use super::write::check_present;
+use crate::fork::part_of;
 use crate::log::ChangeKind;
 use crate::records::{DentryRecord, kind_of};
 use crate::resolve::Place;
@@ -89,6 +90,10 @@ pub(super) async fn remove_empty(
     }
     tx.must_be_empty(dir).await?;
     tx.set_name(parent, name, None).await?;
+    if part_of(parent) != part_of(dir) {
+        // The last way into a fork may have gone, which then needs its origin no more.
+        tx.detach(dir);
+    }
     clear_metadata(tx, dir).await?;
     tx.remove_inode(dir).await
 }

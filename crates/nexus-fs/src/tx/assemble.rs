@@ -81,9 +81,7 @@ impl Tx<'_> {
 
     fn assemble_dentries(&self, txn: &mut Txn) {
         for dir in &self.present {
-            if !self.inodes.contains_key(dir) {
-                txn.guards.push(Guard::Present(keys::inode(*dir)));
-            }
+            txn.guards.extend(self.directory_guard(*dir));
         }
         for dir in &self.empty {
             txn.guards.extend(self.empty_around_known(*dir));
@@ -115,6 +113,18 @@ impl Tx<'_> {
         for dir in &self.touched {
             let time = Bytes::copy_from_slice(&self.now.0.to_be_bytes());
             txn.ops.push(Op::Max(keys::directory_time(*dir), time));
+        }
+    }
+
+    /// Insists on a directory in which names are changed, where its own row does not do that.
+    fn directory_guard(&self, dir: u64) -> Option<Guard> {
+        let key = keys::inode(dir);
+        match self.inodes.get(&dir) {
+            None => Some(Guard::Present(key)),
+            Some(slot) if slot.base.is_some() || slot.now.is_some() => None,
+            // It has just gone. In a fork a whiteout is left of it.
+            Some(_) if is_forked(dir) => Some(Guard::Absent(key)),
+            Some(_) => Some(Guard::Present(key)),
         }
     }
 

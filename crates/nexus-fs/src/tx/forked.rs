@@ -10,7 +10,8 @@ use super::{Slot, Tx};
 use crate::cache::CachedDentry;
 use crate::fork::{WHITEOUT, is_forked, part_of};
 use crate::keys;
-use crate::records::{self, DentryRecord, InodeRecord, Pin};
+use crate::records::{self, DentryRecord, InodeRecord, kind_code};
+use crate::types::FileKind;
 use crate::view::next_key;
 
 /// Rows of a directory read at a time.
@@ -24,8 +25,11 @@ pub(super) struct Forked {
     metadata: BTreeMap<u64, Option<BTreeMap<String, Bytes>>>,
     /// The whiteouts in directories that must be empty.
     whiteouts: BTreeMap<u64, BTreeMap<String, Revision>>,
-    /// The revisions that have to stay readable for what is given a name here.
-    pins: BTreeSet<(u64, u64)>,
+    /// Of the forks into which names of this transaction lead.
+    pins: BTreeSet<Bytes>,
+    /// Files that get a name outside of their fork. They may outlive what it is made from, so they
+    /// get rows of their own for all that it shows of them.
+    leaving: BTreeSet<u64>,
 }
 
 impl Tx<'_> {
@@ -99,16 +103,23 @@ impl Tx<'_> {
 
     /// Notes that a name leads into a fork from outside it: what the fork is made from has to
     /// stay readable.
-    pub(super) async fn lead_into_fork(&mut self, parent: u64, ino: u64) -> Result<()> {
+    pub(super) async fn lead_into_fork(&mut self, parent: u64, dentry: DentryRecord) -> Result<()> {
+        let ino = dentry.ino;
         if part_of(parent) == part_of(ino) || !is_forked(ino) {
             return Ok(());
+        }
+        if dentry.kind != kind_code(FileKind::Directory) {
+            self.shown_metadata(ino).await?;
+            self.forked.leaving.insert(ino);
         }
         let Some(part) = self.zone().part(part_of(ino)).await? else {
             return Ok(());
         };
-        let bases = self.zone().bases_of(&part).await?;
-        let pins = bases.into_iter().map(|base| (base, part.fork()));
-        self.forked.pins.extend(pins);
+        for (revision, pin) in self.zone().pins_of_fork(&part).await? {
+            if self.forked.pins.insert(pin.clone()) {
+                self.hold_revision(revision, pin).await?;
+            }
+        }
         Ok(())
     }
 
@@ -181,11 +192,6 @@ impl Tx<'_> {
             let put = now.map(|dentry| Op::Put(key(dentry), records::encode(&dentry)));
             txn.ops.extend(put);
         }
-        for (base, fork) in &self.forked.pins {
-            let pin = records::encode(&Pin { until: 0 });
-            txn.ops
-                .push(Op::Put(keys::fork_pin(Revision(*base), *fork), pin));
-        }
     }
 
     /// A file that gets a row gets rows for its further names.
@@ -212,10 +218,11 @@ impl Tx<'_> {
                 self.metadata
                     .range((*ino, String::new())..(ino + 1, String::new()))
             };
-            if slots().next().is_some() {
+            let leaves = self.forked.leaving.contains(ino);
+            if leaves || slots().next().is_some() {
                 txn.guards.push(Guard::Absent(own.clone()));
             }
-            if !slots().any(|(_, slot)| slot.is_changed()) {
+            if !leaves && !slots().any(|(_, slot)| slot.is_changed()) {
                 continue;
             }
             txn.ops.push(Op::Put(own, Bytes::new()));

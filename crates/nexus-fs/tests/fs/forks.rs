@@ -301,3 +301,30 @@ async fn attributes_and_links_of_a_fork_are_its_own() {
     let mode = |path: &'static str| async { files.stat(path, At::Latest).await.unwrap().mode };
     assert_eq!((mode("/a").await, mode("/b").await), (0o755, 0o700));
 }
+
+/// What lies in many forks on each other is looked for in all of them, so there are not too many.
+#[tokio::test]
+async fn forks_do_not_lie_on_each_other_without_end() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/0/x", "1").await;
+    for n in 0..64 {
+        fork(&files, &format!("/{n}"), &format!("/{}", n + 1)).await;
+    }
+    assert_eq!(text(&files, "/64/x").await, "1");
+    let options = ForkOptions::default();
+    let refused = files.fork("/64", "/65", options).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::LimitExceeded);
+    fork(&files, "/63", "/beside").await;
+}
+
+/// The origin does not go while a fork of it is made.
+#[tokio::test]
+async fn an_empty_directory_can_be_forked_and_both_removed() {
+    let (_zone, files) = fresh().await;
+    files.mkdir("/a", MkdirOptions::default()).await.unwrap();
+    fork(&files, "/a", "/b").await;
+    for path in ["/a", "/b"] {
+        files.remove(path, RemoveOptions::default()).await.unwrap();
+        assert_eq!(files.exists(path, At::Latest).await.unwrap(), false);
+    }
+}

@@ -231,3 +231,30 @@ async fn a_rename_to_a_free_name_loses_to_a_file_that_came_meanwhile() {
     assert_eq!(error.kind(), Kind::AlreadyExists);
     assert_eq!(text(files, "/b").await, "early");
 }
+
+/// A directory that goes meanwhile takes no new file with it, in a fork neither.
+#[tokio::test]
+async fn a_write_into_a_directory_that_went_meanwhile_makes_it_anew_or_is_refused() {
+    for top in ["/a", "/b"] {
+        let fixture = Fixture::new().await;
+        let files = &fixture.files;
+        let options = MkdirOptions {
+            parents: true,
+            ..MkdirOptions::default()
+        };
+        files.mkdir("/a/d", options).await.unwrap();
+        let forked = nexus_fs::ForkOptions::default();
+        files.fork("/a", "/b", forked).await.unwrap();
+        let path: &'static str = if top == "/a" {
+            "/a/d/late"
+        } else {
+            "/b/d/late"
+        };
+        let late = fixture.begin_write(path, Precondition::None).await;
+        let directory = format!("{top}/d");
+        let removed = files.rmdir(&directory, RemoveOptions::default()).await;
+        removed.unwrap();
+        fixture.end(late).await.unwrap();
+        assert_eq!(text(files, path).await, "late");
+    }
+}

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use nexus_fs::{
-    At, CompactReport, ForkOptions, GrepQuery, ListOptions, LogQuery, NewSnapshot, RemoveOptions,
-    RetentionLimits, Session, SetAttributes, SnapshotUpdate, Stores, VersionAt, WriteOptions, Zone,
-    ZoneConfig,
+    At, CompactReport, ForkOptions, GrepQuery, ListOptions, LogQuery, MoveOptions, NewSnapshot,
+    RemoveOptions, RetentionLimits, Session, SetAttributes, SnapshotUpdate, Stores, VersionAt,
+    WriteOptions, Zone, ZoneConfig,
 };
 use nexus_kernel::{Durability, Error, Freshness, KeyRange, Kind, Revision, Scan, Timestamp};
 use nexus_service_api::{Clock, Context};
@@ -576,4 +576,47 @@ async fn readers_writers_and_collections_go_on_together() {
     assert!(kept.problems().await.is_empty());
     let blobs = kept.stores.objects.list("b/", None, 100).await.unwrap();
     assert_eq!(blobs.objects.len(), 3);
+/// What left a fork outlives it, and what the fork was made from, with all that it shows.
+#[tokio::test]
+async fn a_file_that_left_a_fork_is_whole_when_that_has_gone() {
+    for by_parts in [false, true] {
+        let kept = Kept::new().await;
+        kept.write("/a/x", "x").await;
+        let tag = || vec!["kept".to_owned()];
+        kept.files
+            .set_tags("/a/x", &tag(), &[], Durability::Sync)
+            .await
+            .unwrap();
+        let forked = ForkOptions::default();
+        kept.files.fork("/a", "/b", forked).await.unwrap();
+        kept.write("/b/new", "new").await;
+        for name in ["x", "new"] {
+            let (from, to) = (format!("/b/{name}"), format!("/{name}"));
+            let moved = kept.files.rename(&from, &to, MoveOptions::default());
+            moved.await.unwrap();
+        }
+        let recursive = RemoveOptions {
+            recursive: !by_parts,
+            ..RemoveOptions::default()
+        };
+        kept.files.remove("/b", recursive).await.unwrap();
+        kept.files
+            .remove("/a/x", RemoveOptions::default())
+            .await
+            .unwrap();
+        kept.keep("/**", Some(HOUR), None).await;
+        for _ in 0..4 {
+            kept.write("/later", "x").await;
+            kept.pass(HOUR * 2);
+            kept.write("/later", "y").await;
+            kept.compact().await;
+        }
+        assert_eq!(kept.files.tags("/x", At::Latest).await.unwrap(), tag());
+        assert_eq!(text(&kept.files, "/new").await, "new");
+        for path in ["/x", "/new"] {
+            let removed = kept.files.remove(path, RemoveOptions::default()).await;
+            removed.unwrap();
+        }
+        assert_eq!(kept.problems().await, [""; 0]);
+    }
 }
