@@ -292,7 +292,9 @@ impl<'a> Tx<'a> {
             // It may have no row, or one that says that it has gone.
             self.load_inode(parent).await?;
         }
-        self.present.insert(parent);
+        if !self.is_made_here(parent) {
+            self.present.insert(parent);
+        }
         if let Some(dentry) = dentry {
             self.lead_into_fork(parent, dentry).await?;
         }
@@ -303,6 +305,12 @@ impl<'a> Tx<'a> {
     pub(crate) fn set_directory_time(&mut self, dir: u64) {
         self.touched.remove(&dir);
         self.timed.insert(dir);
+    }
+
+    /// Whether an inode is made by this transaction, and so far not removed again.
+    fn is_made_here(&self, ino: u64) -> bool {
+        let slot = self.inodes.get(&ino);
+        slot.is_some_and(|slot| slot.base.is_none() && slot.now.is_some())
     }
 
     /// Whether an inode is made by this transaction.
