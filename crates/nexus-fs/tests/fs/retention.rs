@@ -576,6 +576,8 @@ async fn readers_writers_and_collections_go_on_together() {
     assert!(kept.problems().await.is_empty());
     let blobs = kept.stores.objects.list("b/", None, 100).await.unwrap();
     assert_eq!(blobs.objects.len(), 3);
+}
+
 /// What left a fork outlives it, and what the fork was made from, with all that it shows.
 #[tokio::test]
 async fn a_file_that_left_a_fork_is_whole_when_that_has_gone() {
