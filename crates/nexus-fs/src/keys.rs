@@ -67,9 +67,14 @@ pub(crate) const NEXT_PART: &[u8] = b"vnext-part";
 pub(crate) const COLLECTING: &[u8] = b"vcollecting";
 
 mod cursors;
+mod keeping;
 mod locks;
 
 pub(crate) use cursors::{all_cursors, cursor, cursor_owner, cursors, parse_cursor};
+pub(crate) use keeping::{
+    all_retention, all_snapshots, numbered_snapshot, own_pin, parse_snapshot, pin, pinned_revision,
+    pins_between, pins_of, retention, snapshot,
+};
 pub(crate) use locks::{
     LockOn, all_locks, lock_leases, lock_of_inode, lock_of_name, lock_queue, parse_lock, stamped,
     stamped_after,
@@ -262,60 +267,6 @@ pub(crate) fn session_log_between(session: &str, after: Revision, until: Revisio
         start: just_after(&prefix, after),
         end: just_after(&prefix, until),
     }
-}
-
-pub(crate) fn snapshot(name: &str) -> Bytes {
-    Key::tag(b'g', name.len()).text(name).done()
-}
-
-/// All snapshots, or those with names after `after`.
-pub(crate) fn all_snapshots(after: Option<&str>) -> KeyRange {
-    let mut range = KeyRange::prefix(snapshot(""));
-    if let Some(name) = after {
-        range.start = Key::tag(b'g', 1 + name.len()).text(name).zero().done();
-    }
-    range
-}
-
-/// The name in the key of a snapshot.
-pub(crate) fn parse_snapshot(key: &[u8]) -> nexus_kernel::Result<&str> {
-    let name = key.get(1..).and_then(|name| std::str::from_utf8(name).ok());
-    name.ok_or_else(|| crate::records::unreadable("name of a snapshot"))
-}
-
-pub(crate) fn numbered_snapshot(directory: u64, number: u64) -> Bytes {
-    Key::tag(b'G', 16).number(directory).number(number).done()
-}
-
-/// What a stamp makes into the key of the pin of a commit's own revision.
-pub(crate) fn own_pin() -> Bytes {
-    Bytes::from_static(b"P")
-}
-
-/// Holds on to a revision for somebody.
-pub(crate) fn pin(revision: Revision, holder: &str) -> Bytes {
-    Key::tag(b'P', 8 + holder.len())
-        .number(revision.0)
-        .text(holder)
-        .done()
-}
-
-/// The pins from one revision on and before another.
-pub(crate) fn pins_between(since: Revision, end: Revision) -> KeyRange {
-    KeyRange {
-        start: pin(since, ""),
-        end: pin(end, ""),
-    }
-}
-
-/// The revision in the key of a pin.
-pub(crate) fn pinned_revision(key: &[u8]) -> Revision {
-    let revision = key.get(1..).and_then(|key| key.first_chunk());
-    Revision(revision.map_or(0, |revision| u64::from_be_bytes(*revision)))
-}
-
-pub(crate) fn pins_of(revision: Revision) -> KeyRange {
-    KeyRange::prefix(pin(revision, ""))
 }
 
 pub(crate) fn metadata(ino: u64, key: &str) -> Bytes {
@@ -555,14 +506,6 @@ pub(crate) fn parse_descendant(key: &[u8]) -> Option<(u64, Revision)> {
     let stamp = stamp.first_chunk::<STAMP_LEN>()?;
     let stamp = Revision(u64::from_be_bytes(*stamp));
     Some((u64::from_be_bytes(*ino), stamp))
-}
-
-pub(crate) fn retention(pattern: &str) -> Bytes {
-    Key::tag(b'y', pattern.len()).text(pattern).done()
-}
-
-pub(crate) fn all_retention() -> KeyRange {
-    KeyRange::prefix(&b"y"[..])
 }
 
 pub(crate) fn setting(name: &str) -> Bytes {
