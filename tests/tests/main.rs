@@ -1,6 +1,7 @@
 //! The tests of the whole, in one binary.
 
 mod archive;
+mod compare;
 mod crash;
 mod doors;
 mod every_door;

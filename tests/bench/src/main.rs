@@ -9,6 +9,7 @@
 mod archive;
 mod baseline;
 mod create;
+mod diff;
 mod feed;
 mod grep;
 mod history;
@@ -35,10 +36,10 @@ use report::Report;
 #[derive(Parser)]
 struct Args {
     /// Only these groups: create, read, stream, archive, grep, http, feed, lock, scale, history,
-    /// start, mount.
+    /// start, mount, diff.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Files in the groups `scale`, `history` and `start`.
+    /// Files in the groups `scale`, `history`, `start` and `diff`.
     #[arg(long, default_value_t = 1_000_000)]
     files: usize,
     /// MiB in the group `stream`, and in that row of the group `mount`.
@@ -128,6 +129,9 @@ async fn measure(args: &Args, report: &mut Report) -> Result<()> {
     }
     if wanted("start") {
         start::run(report, &args.node, args.files).await?;
+    }
+    if wanted("diff") {
+        diff::run(report, args.files).await?;
     }
     if wanted("mount") {
         mount(args, report)?;

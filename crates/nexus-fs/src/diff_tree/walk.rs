@@ -8,7 +8,6 @@ use nexus_kernel::{Freshness, Result};
 
 use super::gather::{Gather, PAGE};
 use super::side::{NEW, Name, OLD, is_directory};
-use crate::fork::is_forked;
 use crate::keys;
 use crate::view::{Child, View};
 
@@ -100,8 +99,7 @@ impl Gather<'_> {
         for ((new_dir, child), live) in same.into_iter().zip(live) {
             let changed = match live {
                 Some(live) => live.revision > since,
-                // What a fork only shows has never changed.
-                None => !is_forked(child.dentry.ino),
+                None => self.has_changed(child.dentry.ino).await?,
             };
             if changed {
                 let old = Name::new(old_dir, child.name.clone());
@@ -109,6 +107,14 @@ impl Gather<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether an inode without a row of its own has changed: it is gone by now, or is what a
+    /// fork shows of its origin.
+    async fn has_changed(&self, ino: u64) -> Result<bool> {
+        let old = self.sides[OLD].view.inode(ino).await?;
+        let new = self.sides[NEW].view.inode(ino).await?;
+        Ok(old.map(|inode| inode.revision) != new.map(|inode| inode.revision))
     }
 }
 
