@@ -36,9 +36,10 @@ pub(super) enum Way {
 pub(super) struct Found {
     /// Names of each tree that point to something else in the other, or to nothing there.
     pub differ: [HashMap<Name, DentryRecord>; 2],
-    /// Names that both trees have for the same inode, which may have changed: by that of the
-    /// new tree, that of the old one, which is another only for the children of the two tops.
-    pub kept: HashMap<Name, (Name, DentryRecord)>,
+    /// Names that both trees have for the same thing, which may have changed: by that of the new
+    /// tree, that of the old one, with what each points to. They are not the same where two
+    /// directories are compared, one of which may be a fork of the other.
+    pub kept: HashMap<Name, (Name, [DentryRecord; 2])>,
 }
 
 impl Found {
@@ -164,9 +165,13 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// Notes an inode of the same name in both trees, which may have changed.
-    pub(super) fn kept(&mut self, [old, new]: [Name; 2], dentry: DentryRecord) -> Result<()> {
-        self.found.kept.insert(new, (old, dentry));
+    /// Notes what has the same name in both trees and may have changed.
+    pub(super) fn kept(
+        &mut self,
+        [old, new]: [Name; 2],
+        dentries: [DentryRecord; 2],
+    ) -> Result<()> {
+        self.found.kept.insert(new, (old, dentries));
         self.found.check_size()
     }
 

@@ -131,7 +131,7 @@ impl Gather<'_> {
             kind: new.record.kind,
         };
         if self.sides[NEW].top_ino() == Some(ino) {
-            self.kept([Name::top(), Name::top()], dentry)?;
+            self.kept([Name::top(), Name::top()], [dentry; 2])?;
             return Ok(true);
         }
         let later = if self.later() == NEW { &new } else { &old };
@@ -144,7 +144,7 @@ impl Gather<'_> {
         };
         for name in names {
             if self.have_both(&name, ino).await? {
-                self.kept([name.clone(), name], dentry)?;
+                self.kept([name.clone(), name], [dentry; 2])?;
             }
         }
         Ok(true)

@@ -44,9 +44,9 @@ pub(super) async fn pairs(sides: &mut [Side<'_>; 2], found: Found) -> Result<Vec
         tops: [OLD, NEW].map(|side| sides[side].place().path.clone()),
         pairs: Vec::with_capacity(found.kept.len()),
     };
-    for (new_name, (old_name, dentry)) in found.kept {
-        let old = leaf(&mut sides[OLD], &old_name, dentry).await?;
-        let new = leaf(&mut sides[NEW], &new_name, dentry).await?;
+    for (new_name, (old_name, dentries)) in found.kept {
+        let old = leaf(&mut sides[OLD], &old_name, dentries[OLD]).await?;
+        let new = leaf(&mut sides[NEW], &new_name, dentries[NEW]).await?;
         pairing.pairs.push(Pair::of(old, new, false));
     }
     let old = leaves(&mut sides[OLD], old).await?;

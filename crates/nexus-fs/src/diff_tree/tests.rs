@@ -9,8 +9,8 @@ use nexus_testkit::authorizer::Open;
 use super::gather::Way;
 use super::{DiffTreeOptions, TreeChange, TreeChangeKind, TreeDiff, TreeDiffQuery};
 use crate::{
-    At, MoveOptions, RemoveOptions, Replace, Session, SetAttributes, Stores, WriteOptions, Zone,
-    ZoneConfig,
+    At, ForkOptions, MoveOptions, RemoveOptions, Replace, Session, SetAttributes, Stores,
+    WriteOptions, Zone, ZoneConfig,
 };
 
 mod naive;
@@ -299,6 +299,38 @@ async fn two_directories_compare_by_the_paths_below_them() {
             "removed /a/gone",
             "modified /b/d/changed from /a/d/changed content",
             "added /b/new"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_fork_is_compared_with_its_origin_by_what_changed() {
+    let (_zone, files) = fresh().await;
+    for i in 0..30 {
+        put(&files, &format!("/a/d/{i}"), "1").await;
+    }
+    files
+        .fork("/a", "/b", ForkOptions::default())
+        .await
+        .unwrap();
+    put(&files, "/b/d/7", "2").await;
+    let tags = vec![("color".to_owned(), Some(Bytes::from("red")))];
+    files
+        .set_metadata("/b/d/8", tags, Durability::Sync)
+        .await
+        .unwrap();
+    remove(&files, "/b/d/9").await;
+    put(&files, "/a/new", "1").await;
+    let (old, new) = (("/a", At::Latest), ("/b", At::Latest));
+    let diff = files.diff_trees(old, new, EXPANDED).await.unwrap();
+    let lines: Vec<String> = diff.changes.iter().map(line).collect();
+    assert_eq!(
+        lines,
+        [
+            "removed /a/d/9",
+            "removed /a/new",
+            "modified /b/d/7 from /a/d/7 content",
+            "modified /b/d/8 from /a/d/8 metadata",
         ]
     );
 }

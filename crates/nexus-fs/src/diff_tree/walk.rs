@@ -8,7 +8,9 @@ use nexus_kernel::{Freshness, Result};
 
 use super::gather::{Gather, PAGE};
 use super::side::{NEW, Name, OLD, is_directory};
+use crate::fork::in_part;
 use crate::keys;
+use crate::records::DentryRecord;
 use crate::view::{Child, View};
 
 impl Gather<'_> {
@@ -17,7 +19,7 @@ impl Gather<'_> {
         let [old, new] = [OLD, NEW].map(|side| self.sides[side].top);
         match (old, new) {
             (Some(old), Some(new)) if old.ino == new.ino => {
-                self.kept([Name::top(), Name::top()], new)?;
+                self.kept([Name::top(), Name::top()], [old, new])?;
             }
             _ => self.differ_at_top(),
         }
@@ -37,12 +39,11 @@ impl Gather<'_> {
             if !self.walked.insert(new) {
                 continue;
             }
+            let dirs = [old, new];
             let mut merged = Merged::new(old, new);
-            let mut same = Vec::new();
             loop {
-                let names = merged
-                    .next_page([self.sides[OLD].view, self.sides[NEW].view])
-                    .await?;
+                let views = [self.sides[OLD].view, self.sides[NEW].view];
+                let names = merged.next_page(views).await?;
                 self.session.check_goes_on()?;
                 if names.is_empty() {
                     break;
@@ -50,73 +51,89 @@ impl Gather<'_> {
                 if !self.spend(names.len()) {
                     return Ok(false);
                 }
-                for (name, children) in names {
-                    self.compare_name([old, new], name, children, &mut same)?;
-                }
-                let directories = same.iter().filter(|(_, child)| is_directory(&child.dentry));
-                stack.extend(directories.map(|(_, child)| (child.dentry.ino, child.dentry.ino)));
-                self.keep_changed(old, std::mem::take(&mut same)).await?;
+                let same = self.compare_names(dirs, names)?;
+                let directories = same.iter().filter(|(_, both)| is_directory(&both[NEW]));
+                stack.extend(directories.map(|(_, [old, new])| (old.ino, new.ino)));
+                self.keep_changed(dirs, same).await?;
             }
         }
         Ok(true)
     }
 
-    fn compare_name(
-        &mut self,
-        dirs: [u64; 2],
-        name: String,
-        children: [Option<Child>; 2],
-        same: &mut Vec<(u64, Child)>,
-    ) -> Result<()> {
-        let [old, new] = children;
-        if let (Some(old), Some(child)) = (&old, &new)
-            && old.dentry.ino == child.dentry.ino
-        {
-            same.push((dirs[NEW], child.clone()));
-            return Ok(());
-        }
-        for (side, child) in [(OLD, old), (NEW, new)] {
-            if let Some(child) = child {
-                self.differs(side, Name::new(dirs[side], name.clone()), child.dentry)?;
+    /// Notes the names that do not mean the same in both directories; answers those that do.
+    fn compare_names(&mut self, dirs: [u64; 2], names: Vec<Both>) -> Result<Vec<Same>> {
+        let mut same = Vec::new();
+        for (name, children) in names {
+            let [old, new] = children.map(|child| child.map(|child| child.dentry));
+            match (old, new) {
+                (Some(old), Some(new)) if self.are_the_same(&old, &new) => {
+                    same.push((name, [old, new]));
+                }
+                _ => {
+                    for (side, dentry) in [(OLD, old), (NEW, new)] {
+                        if let Some(dentry) = dentry {
+                            self.differs(side, Name::new(dirs[side], name.clone()), dentry)?;
+                        }
+                    }
+                }
             }
         }
-        Ok(())
+        Ok(same)
     }
 
     /// Notes those of the inodes that both trees have under the same name that have changed
     /// since the earlier of the two points.
-    async fn keep_changed(&mut self, old_dir: u64, same: Vec<(u64, Child)>) -> Result<()> {
+    async fn keep_changed(&mut self, dirs: [u64; 2], same: Vec<Same>) -> Result<()> {
         if same.is_empty() {
             return Ok(());
         }
         let keys: Vec<Bytes> = same
             .iter()
-            .map(|(_, child)| keys::inode(child.dentry.ino))
+            .map(|(_, both)| keys::inode(both[NEW].ino))
             .collect();
         let store = &self.session.zone.metastore;
         let live = store.get_many(&keys, Freshness::Linearizable).await?;
         let (since, _) = self.span();
-        for ((new_dir, child), live) in same.into_iter().zip(live) {
+        for ((name, both), live) in same.into_iter().zip(live) {
             let changed = match live {
-                Some(live) => live.revision > since,
-                None => self.has_changed(child.dentry.ino).await?,
+                Some(live) if both[OLD].ino == both[NEW].ino => live.revision > since,
+                _ => self.has_changed(both).await?,
             };
             if changed {
-                let old = Name::new(old_dir, child.name.clone());
-                self.kept([old, Name::new(new_dir, child.name)], child.dentry)?;
+                let names = dirs.map(|dir| Name::new(dir, name.clone()));
+                self.kept(names, both)?;
             }
         }
         Ok(())
     }
 
-    /// Whether an inode without a row of its own has changed: it is gone by now, or is what a
-    /// fork shows of its origin.
-    async fn has_changed(&self, ino: u64) -> Result<bool> {
-        let old = self.sides[OLD].view.inode(ino).await?;
-        let new = self.sides[NEW].view.inode(ino).await?;
-        Ok(old.map(|inode| inode.revision) != new.map(|inode| inode.revision))
+    /// Whether two names mean the same thing: the same inode or, of two directories, an inode
+    /// and what a fork has of it, which has the same low bits.
+    fn are_the_same(&self, old: &DentryRecord, new: &DentryRecord) -> bool {
+        let apart = self.sides[OLD].top_ino() != self.sides[NEW].top_ino();
+        old.ino == new.ino
+            || (apart && old.kind == new.kind && in_part(0, old.ino) == in_part(0, new.ino))
+    }
+
+    /// Whether an inode without a row of its own has changed, or one of a fork since it was
+    /// forked.
+    async fn has_changed(&self, [old, new]: [DentryRecord; 2]) -> Result<bool> {
+        let before = self.sides[OLD].view.inode(old.ino).await?;
+        let after = self.sides[NEW].view.inode(new.ino).await?;
+        let (Some(before), Some(after)) = (before, after) else {
+            return Ok(true);
+        };
+        if old.ino == new.ino {
+            return Ok(before.revision != after.revision);
+        }
+        // Whatever changes an inode changes this time.
+        let (before, after) = (&before.record, &after.record);
+        Ok((before.changed, &before.etag) != (after.changed, &after.etag))
     }
 }
+
+/// A name that means the same in two directories, and what it points to in either.
+type Same = (String, [DentryRecord; 2]);
 
 /// A name with what it points to in either directory.
 type Both = (String, [Option<Child>; 2]);

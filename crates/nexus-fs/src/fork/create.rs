@@ -8,6 +8,7 @@ use nexus_service_api::Action;
 
 use super::parts::{PARTS_END, PartPair, PartRecord, in_part, part_of};
 use crate::keys;
+use crate::lineage::{Origin, Source, SourceKind};
 use crate::log::ChangeKind;
 use crate::path;
 use crate::records::{self, DentryRecord, Pin, kind_code, unreadable};
@@ -108,8 +109,19 @@ pub(crate) async fn fork(
         records::encode(&Pin::default()),
     ));
     tx.also(with_forks(tx.zone().config.hash));
+    let path = source.path.into_owned();
+    let derived = Source {
+        kind: SourceKind::Fork,
+        origin: Origin::Inode {
+            ino: origin,
+            version: 0,
+            since: Some(base),
+            path: path.clone(),
+        },
+    };
+    tx.derived(root, &target.path, derived);
     tx.note(ChangeKind::DirCopy, &target.path, root, parent)
-        .old_path = Some(source.path.into_owned());
+        .old_path = Some(path);
     tx.as_operation("fork", vec![base.0]);
     Ok(())
 }

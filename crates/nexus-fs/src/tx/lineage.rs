@@ -44,10 +44,12 @@ impl Tx<'_> {
     /// A row for each derived inode, and one at each inode that it is derived from.
     pub(super) fn assemble_lineage(&self, txn: &mut Txn) {
         for (ino, derived) in &self.derived {
-            let Some(inode) = self.loaded_inode(*ino) else {
-                continue;
+            // The root of a fork has no row: it is what its origin is.
+            let version = match self.inodes.get(ino).map(|slot| &slot.now) {
+                Some(Some(record)) => record.version,
+                Some(None) => continue,
+                None => 0,
             };
-            let version = inode.version;
             let sources = derived.sources.iter();
             let sources = sources.filter(|(of, _)| *of == version);
             let sources: Vec<SourceRecord> = sources.map(|(_, source)| source.clone()).collect();

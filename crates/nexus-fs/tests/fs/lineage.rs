@@ -2,7 +2,7 @@
 
 use nexus_fs::edit::Edit;
 use nexus_fs::{
-    At, BatchStep, EditOptions, Lineage, LineageDirection, LineageEntry, LineageQuery,
+    At, BatchStep, EditOptions, ForkOptions, Lineage, LineageDirection, LineageEntry, LineageQuery,
     LineageSource, MoveOptions, RemoveOptions, Session, WriteOptions,
 };
 use nexus_kernel::{Durability, Kind, Revision};
@@ -140,6 +140,21 @@ async fn a_copied_tree_has_a_lineage_file_by_file() {
         lines(&lineage(&files, "/to").await),
         ["up 1 copy: /to v0 <- /from v0"]
     );
+}
+
+/// A fork knows the directory that it was made from.
+#[tokio::test]
+async fn a_fork_has_a_lineage() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/from/x", "1").await;
+    files
+        .fork("/from", "/to", ForkOptions::default())
+        .await
+        .unwrap();
+    let told = lineage(&files, "/to").await;
+    assert_eq!(lines(&told), ["up 1 fork: /to v0 <- /from v0"]);
+    let told = lineage(&files, "/from").await;
+    assert_eq!(lines(&told), ["down 1 fork: /to v0 <- /from v0"]);
 }
 
 /// Files that were copied to and fro have a lineage that ends, also within one commit.

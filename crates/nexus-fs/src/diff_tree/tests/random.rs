@@ -9,14 +9,14 @@ use rand::{Rng, SeedableRng};
 use super::{EXPANDED, both_ways, fresh, naive};
 use crate::diff_tree::DiffTreeOptions;
 use crate::{
-    At, ListOptions, MkdirOptions, MoveOptions, RemoveOptions, Replace, Session, SetAttributes,
-    WriteOptions,
+    At, ForkOptions, ListOptions, MkdirOptions, MoveOptions, RemoveOptions, Replace, Session,
+    SetAttributes, UndoOptions, UndoWhat, WriteOptions,
 };
 
 const NAMES: [&str; 4] = ["a", "b", "c", "a.b"];
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 16;
 const OPERATIONS: usize = 120;
-const COMPARISONS: usize = 40;
+const COMPARISONS: usize = 20;
 
 struct Draw {
     random: StdRng,
@@ -50,7 +50,7 @@ async fn act(files: &Session, draw: &mut Draw) {
         recursive: true,
         ..RemoveOptions::default()
     };
-    let done = match draw.random.random_range(0..22) {
+    let done = match draw.random.random_range(0..25) {
         0..=4 => {
             let options = WriteOptions {
                 parents: true,
@@ -110,9 +110,19 @@ async fn act(files: &Session, draw: &mut Draw) {
                 .set_metadata(&existing, set, Durability::Relaxed)
                 .await
         }
-        _ => files.rollback(&existing, 1, Durability::Relaxed).await,
+        21 => files.rollback(&existing, 1, Durability::Relaxed).await,
+        22 => files.fork(&existing, &fresh, ForkOptions::default()).await,
+        _ => return take_back(files, draw).await,
     };
     drop(done);
+}
+
+/// Undoes one of the last operations, as far as nothing stands on it.
+async fn take_back(files: &Session, draw: &mut Draw) {
+    let newest = files.revision().await.unwrap();
+    let ago = draw.random.random_range(0..newest.0.min(6));
+    let options = UndoOptions::new(UndoWhat::Operation(Revision(newest.0 - ago)));
+    drop(files.undo(options).await);
 }
 
 async fn paths(files: &Session) -> Vec<String> {
@@ -137,6 +147,32 @@ async fn leads_through_a_link(files: &Session, (path, at): (&str, Revision)) -> 
     false
 }
 
+/// Two directories of which one may be a fork of the other are brought together otherwise than by
+/// their inodes.
+async fn is_of_forks(files: &Session, old: (&str, Revision), new: (&str, Revision)) -> bool {
+    let mut tops = Vec::new();
+    let mut forked = false;
+    for (path, at) in [old, new] {
+        let at = At::Revision(at);
+        let Ok(stat) = files.stat(path, at.clone()).await else {
+            continue;
+        };
+        tops.push(stat.ino);
+        if stat.is_dir() {
+            let options = ListOptions {
+                at,
+                recursive: true,
+                limit: 10_000,
+                ..ListOptions::default()
+            };
+            let entries = files.list(path, options).await.unwrap().entries;
+            let mut inos = entries.iter().map(|entry| entry.ino.0).chain([stat.ino.0]);
+            forked |= inos.any(crate::fork::is_forked);
+        }
+    }
+    forked && tops.len() == 2 && tops[0] != tops[1]
+}
+
 async fn nothing_is_at(files: &Session, (path, at): (&str, Revision)) -> bool {
     files.stat(path, At::Revision(at)).await.is_err()
 }
@@ -148,6 +184,9 @@ async fn compare(files: &Session, seed: u64, old: (&str, Revision), new: (&str, 
         }
     }
     if nothing_is_at(files, old).await && nothing_is_at(files, new).await {
+        return;
+    }
+    if is_of_forks(files, old, new).await {
         return;
     }
     let expanded = both_ways(files, old, new, EXPANDED).await;
