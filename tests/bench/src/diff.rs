@@ -17,7 +17,8 @@ const MS_MAX: u128 = 20;
 
 pub(crate) async fn run(report: &mut Report, files: usize) -> Result<()> {
     let zone = TestZone::new().await?;
-    zone.fill("/all", files, |_| Bytes::from_static(&[7; 200])).await?;
+    zone.fill("/all", files, |_| Bytes::from_static(&[7; 200]))
+        .await?;
     let before = zone.files.revision().await?;
     change(&zone, files).await?;
     let samples = each(20, |_| async {
@@ -49,7 +50,11 @@ async fn change(zone: &TestZone, files: usize) -> Result<()> {
         let (content, options) = (Bytes::from_static(b"new"), WriteOptions::default());
         match i % 4 {
             0 => session.write(&path, content, options).await?,
-            1 => session.write(&format!("{path}-new"), content, options).await?,
+            1 => {
+                session
+                    .write(&format!("{path}-new"), content, options)
+                    .await?
+            }
             2 => session.remove(&path, RemoveOptions::default()).await?,
             _ => {
                 let to = format!("{path}-moved");
@@ -62,7 +67,10 @@ async fn change(zone: &TestZone, files: usize) -> Result<()> {
 
 async fn changes(zone: &TestZone, before: Revision) -> Result<usize> {
     let (from, options) = (At::Revision(before), DiffTreeOptions::default());
-    let diff = zone.files.diff_tree("/all", from, At::Latest, options).await?;
+    let diff = zone
+        .files
+        .diff_tree("/all", from, At::Latest, options)
+        .await?;
     Ok(diff.changes.len())
 }
 
