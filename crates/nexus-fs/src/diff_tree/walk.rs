@@ -8,7 +8,7 @@ use nexus_kernel::{Freshness, Result};
 
 use super::gather::{Gather, PAGE};
 use super::side::{NEW, Name, OLD, is_directory};
-use crate::fork::in_part;
+use crate::fork::{in_part, is_forked};
 use crate::keys;
 use crate::records::DentryRecord;
 use crate::view::{Child, View};
@@ -96,8 +96,10 @@ impl Gather<'_> {
         let (since, _) = self.span();
         for ((name, both), live) in same.into_iter().zip(live) {
             let changed = match live {
-                Some(live) if both[OLD].ino == both[NEW].ino => live.revision > since,
-                _ => self.has_changed(both).await?,
+                _ if both[OLD].ino != both[NEW].ino => self.has_changed(both).await?,
+                Some(live) => live.revision > since,
+                // What a fork only shows has never changed.
+                None => !is_forked(both[NEW].ino),
             };
             if changed {
                 let names = dirs.map(|dir| Name::new(dir, name.clone()));
@@ -115,17 +117,13 @@ impl Gather<'_> {
             || (apart && old.kind == new.kind && in_part(0, old.ino) == in_part(0, new.ino))
     }
 
-    /// Whether an inode without a row of its own has changed, or one of a fork since it was
-    /// forked.
+    /// Whether an inode of a fork has changed, or that of its origin, since it was forked.
     async fn has_changed(&self, [old, new]: [DentryRecord; 2]) -> Result<bool> {
         let before = self.sides[OLD].view.inode(old.ino).await?;
         let after = self.sides[NEW].view.inode(new.ino).await?;
         let (Some(before), Some(after)) = (before, after) else {
             return Ok(true);
         };
-        if old.ino == new.ino {
-            return Ok(before.revision != after.revision);
-        }
         // Whatever changes an inode changes this time.
         let (before, after) = (&before.record, &after.record);
         Ok((before.changed, &before.etag) != (after.changed, &after.etag))
