@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from support import client, raises, run_checks, same
-from nexus_client import NexusError, NexusFileNotFoundError
+from nexus_client import NexusFileNotFoundError
 
 nx = client()
 
@@ -22,7 +22,7 @@ def a_workspace_is_registered(folder):
     same(made["metadata"], {"owner": "ada", "size": "3"})
     same(nx.get_workspace_info(f"{folder}/w"), made)
     assert made in nx.list_workspaces()
-    with raises(NexusError):
+    with raises(FileExistsError):
         nx.register_workspace(f"{folder}/w")
     same(nx.unregister_workspace(f"{folder}/w"), True)
     same(nx.unregister_workspace(f"{folder}/w"), False)

@@ -18,3 +18,4 @@ mod streaming;
 mod tour;
 mod transfer;
 mod undo;
+mod workspaces;

@@ -256,12 +256,14 @@ fn whole(report: &MergeReport, style: Style) -> String {
         lines.push(format!("conflict    {path}: {}{decided}", conflict.kind));
     }
     let into = format::printable(&report.into);
+    let stuck = report.conflicts.iter().any(|conflict| !conflict.resolved);
     lines.push(match (report.revision, report.applied) {
         (Some(revision), _) => format!("merged into {into} in r{revision}"),
         (None, true) => format!("{into} has it all already"),
-        (None, false) => {
+        (None, false) if stuck => {
             "nothing was merged; decide conflicts with --strategy, or change one side".to_owned()
         }
+        (None, false) => "nothing was merged yet: this was a dry run".to_owned(),
     });
     lines.join("\n")
 }

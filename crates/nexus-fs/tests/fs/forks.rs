@@ -229,6 +229,46 @@ async fn handles_work_in_a_fork() {
     handle.close().await.unwrap();
 }
 
+/// The pins that hold on to history for good.
+async fn lasting_pins(stores: &Stores) -> usize {
+    let scan = Scan::forward(KeyRange::prefix("P"), 100);
+    let page = stores.metastore.scan(scan, Freshness::Linearizable).await;
+    let entries = page.unwrap().entries.into_iter();
+    entries.filter(|entry| entry.value.bytes.is_empty()).count()
+}
+
+/// What a fork is made from stays readable until it is gone, and all that was moved out of it.
+#[tokio::test]
+async fn history_is_held_for_a_fork_as_long_as_any_of_it_is_there() {
+    let stores = memory_stores();
+    let zone = open(&stores).await;
+    let files = zone.session(Context::system());
+    put(&files, "/a/d/x", "1").await;
+    fork(&files, "/a", "/b").await;
+    fork(&files, "/b", "/c").await;
+    let cleared = || async {
+        while rows(&stores, "q").await > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let held = lasting_pins(&stores).await;
+    assert!(held > 0);
+    files.remove("/b", RECURSIVE).await.unwrap();
+    cleared().await;
+    let less = lasting_pins(&stores).await;
+    assert!(0 < less && less < held, "{less} of {held}");
+    files
+        .rename("/c/d", "/kept", MoveOptions::default())
+        .await
+        .unwrap();
+    files.remove("/c", RECURSIVE).await.unwrap();
+    cleared().await;
+    assert_eq!(lasting_pins(&stores).await, less);
+    files.remove("/kept", RECURSIVE).await.unwrap();
+    cleared().await;
+    assert_eq!(lasting_pins(&stores).await, 0);
+}
+
 /// What cannot be forked, and where to.
 #[tokio::test]
 async fn a_fork_is_of_a_directory_to_a_free_name() {
