@@ -1,6 +1,7 @@
 //! The doors of a real server on a free port, over stores in memory.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod archive;
 mod auth;
 mod conditions;
 mod connections;
