@@ -10,19 +10,19 @@ fn a_snapshot_is_the_same_at_every_door() {
     let home = Home::new();
     let node = home.start();
     let cli = node.cli();
-    cli.ok(["write", "-p", "/work/a.txt", "one"]);
+    cli.ok(["write", "-p", "/job/a.txt", "one"]);
     let made = cli.ok([
-        "--json", "snapshot", "create", "/work", "first", "-m", "it works", "--tag", "t",
+        "--json", "snapshot", "create", "/job", "first", "-m", "it works", "--tag", "t",
     ]);
     let made: serde_json::Value = serde_json::from_str(&made).expect("it is JSON");
-    cli.ok(["write", "/work/a.txt", "two"]);
+    cli.ok(["write", "/job/a.txt", "two"]);
     let http = node.http();
     assert_eq!(http.get("/api/v2/snapshots/first").ok().json(), made);
-    let listed = http.get("/api/v2/snapshots?path=/work&tag=t").ok().json();
+    let listed = http.get("/api/v2/snapshots?path=/job&tag=t").ok().json();
     assert_eq!(listed["snapshots"], json!([made]));
-    assert_eq!(cli.ok(["cat", "/work/a.txt@{first}"]), "one");
+    assert_eq!(cli.ok(["cat", "/job/a.txt@{first}"]), "one");
     assert_eq!(
-        http.get("/api/v2/files/work/a.txt?at=first").ok().text(),
+        http.get("/api/v2/files/job/a.txt?at=first").ok().text(),
         "one"
     );
     cli.ok(["snapshot", "pin", "first"]);
@@ -39,7 +39,7 @@ fn a_snapshot_is_the_same_at_every_door() {
     cli.ok(["snapshot", "delete", "first"]);
     assert_eq!(node.http().get("/api/v2/snapshots/first").status, 404);
     assert!(
-        cli.fails(["cat", "/work/a.txt@{first}"])
+        cli.fails(["cat", "/job/a.txt@{first}"])
             .contains("snapshot")
     );
 }
@@ -50,10 +50,10 @@ async fn over_grpc(node: &Node<'_>) {
     let snapshot = client.snapshot("first").await.expect("it outlives a kill");
     assert!(snapshot.pinned);
     assert_eq!(snapshot.tags, ["t"]);
-    let old = client.stat("/work/a.txt", At::from("first")).await;
+    let old = client.stat("/job/a.txt", At::from("first")).await;
     assert_eq!(old.expect("it is kept").version, 1);
     let taken = client.create_snapshot(
-        "/work",
+        "/job",
         NewSnapshot {
             name: Some("first".into()),
             ..NewSnapshot::default()

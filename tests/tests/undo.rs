@@ -34,43 +34,43 @@ fn what_a_run_did_is_undone_and_done_again_through_every_door() {
     let home = Home::new();
     let node = home.start();
     let (http, cli) = (node.http(), node.cli());
-    write_as(&http, "before", "/work/a", "one");
-    let point = write_as(&http, "before", "/work/b", "one");
-    write_as(&http, "run", "/work/a", "two");
-    write_as(&http, "run", "/work/new/c", "two");
-    cli.ok(["--session", "run", "rm", "/work/b"]);
+    write_as(&http, "before", "/job/a", "one");
+    let point = write_as(&http, "before", "/job/b", "one");
+    write_as(&http, "run", "/job/a", "two");
+    write_as(&http, "run", "/job/new/c", "two");
+    cli.ok(["--session", "run", "rm", "/job/b"]);
 
     let told = report(&cli, &["undo", "--session", "run", "--dry-run"]);
     let expected = [
-        pair("restore_content", "/work/a"),
-        pair("bring_back", "/work/b"),
-        pair("remove", "/work/new"),
-        pair("remove", "/work/new/c"),
+        pair("restore_content", "/job/a"),
+        pair("bring_back", "/job/b"),
+        pair("remove", "/job/new"),
+        pair("remove", "/job/new/c"),
     ];
     assert_eq!(effects(&told), expected);
     assert_eq!(told["revisions"], json!([]));
-    assert_eq!(http.read("/work/a").text(), "two");
+    assert_eq!(http.read("/job/a").text(), "two");
 
     let undone = report(&cli, &["undo", "--session", "run"]);
     assert_eq!(effects(&undone), expected);
-    assert_eq!(http.read("/work/a").text(), "one");
-    assert_eq!(http.read("/work/b").text(), "one");
-    assert_eq!(http.read("/work/new/c").status, 404);
+    assert_eq!(http.read("/job/a").text(), "one");
+    assert_eq!(http.read("/job/b").text(), "one");
+    assert_eq!(http.read("/job/new/c").status, 404);
 
     let by = undone["revisions"][0].as_u64().expect("one commit");
     let redone = http.post("/api/v2/undo", &json!({ "operation": by }));
     assert_eq!(redone.ok().json()["operations"], json!([by]));
-    assert_eq!(http.read("/work/a").text(), "two");
+    assert_eq!(http.read("/job/a").text(), "two");
     let again = http.post("/api/v2/undo", &json!({ "operation": by }));
     assert_eq!(again.status, 409, "{}", again.text());
     assert_eq!(again.json()["kind"], "already_exists");
 
-    let body = json!({ "path": "/work", "at": point.to_string(), "dry_run": true });
+    let body = json!({ "path": "/job", "at": point.to_string(), "dry_run": true });
     let told = http.post("/api/v2/restore", &body).ok().json();
     assert_eq!(effects(&told), expected);
-    let restored = report(&cli, &["restore", "/work", "--to", &point.to_string()]);
+    let restored = report(&cli, &["restore", "/job", "--to", &point.to_string()]);
     assert_eq!(effects(&restored), expected);
-    assert_eq!(http.read("/work/b").text(), "one");
+    assert_eq!(http.read("/job/b").text(), "one");
     let log = cli.ok(["log", "-n", "1"]);
     assert!(log.contains("restore"), "{log}");
 }

@@ -19,9 +19,20 @@ fn a_fork_is_made_changed_and_merged_through_every_door() {
     let (cli, http) = (node.cli(), node.http());
     cli.ok_with_input(["write", "/proj/a.txt", "-p"], b"1\n2\n3\n");
     cli.ok_with_input(["write", "/proj/sub/b.txt", "-p"], b"b\n");
-    cli.ok(["workspace", "register", "/proj", "--name", "site", "--tag", "web"]);
+    cli.ok([
+        "workspace",
+        "register",
+        "/proj",
+        "--name",
+        "site",
+        "--tag",
+        "web",
+    ]);
     let listed = http.get("/api/v2/workspaces").ok().json();
-    assert_eq!(listed["workspaces"][0], shown(&cli, &["workspace", "info", "/proj"]));
+    assert_eq!(
+        listed["workspaces"][0],
+        shown(&cli, &["workspace", "info", "/proj"])
+    );
     let by_rpc = http.rpc("list_workspaces", &json!({}));
     assert_eq!(by_rpc["result"][0]["name"], "site");
 
@@ -63,10 +74,15 @@ fn a_fork_is_made_changed_and_merged_through_every_door() {
     });
     let marked = cli.ok(["cat", "/proj/a.txt"]);
     assert!(marked.contains("<<<<<<< ours\none\n"), "{marked}");
-    assert!(marked.contains("=======\ntwo\n>>>>>>> theirs\n2\n"), "{marked}");
-    let log = http.get("/api/v2/log?newest_first=true&limit=1").ok().json();
+    assert!(
+        marked.contains("=======\ntwo\n>>>>>>> theirs\n2\n"),
+        "{marked}"
+    );
+    let log = http
+        .get("/api/v2/log?newest_first=true&limit=1")
+        .ok()
+        .json();
     assert_eq!(log["records"][0]["operation"], "merge", "{log}");
-
 }
 
 /// What cannot be merged, or registered, says why through the command line.
@@ -79,7 +95,13 @@ fn a_merge_of_what_is_no_fork_is_refused() {
     cli.ok_with_input(["write", "/b/x", "-p"], b"1");
     cli.ok(["fork", "/a", "/f"]);
     assert!(cli.fails(["merge", "/a"]).contains("no fork"));
-    assert!(cli.fails(["merge", "/f", "--into", "/b"]).contains("nothing in common"));
+    assert!(
+        cli.fails(["merge", "/f", "--into", "/b"])
+            .contains("nothing in common")
+    );
     assert!(cli.fails(["fork", "/a/x", "/g"]).contains("directory"));
-    assert!(cli.fails(["workspace", "info", "/a"]).contains("no workspace"));
+    assert!(
+        cli.fails(["workspace", "info", "/a"])
+            .contains("no workspace")
+    );
 }

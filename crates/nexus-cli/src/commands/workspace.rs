@@ -138,7 +138,7 @@ impl WorkspaceCommand {
         let found = match self.action {
             Action::Register(register) => {
                 let path = register.path.to_string();
-                client.register_workspace(&path, register.new()).await?
+                client.register_workspace(&path, register.into_new()).await?
             }
             Action::Info { path } => client.workspace(&path.to_string()).await?,
             Action::Unregister { path } => client.unregister_workspace(&path.to_string()).await?,
@@ -175,7 +175,7 @@ impl WorkspaceCommand {
 }
 
 impl Register {
-    fn new(self) -> NewWorkspace {
+    fn into_new(self) -> NewWorkspace {
         NewWorkspace {
             name: self.name,
             description: self.description,

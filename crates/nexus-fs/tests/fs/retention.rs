@@ -186,7 +186,7 @@ async fn a_policy_of_a_path_makes_a_hole_that_is_told() {
     let mut revisions = Vec::new();
     for i in 1..=5 {
         revisions.push(kept.write("/logs/f", &format!("{i}")).await);
-        kept.write("/work/f", &format!("{i}")).await;
+        kept.write("/job/f", &format!("{i}")).await;
     }
     kept.keep("/logs/**", None, Some(2)).await;
     let report = kept.compact().await;
@@ -214,7 +214,7 @@ async fn a_policy_of_a_path_makes_a_hole_that_is_told() {
             assert_eq!(text_at(files, "/logs/f", at(*revision)).await, content);
         }
         let other = at(revision.next());
-        assert_eq!(text_at(files, "/work/f", other).await, format!("{}", i + 1));
+        assert_eq!(text_at(files, "/job/f", other).await, format!("{}", i + 1));
     }
     let before = at(Revision(revisions[0].0 - 1));
     let refused = files.stat("/logs/f", before).await.unwrap_err();

@@ -33,23 +33,20 @@ async fn names(files: &Session, query: SnapshotQuery) -> Vec<String> {
 #[tokio::test]
 async fn a_snapshot_keeps_what_was_there() {
     let (_zone, files) = fresh().await;
-    put(&files, "/work/a", "one").await;
-    put(&files, "/work/deep/b", "two").await;
+    put(&files, "/job/a", "one").await;
+    put(&files, "/job/deep/b", "two").await;
     let before = tree(&files, At::Latest).await;
-    let made = files
-        .create_snapshot("/work", named("first"))
-        .await
-        .unwrap();
-    put(&files, "/work/a", "changed").await;
+    let made = files.create_snapshot("/job", named("first")).await.unwrap();
+    put(&files, "/job/a", "changed").await;
     let recursive = RemoveOptions {
         recursive: true,
         ..RemoveOptions::default()
     };
-    files.remove("/work/deep", recursive).await.unwrap();
+    files.remove("/job/deep", recursive).await.unwrap();
 
     assert_eq!(tree(&files, point("first")).await, before);
     assert_eq!(tree(&files, At::Revision(made.revision)).await, before);
-    assert_eq!(text(&files, "/work/a").await, "changed");
+    assert_eq!(text(&files, "/job/a").await, "changed");
     let past = files.as_of(point("first")).await.unwrap();
     assert_eq!(past.revision(), made.revision);
 }

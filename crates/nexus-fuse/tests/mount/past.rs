@@ -259,7 +259,7 @@ fn snapshots_are_shown_by_their_names_and_what_was_collected_is_not() {
         name: Some("before it all".into()),
         ..NewSnapshot::default()
     };
-    let made = mounted.block_on(session.create_snapshot("/work", new));
+    let made = mounted.block_on(session.create_snapshot("/job", new));
     assert!(made.unwrap().revision <= now(&mounted));
     fs::write(mounted.path("work/f"), "two").unwrap();
     let lost = kept(&mounted);
@@ -274,7 +274,7 @@ fn snapshots_are_shown_by_their_names_and_what_was_collected_is_not() {
     let collected = mounted.block_on(session.compact(session.now(), false));
     assert!(collected.unwrap().versions > 0);
 
-    let named = mounted.path(".nexus/at/before it all/work/f");
+    let named = mounted.path(".nexus/at/before it all/job/f");
     assert_eq!(fs::read_to_string(named).unwrap(), "one");
     let gone = fs::read_to_string(lost.join("work/f")).unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::NotFound);
