@@ -10,12 +10,12 @@ use tokio::runtime::Runtime;
 /// Imports a folder, works on it, and tells the revision before that.
 fn work(home: &Home, node: &Node<'_>) -> u64 {
     let folder = home.folder().join("project");
-    fs::create_dir_all(folder.join("src")).unwrap();
-    fs::write(folder.join("README"), "one\ntwo\n").unwrap();
-    fs::write(folder.join("src/main.rs"), "let total = 1;\n").unwrap();
-    fs::write(folder.join("image"), [0xFF, 1, 2]).unwrap();
+    fs::create_dir_all(folder.join("src")).expect("as it was asked");
+    fs::write(folder.join("README"), "one\ntwo\n").expect("as it was asked");
+    fs::write(folder.join("src/main.rs"), "let total = 1;\n").expect("as it was asked");
+    fs::write(folder.join("image"), [0xFF, 1, 2]).expect("as it was asked");
     let cli = node.cli();
-    cli.ok(["import", folder.to_str().unwrap(), "/p"]);
+    cli.ok(["import", folder.to_str().expect("as it was asked"), "/p"]);
     let before = node.http().revision();
     cli.ok(["edit", "/p/README", "--old", "two", "--new", "three"]);
     cli.ok_with_input(["write", "/p/src/main.rs"], b"let sum = 1;\n");
@@ -31,8 +31,8 @@ fn rest_changes(node: &Node<'_>, query: &str) -> Vec<(String, String)> {
         .get(&format!("/api/v2/diff/tree?{query}"))
         .ok()
         .json();
-    let changes = answer["changes"].as_array().unwrap();
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let changes = answer["changes"].as_array().expect("as it was asked");
+    let text = |value: &Value| value.as_str().expect("as it was asked").to_owned();
     changes
         .iter()
         .map(|change| (text(&change["kind"]), text(&change["path"])))
@@ -41,7 +41,7 @@ fn rest_changes(node: &Node<'_>, query: &str) -> Vec<(String, String)> {
 
 fn json_lines(text: &str) -> Vec<Value> {
     let lines = text.lines().map(serde_json::from_str);
-    lines.collect::<Result<_, _>>().unwrap()
+    lines.collect::<Result<_, _>>().expect("as it was asked")
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn every_door_tells_how_trees_differ() {
     let from = before.to_string();
     let told = node.cli().ok(["--json", "diff", "/p", &from]);
     let told = json_lines(&told).into_iter().map(|change| {
-        let text = |name: &str| change[name].as_str().unwrap().to_owned();
+        let text = |name: &str| change[name].as_str().expect("as it was asked").to_owned();
         (text("kind"), text("path"))
     });
     assert_eq!(told.collect::<Vec<_>>(), expected);
@@ -73,10 +73,10 @@ fn every_door_tells_how_trees_differ() {
         from: nexus_client::At::from(from.as_str()),
         ..TreeDiffQuery::default()
     };
-    let runtime = Runtime::new().unwrap();
+    let runtime = Runtime::new().expect("as it was asked");
     let page = runtime.block_on(async {
         let client = node.client_with(node.key()).await;
-        client.diff_tree(query).await.unwrap()
+        client.diff_tree(query).await.expect("as it was asked")
     });
     let told = page
         .changes
@@ -158,7 +158,7 @@ fn files_compare_in_short_and_across_paths() {
         .http()
         .get("/api/v2/diff?path=/p/README&from=latest&to_path=/p/COPY");
     assert_eq!(same.ok().json()["differs"], false);
-    let runtime = Runtime::new().unwrap();
+    let runtime = Runtime::new().expect("as it was asked");
     let diff = runtime.block_on(async {
         let client = node.client_with(node.key()).await;
         let (old, new) = (
@@ -169,7 +169,7 @@ fn files_compare_in_short_and_across_paths() {
         client
             .diff_files(old, new, DiffMode::Unified)
             .await
-            .unwrap()
+            .expect("as it was asked")
     });
     assert_eq!((diff.added, diff.removed), (1, 1));
     for wrong in [
@@ -191,28 +191,29 @@ fn every_door_tells_where_a_file_comes_from() {
     work(&home, &node);
     let url = format!("file://{}", home.folder().join("project/README").display());
     let kinds = |entries: &Value| -> Vec<String> {
-        let entries = entries.as_array().unwrap().iter();
+        let entries = entries.as_array().expect("as it was asked").iter();
         entries
-            .map(|entry| entry["kind"].as_str().unwrap().to_owned())
+            .map(|entry| entry["kind"].as_str().expect("as it was asked").to_owned())
             .collect()
     };
     let rest = node.http().get("/api/v2/lineage?path=/p/COPY").ok().json();
     assert_eq!(kinds(&rest["entries"]), ["copy", "edit", "import"]);
     assert_eq!(rest["entries"][2]["external"], url.as_str());
     let cli = node.cli();
-    let told: Value = serde_json::from_str(&cli.ok(["--json", "lineage", "/p/COPY"])).unwrap();
+    let told: Value =
+        serde_json::from_str(&cli.ok(["--json", "lineage", "/p/COPY"])).expect("as it was asked");
     assert_eq!(kinds(&told["entries"]), kinds(&rest["entries"]));
     let drawn = cli.ok(["lineage", "/p/COPY", "--ancestors"]);
     assert!(drawn.contains("└── copy  /p/README v2"), "{drawn}");
     let down = cli.ok(["lineage", "/p/README", "--descendants"]);
     assert!(down.contains("became\n└── copy  /p/COPY v1"), "{down}");
-    let runtime = Runtime::new().unwrap();
+    let runtime = Runtime::new().expect("as it was asked");
     let page = runtime.block_on(async {
         let client = node.client_with(node.key()).await;
         client
             .lineage("/p/COPY", LineageQuery::default())
             .await
-            .unwrap()
+            .expect("as it was asked")
     });
     assert_eq!(page.entries.len(), 3);
     let versions = node

@@ -91,70 +91,35 @@ async fn follow(client: &Client, mirror: &mut Mirror, last: Option<Revision>) ->
 /// Changes files until the node is gone, some durably and some not.
 async fn write(client: Client, number: u64, seed: u64, told: UnboundedSender<()>) {
     let mut random = Random::new(seed);
-    let durability = if number % 2 == 0 {
+    let durability = if number.is_multiple_of(2) {
         Durability::Sync
     } else {
         Durability::Relaxed
     };
+    let remove = |recursive| RemoveOptions {
+        durability,
+        recursive,
+        ..RemoveOptions::default()
+    };
+    let move_to = MoveOptions {
+        durability,
+        ..MoveOptions::default()
+    };
+    let make = WriteOptions {
+        parents: true,
+        durability,
+        ..WriteOptions::default()
+    };
     loop {
         let folder = format!("/w{number}/{}", random.below(4));
         let file = format!("{folder}/{}", random.below(6));
+        let (moved, away) = (format!("{folder}/moved"), format!("/w{number}/9"));
         let done = match random.below(10) {
-            0 => {
-                client
-                    .remove(
-                        &file,
-                        RemoveOptions {
-                            durability,
-                            ..RemoveOptions::default()
-                        },
-                    )
-                    .await
-            }
-            1 => {
-                client
-                    .remove(
-                        &folder,
-                        RemoveOptions {
-                            durability,
-                            recursive: true,
-                            ..RemoveOptions::default()
-                        },
-                    )
-                    .await
-            }
-            2 => {
-                client
-                    .rename(
-                        &file,
-                        &format!("{folder}/moved"),
-                        MoveOptions {
-                            durability,
-                            ..MoveOptions::default()
-                        },
-                    )
-                    .await
-            }
-            3 => {
-                client
-                    .rename(
-                        &folder,
-                        &format!("/w{number}/9"),
-                        MoveOptions {
-                            durability,
-                            ..MoveOptions::default()
-                        },
-                    )
-                    .await
-            }
-            _ => {
-                let options = WriteOptions {
-                    parents: true,
-                    durability,
-                    ..WriteOptions::default()
-                };
-                client.write(&file, random.content(300), options).await
-            }
+            0 => client.remove(&file, remove(false)).await,
+            1 => client.remove(&folder, remove(true)).await,
+            2 => client.rename(&file, &moved, move_to).await,
+            3 => client.rename(&folder, &away, move_to).await,
+            _ => client.write(&file, random.content(300), make.clone()).await,
         };
         match done {
             Ok(_) => drop(told.send(())),

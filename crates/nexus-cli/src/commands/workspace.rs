@@ -138,7 +138,9 @@ impl WorkspaceCommand {
         let found = match self.action {
             Action::Register(register) => {
                 let path = register.path.to_string();
-                client.register_workspace(&path, register.into_new()).await?
+                client
+                    .register_workspace(&path, register.into_new())
+                    .await?
             }
             Action::Info { path } => client.workspace(&path.to_string()).await?,
             Action::Unregister { path } => client.unregister_workspace(&path.to_string()).await?,
