@@ -219,6 +219,7 @@ fn every_door_tells_where_a_file_comes_from() {
     let versions = node
         .http()
         .rpc("list_versions", &json!({"path": "/p/README"}));
+    let versions = &versions["result"];
     assert_eq!(versions[0]["source_type"], "edit");
     assert_eq!(versions[0]["parent_version_id"], 1);
     assert_eq!(versions[1]["source_type"], "import");

@@ -50,7 +50,8 @@ impl Session {
         };
         let mut changed = self.run(step, durability).await?;
         let at = crate::At::Revision(changed.revision);
-        changed.stat = Some(self.lstat(path::normalize(to)?, at).await?);
+        // The fork is there, whether or not it can be looked at now.
+        changed.stat = self.lstat(path::normalize(to)?, at).await.ok();
         Ok(changed)
     }
 }

@@ -365,6 +365,6 @@ async fn an_empty_directory_can_be_forked_and_both_removed() {
     fork(&files, "/a", "/b").await;
     for path in ["/a", "/b"] {
         files.remove(path, RemoveOptions::default()).await.unwrap();
-        assert_eq!(files.exists(path, At::Latest).await.unwrap(), false);
+        assert!(!files.exists(path, At::Latest).await.unwrap());
     }
 }

@@ -253,17 +253,17 @@ fn a_past_state_can_be_mounted() {
 fn snapshots_are_shown_by_their_names_and_what_was_collected_is_not() {
     let mounted = Mounted::in_memory();
     let session = mounted.session();
-    fs::create_dir(mounted.path("work")).unwrap();
-    fs::write(mounted.path("work/f"), "one").unwrap();
+    fs::create_dir(mounted.path("job")).unwrap();
+    fs::write(mounted.path("job/f"), "one").unwrap();
     let new = NewSnapshot {
         name: Some("before it all".into()),
         ..NewSnapshot::default()
     };
     let made = mounted.block_on(session.create_snapshot("/job", new));
     assert!(made.unwrap().revision <= now(&mounted));
-    fs::write(mounted.path("work/f"), "two").unwrap();
+    fs::write(mounted.path("job/f"), "two").unwrap();
     let lost = kept(&mounted);
-    fs::write(mounted.path("work/f"), "three").unwrap();
+    fs::write(mounted.path("job/f"), "three").unwrap();
     let limits = RetentionLimits {
         max_age: None,
         max_versions: Some(1),
@@ -276,7 +276,7 @@ fn snapshots_are_shown_by_their_names_and_what_was_collected_is_not() {
 
     let named = mounted.path(".nexus/at/before it all/job/f");
     assert_eq!(fs::read_to_string(named).unwrap(), "one");
-    let gone = fs::read_to_string(lost.join("work/f")).unwrap_err();
+    let gone = fs::read_to_string(lost.join("job/f")).unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::NotFound);
     let unknown = fs::read_dir(mounted.path(".nexus/at/no such")).unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound);

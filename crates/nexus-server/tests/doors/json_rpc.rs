@@ -25,7 +25,7 @@ async fn the_table_that_dispatches_is_the_one_that_is_listed() {
         assert_ne!(error["error"]["code"], -32601, "{method}");
     }
     let error = server
-        .rpc_error("workspace_snapshot", json!({ "agent_id": null }))
+        .rpc_error("workspace_snapshots", json!({ "agent_id": null }))
         .await;
     assert_eq!(error["code"], -32601);
 }

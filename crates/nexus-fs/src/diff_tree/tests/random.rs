@@ -43,13 +43,15 @@ impl Draw {
     }
 }
 
+const RECURSIVE: RemoveOptions = RemoveOptions {
+    recursive: true,
+    if_match: None,
+    durability: Durability::Sync,
+};
+
 /// Does something, which may be refused.
 async fn act(files: &Session, draw: &mut Draw) {
     let (existing, fresh) = (draw.existing(), draw.fresh());
-    let recursive = RemoveOptions {
-        recursive: true,
-        ..RemoveOptions::default()
-    };
     let done = match draw.random.random_range(0..25) {
         0..=4 => {
             let options = WriteOptions {
@@ -70,7 +72,7 @@ async fn act(files: &Session, draw: &mut Draw) {
             };
             files.mkdir(&fresh, options).await
         }
-        7 | 8 => files.remove(&existing, recursive).await,
+        7 | 8 => files.remove(&existing, RECURSIVE).await,
         9..=12 => {
             let to = if draw.random.random_bool(0.4) {
                 draw.existing()

@@ -6,5 +6,5 @@ fn the_table_is_in_order_so_that_every_method_is_found() {
     for method in METHODS {
         assert_eq!(find(method.name).map(|found| found.name), Some(method.name));
     }
-    assert!(find("workspace_snapshot").is_none());
+    assert!(find("workspace_snapshots").is_none());
 }
