@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 
 const COMMITS: usize = 120;
 const CHANGES: usize = 5;
+/// More than the largest frame of HTTP/2 with what comes before it on a connection.
+const FRAME_BYTES_MAX: u64 = 24_000;
 
 /// Passes bytes on to a node, and cuts each connection after some of those that come back.
 struct Cutter {
@@ -30,7 +32,12 @@ impl Cutter {
             let mut random = Random::new(seed);
             for client in listener.incoming().map_while(Result::ok) {
                 let server = TcpStream::connect(&node).expect("the node listens");
-                let most = 500 + random.below(12_000) as u64;
+                // A frame of HTTP/2 comes whole or not at all: some connections have to carry one,
+                // however many events are in it for a reader that is far behind.
+                let most = match random.below(4) {
+                    0 => FRAME_BYTES_MAX,
+                    _ => 500 + random.below(12_000) as u64,
+                };
                 let count = Arc::clone(&count);
                 thread::spawn(move || {
                     pass(client, server, most);
@@ -98,7 +105,7 @@ fn run(read: impl FnOnce(&str, &Node<'_>, Revision) -> Seen + Send) {
     });
     assert_whole(&seen);
     assert!(
-        cutter.cuts() > 5,
+        cutter.cuts() > 2,
         "only {} connections broke",
         cutter.cuts()
     );
