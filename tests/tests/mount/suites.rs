@@ -119,7 +119,7 @@ fn a_file_holds_what_100_000_operations_left_in_it() {
     // What it leaves of a failure: the content as it should be.
     fsx.arg("-P").arg(home.folder());
     let fsx = Process::start(fsx.arg(mounted.path("exercised")));
-    let said = fsx.wait_for_success(WORK_MAX);
+    let said = fsx.wait_for_success(WORK_MAX * 3);
     assert!(
         said.contains("All operations completed"),
         "seed {SEED}: {said}"
