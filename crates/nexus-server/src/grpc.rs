@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use axum::Router;
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use nexus_fs::Session;
 use nexus_kernel::{Error, Outcome, Result};
 use nexus_proto::v1::admin_server::AdminServer;
 use nexus_proto::v1::archive_server::ArchiveServer;
@@ -23,7 +24,7 @@ use nexus_service_api::Context;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use tonic::metadata::{MetadataMap, MetadataValue};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::app::Shared;
 use crate::door::{self, ERROR_HEADER};
@@ -57,6 +58,9 @@ const FACTS_MAX: usize = 6;
 
 /// Largest message of a mount, which writes in pieces.
 const INODES_BYTES_MAX: usize = 4 << 20;
+
+/// What a call answers.
+type Reply<T> = Result<Response<T>, Status>;
 
 /// What a streaming call answers.
 type Answers<T> = BoxStream<'static, Result<T, Status>>;
@@ -170,6 +174,20 @@ fn caller<T>(request: Request<T>) -> Result<(Context, T), Status> {
         context.ok_or_else(|| status(Error::unauthenticated("send a key")))?,
         message,
     ))
+}
+
+/// Does what one message asks for, as its caller sees the zone.
+async fn answer<Q, A, F>(
+    shared: &Shared,
+    request: Request<Q>,
+    operation: impl FnOnce(Session, Q) -> F,
+) -> Reply<A>
+where
+    F: Future<Output = Result<A>>,
+{
+    let (context, ask) = caller(request)?;
+    let done = operation(shared.files(context), ask).await;
+    done.map(Response::new).map_err(status)
 }
 
 /// Items of the filesystem as messages of a call.

@@ -4,16 +4,14 @@ use nexus_kernel::{Result, Timestamp};
 use nexus_proto::v1::admin_server::Admin;
 use nexus_proto::v1::*;
 use nexus_service_api::{Context, KeyInfo, KeyUpdate, NewKey};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response};
 
 use super::convert::{cursor, unknown};
-use super::{Answers, answers, caller, status};
+use super::{Answers, Reply, answers, caller, status};
 use crate::app::Shared;
 use crate::paging::page_limit;
 
 pub(super) struct AdminDoor(pub(super) Shared);
-
-type Reply<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl Admin for AdminDoor {

@@ -8,31 +8,13 @@ use nexus_kernel::Result;
 use nexus_proto::v1 as proto;
 use nexus_proto::v1::compare_server::Compare;
 use nexus_proto::v1::{DiffTreePage, DiffTreeRequest, LineagePage, LineageRequest};
-use tonic::{Request, Response, Status};
+use tonic::Request;
 
 use super::convert::{self, at, cursor, unknown};
-use super::{caller, status};
+use super::{Reply, answer};
 use crate::app::Shared;
 
 pub(super) struct CompareDoor(pub(super) Shared);
-
-type Reply<T> = Result<Response<T>, Status>;
-
-impl CompareDoor {
-    /// Does what one message asks for.
-    async fn answer<Q, A, F>(
-        &self,
-        request: Request<Q>,
-        operation: impl FnOnce(Session, Q) -> F,
-    ) -> Reply<A>
-    where
-        F: Future<Output = Result<A>>,
-    {
-        let (context, ask) = caller(request)?;
-        let answer = operation(self.0.files(context), ask).await;
-        answer.map(Response::new).map_err(status)
-    }
-}
 
 #[tonic::async_trait]
 impl Compare for CompareDoor {
@@ -56,7 +38,7 @@ impl Compare for CompareDoor {
                 next: page.next.unwrap_or_default(),
             })
         };
-        self.answer(request, diff).await
+        answer(&self.0, request, diff).await
     }
 
     async fn lineage(&self, request: Request<LineageRequest>) -> Reply<LineagePage> {
@@ -76,7 +58,7 @@ impl Compare for CompareDoor {
                 next: lineage.next.unwrap_or_default(),
             })
         };
-        self.answer(request, lineage).await
+        answer(&self.0, request, lineage).await
     }
 }
 

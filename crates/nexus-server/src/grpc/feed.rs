@@ -4,31 +4,14 @@ use nexus_fs::{CursorName, CursorOwner, FeedCursor, FeedQuery, FeedStart, Sessio
 use nexus_kernel::{Error, Result, Revision};
 use nexus_proto::v1::feed_server::Feed;
 use nexus_proto::v1::*;
-use tonic::{Request, Response, Status};
+use tonic::Request;
 
 use super::convert::{self, durability};
-use super::{caller, status};
+use super::{Reply, answer};
 use crate::app::Shared;
 use crate::paging::page_limit;
 
 pub(super) struct FeedDoor(pub(super) Shared);
-
-type Reply<T> = Result<Response<T>, Status>;
-
-impl FeedDoor {
-    async fn answer<Q, A, F>(
-        &self,
-        request: Request<Q>,
-        operation: impl FnOnce(Session, Q) -> F,
-    ) -> Reply<A>
-    where
-        F: Future<Output = Result<A>>,
-    {
-        let (context, ask) = caller(request)?;
-        let answer = operation(self.0.files(context), ask).await;
-        answer.map(Response::new).map_err(status)
-    }
-}
 
 #[tonic::async_trait]
 impl Feed for FeedDoor {
@@ -40,14 +23,14 @@ impl Feed for FeedDoor {
                 .await
                 .map(cursor)
         };
-        self.answer(request, create).await
+        answer(&self.0, request, create).await
     }
 
     async fn get_cursor(&self, request: Request<GetCursorRequest>) -> Reply<Cursor> {
         let get = |files: Session, ask: GetCursorRequest| async move {
             files.cursor(&ask.name.parse()?).await.map(cursor)
         };
-        self.answer(request, get).await
+        answer(&self.0, request, get).await
     }
 
     async fn list_cursors(&self, request: Request<ListCursorsRequest>) -> Reply<CursorPage> {
@@ -65,7 +48,7 @@ impl Feed for FeedDoor {
                 next: page.next.unwrap_or_default(),
             })
         };
-        self.answer(request, list).await
+        answer(&self.0, request, list).await
     }
 
     async fn delete_cursor(
@@ -76,7 +59,7 @@ impl Feed for FeedDoor {
             files.delete_cursor(&ask.name.parse()?).await?;
             Ok(DeleteCursorResponse {})
         };
-        self.answer(request, delete).await
+        answer(&self.0, request, delete).await
     }
 
     async fn acknowledge(&self, request: Request<AcknowledgeRequest>) -> Reply<Cursor> {
@@ -88,7 +71,7 @@ impl Feed for FeedDoor {
                 .await
                 .map(cursor)
         };
-        self.answer(request, acknowledge).await
+        answer(&self.0, request, acknowledge).await
     }
 
     async fn rewind_cursor(&self, request: Request<RewindCursorRequest>) -> Reply<Cursor> {
@@ -96,7 +79,7 @@ impl Feed for FeedDoor {
             let (name, to) = (ask.name.parse()?, given(ask.position)?);
             files.rewind_cursor(&name, to).await.map(cursor)
         };
-        self.answer(request, rewind).await
+        answer(&self.0, request, rewind).await
     }
 }
 

@@ -5,43 +5,17 @@ use nexus_fs::{EditOptions, GlobQuery, GrepQuery, ListOptions, RemoveOptions, Se
 use nexus_kernel::{Error, Result};
 use nexus_proto::v1::files_server::Files;
 use nexus_proto::v1::*;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Streaming};
 
 use super::compare;
 use super::convert::{self, at, changed, cursor, durability};
 use super::incoming::{incoming, outgoing};
-use super::{Answers, answers, caller, feed, status};
+use super::{Answers, Reply, answer, answers, feed};
 use crate::app::Shared;
 use crate::door::expected_etag;
 use crate::paging::page_limit;
 
 pub(super) struct FilesDoor(pub(super) Shared);
-
-type Reply<T> = Result<Response<T>, Status>;
-
-impl FilesDoor {
-    /// The files as the caller sees them, and what it asks for.
-    fn open<T>(&self, request: Request<T>) -> Result<(Session, T), Status> {
-        let (context, ask) = caller(request)?;
-        Ok((self.0.files(context), ask))
-    }
-
-    /// Does what one message asks for.
-    async fn answer<Q, A, F>(
-        &self,
-        request: Request<Q>,
-        operation: impl FnOnce(Session, Q) -> F,
-    ) -> Reply<A>
-    where
-        F: Future<Output = Result<A>>,
-    {
-        let (files, ask) = self.open(request)?;
-        operation(files, ask)
-            .await
-            .map(Response::new)
-            .map_err(status)
-    }
-}
 
 #[tonic::async_trait]
 impl Files for FilesDoor {
@@ -59,7 +33,7 @@ impl Files for FilesDoor {
             };
             Ok(convert::stat(stat))
         };
-        self.answer(request, stat).await
+        answer(&self.0, request, stat).await
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Reply<EntryPage> {
@@ -73,7 +47,7 @@ impl Files for FilesDoor {
             };
             Ok(convert::page(files.list(&ask.path, options).await?))
         };
-        self.answer(request, list).await
+        answer(&self.0, request, list).await
     }
 
     async fn read(&self, request: Request<ReadRequest>) -> Reply<Self::ReadStream> {
@@ -95,7 +69,7 @@ impl Files for FilesDoor {
             };
             Ok(outgoing(content))
         };
-        self.answer(request, read).await
+        answer(&self.0, request, read).await
     }
 
     async fn write(&self, request: Request<Streaming<WriteRequest>>) -> Reply<Changed> {
@@ -103,7 +77,7 @@ impl Files for FilesDoor {
             let (path, options, body) = incoming(messages).await?;
             files.write_stream(&path, body, options).await.map(changed)
         };
-        self.answer(request, write).await
+        answer(&self.0, request, write).await
     }
 
     async fn append(&self, request: Request<AppendRequest>) -> Reply<Changed> {
@@ -114,7 +88,7 @@ impl Files for FilesDoor {
                 .await
                 .map(changed)
         };
-        self.answer(request, append).await
+        answer(&self.0, request, append).await
     }
 
     async fn set_attributes(&self, request: Request<SetAttributesRequest>) -> Reply<Changed> {
@@ -126,7 +100,7 @@ impl Files for FilesDoor {
                 .await
                 .map(changed)
         };
-        self.answer(request, set).await
+        answer(&self.0, request, set).await
     }
 
     async fn mkdir(&self, request: Request<MkdirRequest>) -> Reply<Changed> {
@@ -134,7 +108,7 @@ impl Files for FilesDoor {
             let options = convert::mkdir_options(ask.options, durability(ask.durability)?);
             files.mkdir(&ask.path, options).await.map(changed)
         };
-        self.answer(request, mkdir).await
+        answer(&self.0, request, mkdir).await
     }
 
     async fn remove(&self, request: Request<RemoveRequest>) -> Reply<Changed> {
@@ -147,7 +121,7 @@ impl Files for FilesDoor {
             };
             files.remove(&ask.path, options).await.map(changed)
         };
-        self.answer(request, remove).await
+        answer(&self.0, request, remove).await
     }
 
     async fn rename(&self, request: Request<RenameRequest>) -> Reply<Changed> {
@@ -155,7 +129,7 @@ impl Files for FilesDoor {
             let options = convert::move_options(ask.options, durability(ask.durability)?)?;
             files.rename(&ask.from, &ask.to, options).await.map(changed)
         };
-        self.answer(request, rename).await
+        answer(&self.0, request, rename).await
     }
 
     async fn copy(&self, request: Request<CopyRequest>) -> Reply<Changed> {
@@ -163,7 +137,7 @@ impl Files for FilesDoor {
             let options = convert::move_options(ask.options, durability(ask.durability)?)?;
             files.copy(&ask.from, &ask.to, options).await.map(changed)
         };
-        self.answer(request, copy).await
+        answer(&self.0, request, copy).await
     }
 
     async fn symlink(&self, request: Request<SymlinkRequest>) -> Reply<Changed> {
@@ -173,7 +147,7 @@ impl Files for FilesDoor {
                 .await
                 .map(changed)
         };
-        self.answer(request, symlink).await
+        answer(&self.0, request, symlink).await
     }
 
     async fn hard_link(&self, request: Request<HardLinkRequest>) -> Reply<Changed> {
@@ -183,7 +157,7 @@ impl Files for FilesDoor {
                 .await
                 .map(changed)
         };
-        self.answer(request, link).await
+        answer(&self.0, request, link).await
     }
 
     async fn batch(&self, request: Request<BatchRequest>) -> Reply<BatchResponse> {
@@ -199,7 +173,7 @@ impl Files for FilesDoor {
                 changes: changes.into_iter().map(changed).collect(),
             })
         };
-        self.answer(request, batch).await
+        answer(&self.0, request, batch).await
     }
 
     async fn edit(&self, request: Request<EditRequest>) -> Reply<EditResponse> {
@@ -217,7 +191,7 @@ impl Files for FilesDoor {
                 .await
                 .map(convert::edited)
         };
-        self.answer(request, edit).await
+        answer(&self.0, request, edit).await
     }
 
     async fn glob(&self, request: Request<GlobRequest>) -> Reply<Self::GlobStream> {
@@ -230,7 +204,7 @@ impl Files for FilesDoor {
             };
             Ok(answers(files.glob(query), convert::entry))
         };
-        self.answer(request, glob).await
+        answer(&self.0, request, glob).await
     }
 
     async fn grep(&self, request: Request<GrepRequest>) -> Reply<Self::GrepStream> {
@@ -255,7 +229,7 @@ impl Files for FilesDoor {
                 convert::grep_match,
             ))
         };
-        self.answer(request, grep).await
+        answer(&self.0, request, grep).await
     }
 
     async fn usage(&self, request: Request<UsageRequest>) -> Reply<UsageResponse> {
@@ -273,7 +247,7 @@ impl Files for FilesDoor {
                 bytes,
             })
         };
-        self.answer(request, usage).await
+        answer(&self.0, request, usage).await
     }
 
     async fn get_metadata(
@@ -286,7 +260,7 @@ impl Files for FilesDoor {
                 metadata: pairs.into_iter().collect(),
             })
         };
-        self.answer(request, get).await
+        answer(&self.0, request, get).await
     }
 
     async fn set_metadata(&self, request: Request<SetMetadataRequest>) -> Reply<Changed> {
@@ -300,7 +274,7 @@ impl Files for FilesDoor {
                 .await
                 .map(changed)
         };
-        self.answer(request, set).await
+        answer(&self.0, request, set).await
     }
 
     async fn tags(&self, request: Request<TagsRequest>) -> Reply<TagsResponse> {
@@ -309,7 +283,7 @@ impl Files for FilesDoor {
                 tags: files.tags(&ask.path, at(&ask.at)?).await?,
             })
         };
-        self.answer(request, tags).await
+        answer(&self.0, request, tags).await
     }
 
     async fn set_tags(&self, request: Request<SetTagsRequest>) -> Reply<Changed> {
@@ -320,7 +294,7 @@ impl Files for FilesDoor {
                 .await
                 .map(changed)
         };
-        self.answer(request, set).await
+        answer(&self.0, request, set).await
     }
 
     async fn find_by_tag(&self, request: Request<FindByTagRequest>) -> Reply<EntryPage> {
@@ -332,7 +306,7 @@ impl Files for FilesDoor {
                 .await
                 .map(convert::page)
         };
-        self.answer(request, find).await
+        answer(&self.0, request, find).await
     }
 
     async fn find_by_metadata(&self, request: Request<FindByMetadataRequest>) -> Reply<EntryPage> {
@@ -344,7 +318,7 @@ impl Files for FilesDoor {
                 .await?;
             Ok(convert::page(page))
         };
-        self.answer(request, find).await
+        answer(&self.0, request, find).await
     }
 
     async fn versions(&self, request: Request<VersionsRequest>) -> Reply<VersionsResponse> {
@@ -354,7 +328,7 @@ impl Files for FilesDoor {
             let versions = versions.into_iter().map(convert::version).collect();
             Ok(VersionsResponse { versions })
         };
-        self.answer(request, versions).await
+        answer(&self.0, request, versions).await
     }
 
     async fn diff(&self, request: Request<DiffRequest>) -> Reply<DiffResponse> {
@@ -365,7 +339,7 @@ impl Files for FilesDoor {
             let diff = files.diff_files((&ask.path, from), (to_path, to), mode);
             Ok(compare::file_diff(diff.await?))
         };
-        self.answer(request, diff).await
+        answer(&self.0, request, diff).await
     }
 
     async fn rollback(&self, request: Request<RollbackRequest>) -> Reply<Changed> {
@@ -375,7 +349,7 @@ impl Files for FilesDoor {
                 .await
                 .map(changed)
         };
-        self.answer(request, rollback).await
+        answer(&self.0, request, rollback).await
     }
 
     async fn log(&self, request: Request<LogRequest>) -> Reply<LogResponse> {
@@ -388,7 +362,7 @@ impl Files for FilesDoor {
                 previous: page.previous.unwrap_or_default(),
             })
         };
-        self.answer(request, log).await
+        answer(&self.0, request, log).await
     }
 
     async fn watch(&self, request: Request<WatchRequest>) -> Reply<Self::WatchStream> {
@@ -398,7 +372,7 @@ impl Files for FilesDoor {
             let records = feed.records().take_until(closing).boxed();
             Ok(answers(records, convert::record))
         };
-        self.answer(request, watch).await
+        answer(&self.0, request, watch).await
     }
 
     async fn duplicates(&self, request: Request<DuplicatesRequest>) -> Reply<DuplicatesResponse> {
@@ -409,7 +383,7 @@ impl Files for FilesDoor {
                 sets: sets.into_iter().map(convert::duplicates).collect(),
             })
         };
-        self.answer(request, duplicates).await
+        answer(&self.0, request, duplicates).await
     }
 
     async fn sync(&self, request: Request<SyncRequest>) -> Reply<RevisionResponse> {
@@ -418,7 +392,7 @@ impl Files for FilesDoor {
                 revision: revision.0,
             })
         };
-        self.answer(request, sync).await
+        answer(&self.0, request, sync).await
     }
 
     async fn revision(&self, request: Request<RevisionRequest>) -> Reply<RevisionResponse> {
@@ -427,7 +401,7 @@ impl Files for FilesDoor {
                 revision: revision.0,
             })
         };
-        self.answer(request, revision).await
+        answer(&self.0, request, revision).await
     }
 }
 

@@ -7,10 +7,10 @@ use nexus_fs::{Ino, NewKind, OpenMode, Session};
 use nexus_kernel::{Error, Kind, Result};
 use nexus_proto::v1::inodes_server::Inodes;
 use nexus_proto::v1::*;
-use tonic::{Request, Response, Status};
+use tonic::Request;
 
 use super::convert::{self, changed, durability, past};
-use super::{caller, status};
+use super::{Reply, answer};
 use crate::app::Shared;
 use crate::paging::page_limit;
 
@@ -32,25 +32,7 @@ const NAMED_MAX: usize = 16_384;
 
 pub(super) struct InodesDoor(pub(super) Shared);
 
-type Reply<T> = Result<Response<T>, Status>;
-
 impl InodesDoor {
-    /// Does what one message asks for.
-    async fn answer<Q, A, F>(
-        &self,
-        request: Request<Q>,
-        operation: impl FnOnce(Session, Q) -> F,
-    ) -> Reply<A>
-    where
-        F: Future<Output = Result<A>>,
-    {
-        let (context, ask) = caller(request)?;
-        operation(self.0.files(context), ask)
-            .await
-            .map(Response::new)
-            .map_err(status)
-    }
-
     async fn open_handle(&self, files: &Session, ino: Ino, mode: OpenMode) -> Result<Opened> {
         let mut context = files.context().clone();
         // A handle outlives the call that opened it.
@@ -78,7 +60,7 @@ impl Inodes for InodesDoor {
             };
             found.map(convert::stat)
         };
-        self.answer(request, lookup).await
+        answer(&self.0, request, lookup).await
     }
 
     async fn get_attributes(&self, request: Request<GetAttributesRequest>) -> Reply<Stat> {
@@ -89,7 +71,7 @@ impl Inodes for InodesDoor {
             };
             found.map(convert::stat)
         };
-        self.answer(request, get).await
+        answer(&self.0, request, get).await
     }
 
     async fn set_attributes(&self, request: Request<SetInodeAttributesRequest>) -> Reply<Stat> {
@@ -98,7 +80,7 @@ impl Inodes for InodesDoor {
             let set = files.setattr(ino, messages::attributes(&ask), durability);
             set.await.map(convert::stat)
         };
-        self.answer(request, set).await
+        answer(&self.0, request, set).await
     }
 
     async fn make(&self, request: Request<MakeRequest>) -> Reply<Opened> {
@@ -126,7 +108,7 @@ impl Inodes for InodesDoor {
                 head: Bytes::new(),
             })
         };
-        self.answer(request, make).await
+        answer(&self.0, request, make).await
     }
 
     async fn remove(&self, request: Request<RemoveNameRequest>) -> Reply<Changed> {
@@ -138,7 +120,7 @@ impl Inodes for InodesDoor {
             };
             removed.map(changed)
         };
-        self.answer(request, remove).await
+        answer(&self.0, request, remove).await
     }
 
     async fn rename(&self, request: Request<RenameNameRequest>) -> Reply<Changed> {
@@ -152,7 +134,7 @@ impl Inodes for InodesDoor {
                 .await
                 .map(changed)
         };
-        self.answer(request, rename).await
+        answer(&self.0, request, rename).await
     }
 
     async fn link(&self, request: Request<LinkNameRequest>) -> Reply<Stat> {
@@ -161,7 +143,7 @@ impl Inodes for InodesDoor {
             let linked = files.link_at(ino, parent, &ask.name, durability(ask.durability)?);
             linked.await.map(convert::stat)
         };
-        self.answer(request, link).await
+        answer(&self.0, request, link).await
     }
 
     async fn read_directory(&self, request: Request<ReadDirectoryRequest>) -> Reply<DirectoryPage> {
@@ -180,7 +162,7 @@ impl Inodes for InodesDoor {
             let entries = entries.into_iter().map(messages::entry).collect();
             Ok(DirectoryPage { entries })
         };
-        self.answer(request, read).await
+        answer(&self.0, request, read).await
     }
 
     async fn parent_of(&self, request: Request<ParentOfRequest>) -> Reply<ParentOfResponse> {
@@ -191,7 +173,7 @@ impl Inodes for InodesDoor {
             };
             Ok(ParentOfResponse { ino: parent.0 })
         };
-        self.answer(request, parent).await
+        answer(&self.0, request, parent).await
     }
 
     async fn get_metadata_value(
@@ -206,7 +188,7 @@ impl Inodes for InodesDoor {
             };
             Ok(MetadataValue { value })
         };
-        self.answer(request, get).await
+        answer(&self.0, request, get).await
     }
 
     async fn list_metadata_keys(
@@ -220,7 +202,7 @@ impl Inodes for InodesDoor {
             };
             Ok(MetadataKeys { keys })
         };
-        self.answer(request, list).await
+        answer(&self.0, request, list).await
     }
 
     async fn set_metadata_value(
@@ -233,7 +215,7 @@ impl Inodes for InodesDoor {
             let set = files.set_metadata_value(ino, &ask.key, ask.value, must, durability);
             set.await.map(changed)
         };
-        self.answer(request, set).await
+        answer(&self.0, request, set).await
     }
 
     async fn versions(
@@ -249,7 +231,7 @@ impl Inodes for InodesDoor {
             let versions = versions.into_iter().map(convert::version).collect();
             Ok(InodeVersionsResponse { versions })
         };
-        self.answer(request, versions).await
+        answer(&self.0, request, versions).await
     }
 
     async fn as_of(&self, request: Request<AsOfRequest>) -> Reply<AsOfResponse> {
@@ -258,7 +240,7 @@ impl Inodes for InodesDoor {
             let revision = then.revision().0;
             Ok(AsOfResponse { revision })
         };
-        self.answer(request, as_of).await
+        answer(&self.0, request, as_of).await
     }
 
     async fn read_past(&self, request: Request<ReadPastRequest>) -> Reply<ReadHandleResponse> {
@@ -269,7 +251,7 @@ impl Inodes for InodesDoor {
             let data = file.read(ask.offset, ask.length as usize).await?;
             Ok(ReadHandleResponse { data })
         };
-        self.answer(request, read).await
+        answer(&self.0, request, read).await
     }
 
     async fn open(&self, request: Request<OpenRequest>) -> Reply<Opened> {
@@ -286,7 +268,7 @@ impl Inodes for InodesDoor {
             }
             Ok(opened)
         };
-        self.answer(request, open).await
+        answer(&self.0, request, open).await
     }
 
     async fn read(&self, request: Request<ReadHandleRequest>) -> Reply<ReadHandleResponse> {
@@ -296,7 +278,7 @@ impl Inodes for InodesDoor {
             let data = open.handle.read(ask.offset, ask.length as usize).await?;
             Ok(ReadHandleResponse { data })
         };
-        self.answer(request, read).await
+        answer(&self.0, request, read).await
     }
 
     async fn write(&self, request: Request<WriteHandleRequest>) -> Reply<WriteHandleResponse> {
@@ -311,7 +293,7 @@ impl Inodes for InodesDoor {
             }
             Ok(written)
         };
-        self.answer(request, write).await
+        answer(&self.0, request, write).await
     }
 
     async fn close(&self, request: Request<CloseRequest>) -> Reply<CloseResponse> {
@@ -322,7 +304,7 @@ impl Inodes for InodesDoor {
             }
             Ok(CloseResponse {})
         };
-        self.answer(request, close).await
+        answer(&self.0, request, close).await
     }
 
     async fn keep_alive(&self, request: Request<KeepAliveRequest>) -> Reply<KeepAliveResponse> {
@@ -332,7 +314,7 @@ impl Inodes for InodesDoor {
             let unknown = ask.handles.into_iter().filter(known).collect();
             Ok(KeepAliveResponse { unknown })
         };
-        self.answer(request, keep).await
+        answer(&self.0, request, keep).await
     }
 }
 

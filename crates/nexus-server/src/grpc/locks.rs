@@ -6,31 +6,14 @@ use nexus_fs::{AcquireOptions, LockMode as Mode, LockQuery, Session};
 use nexus_kernel::{Error, Result};
 use nexus_proto::v1::locks_server::Locks;
 use nexus_proto::v1::*;
-use tonic::{Request, Response, Status};
+use tonic::Request;
 
 use super::convert::{cursor, durability, unknown};
-use super::{caller, status};
+use super::{Reply, answer};
 use crate::app::Shared;
 use crate::paging::page_limit;
 
 pub(super) struct LocksDoor(pub(super) Shared);
-
-type Reply<T> = Result<Response<T>, Status>;
-
-impl LocksDoor {
-    async fn answer<Q, A, F>(
-        &self,
-        request: Request<Q>,
-        operation: impl FnOnce(Session, Q) -> F,
-    ) -> Reply<A>
-    where
-        F: Future<Output = Result<A>>,
-    {
-        let (context, ask) = caller(request)?;
-        let done = operation(self.0.files(context), ask).await;
-        done.map(Response::new).map_err(status)
-    }
-}
 
 #[tonic::async_trait]
 impl Locks for LocksDoor {
@@ -45,7 +28,7 @@ impl Locks for LocksDoor {
             let granted = files.acquire_lock(&ask.resource, options);
             self.0.until_closing(granted).await.map(lease)
         };
-        self.answer(request, acquire).await
+        answer(&self.0, request, acquire).await
     }
 
     async fn extend(&self, request: Request<ExtendLockRequest>) -> Reply<Lease> {
@@ -55,7 +38,7 @@ impl Locks for LocksDoor {
             let extended = files.extend_lock(&ask.resource, ask.token, ttl, durability);
             extended.await.map(lease)
         };
-        self.answer(request, extend).await
+        answer(&self.0, request, extend).await
     }
 
     async fn release(&self, request: Request<ReleaseLockRequest>) -> Reply<ReleaseLockResponse> {
@@ -65,14 +48,14 @@ impl Locks for LocksDoor {
             let revision = released.await?.0;
             Ok(ReleaseLockResponse { revision })
         };
-        self.answer(request, release).await
+        answer(&self.0, request, release).await
     }
 
     async fn inspect(&self, request: Request<InspectLockRequest>) -> Reply<LockState> {
         let inspect = |files: Session, ask: InspectLockRequest| async move {
             files.inspect_lock(&ask.resource).await.map(state)
         };
-        self.answer(request, inspect).await
+        answer(&self.0, request, inspect).await
     }
 
     async fn list(&self, request: Request<ListLocksRequest>) -> Reply<ListLocksResponse> {
@@ -89,7 +72,7 @@ impl Locks for LocksDoor {
                 next: page.next.unwrap_or_default(),
             })
         };
-        self.answer(request, list).await
+        answer(&self.0, request, list).await
     }
 
     async fn force_unlock(
@@ -103,7 +86,7 @@ impl Locks for LocksDoor {
                 leases: forced.leases.into_iter().map(lease).collect(),
             })
         };
-        self.answer(request, force).await
+        answer(&self.0, request, force).await
     }
 }
 

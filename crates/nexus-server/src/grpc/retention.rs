@@ -3,32 +3,14 @@
 use std::time::Duration;
 
 use nexus_fs::{CompactReport, RetentionLimits, Session};
-use nexus_kernel::Result;
 use nexus_proto::v1::retention_server::Retention;
 use nexus_proto::v1::*;
-use tonic::{Request, Response, Status};
+use tonic::Request;
 
-use super::{caller, status};
+use super::{Reply, answer};
 use crate::app::Shared;
 
 pub(super) struct RetentionDoor(pub(super) Shared);
-
-type Reply<T> = Result<Response<T>, Status>;
-
-impl RetentionDoor {
-    async fn answer<Q, A, F>(
-        &self,
-        request: Request<Q>,
-        operation: impl FnOnce(Session, Q) -> F,
-    ) -> Reply<A>
-    where
-        F: Future<Output = Result<A>>,
-    {
-        let (context, ask) = caller(request)?;
-        let done = operation(self.0.files(context), ask).await;
-        done.map(Response::new).map_err(status)
-    }
-}
 
 #[tonic::async_trait]
 impl Retention for RetentionDoor {
@@ -40,7 +22,7 @@ impl Retention for RetentionDoor {
             };
             files.set_retention(&ask.pattern, limits).await.map(policy)
         };
-        self.answer(request, set).await
+        answer(&self.0, request, set).await
     }
 
     async fn list(&self, request: Request<ListRetentionRequest>) -> Reply<ListRetentionResponse> {
@@ -50,7 +32,7 @@ impl Retention for RetentionDoor {
                 policies: policies.map(policy).collect(),
             })
         };
-        self.answer(request, list).await
+        answer(&self.0, request, list).await
     }
 
     async fn remove(
@@ -61,7 +43,7 @@ impl Retention for RetentionDoor {
             files.remove_retention(&ask.pattern).await?;
             Ok(RemoveRetentionResponse {})
         };
-        self.answer(request, remove).await
+        answer(&self.0, request, remove).await
     }
 
     async fn run(&self, request: Request<RunRetentionRequest>) -> Reply<RunRetentionResponse> {
@@ -81,7 +63,7 @@ impl Retention for RetentionDoor {
                 dry_run,
             })
         };
-        self.answer(request, run).await
+        answer(&self.0, request, run).await
     }
 }
 

@@ -1,34 +1,17 @@
 //! The service `Snapshots`.
 
 use nexus_fs::{Expiry, NewSnapshot, Session, SnapshotQuery, SnapshotUpdate};
-use nexus_kernel::{Result, Timestamp};
+use nexus_kernel::Timestamp;
 use nexus_proto::v1::snapshots_server::Snapshots;
 use nexus_proto::v1::*;
-use tonic::{Request, Response, Status};
+use tonic::Request;
 
 use super::convert::cursor;
-use super::{caller, status};
+use super::{Reply, answer};
 use crate::app::Shared;
 use crate::paging::page_limit;
 
 pub(super) struct SnapshotsDoor(pub(super) Shared);
-
-type Reply<T> = Result<Response<T>, Status>;
-
-impl SnapshotsDoor {
-    async fn answer<Q, A, F>(
-        &self,
-        request: Request<Q>,
-        operation: impl FnOnce(Session, Q) -> F,
-    ) -> Reply<A>
-    where
-        F: Future<Output = Result<A>>,
-    {
-        let (context, ask) = caller(request)?;
-        let done = operation(self.0.files(context), ask).await;
-        done.map(Response::new).map_err(status)
-    }
-}
 
 #[tonic::async_trait]
 impl Snapshots for SnapshotsDoor {
@@ -43,14 +26,14 @@ impl Snapshots for SnapshotsDoor {
             };
             files.create_snapshot(&ask.path, new).await.map(snapshot)
         };
-        self.answer(request, create).await
+        answer(&self.0, request, create).await
     }
 
     async fn get(&self, request: Request<GetSnapshotRequest>) -> Reply<Snapshot> {
         let get = |files: Session, ask: GetSnapshotRequest| async move {
             files.snapshot(&ask.name).await.map(snapshot)
         };
-        self.answer(request, get).await
+        answer(&self.0, request, get).await
     }
 
     async fn list(&self, request: Request<ListSnapshotsRequest>) -> Reply<ListSnapshotsResponse> {
@@ -67,7 +50,7 @@ impl Snapshots for SnapshotsDoor {
                 next: page.next.unwrap_or_default(),
             })
         };
-        self.answer(request, list).await
+        answer(&self.0, request, list).await
     }
 
     async fn update(&self, request: Request<UpdateSnapshotRequest>) -> Reply<Snapshot> {
@@ -83,14 +66,14 @@ impl Snapshots for SnapshotsDoor {
             };
             files.update_snapshot(&ask.name, update).await.map(snapshot)
         };
-        self.answer(request, update).await
+        answer(&self.0, request, update).await
     }
 
     async fn delete(&self, request: Request<DeleteSnapshotRequest>) -> Reply<Snapshot> {
         let delete = |files: Session, ask: DeleteSnapshotRequest| async move {
             files.delete_snapshot(&ask.name).await.map(snapshot)
         };
-        self.answer(request, delete).await
+        answer(&self.0, request, delete).await
     }
 }
 

@@ -6,30 +6,13 @@ use nexus_proto::v1 as proto;
 use nexus_proto::v1::undo_request::What;
 use nexus_proto::v1::undo_server::Undo;
 use nexus_proto::v1::{RestoreRequest, UndoRequest, UndoResponse};
-use tonic::{Request, Response, Status};
+use tonic::Request;
 
 use super::convert::{at, durability, unknown};
-use super::{caller, status};
+use super::{Reply, answer};
 use crate::app::Shared;
 
 pub(super) struct UndoDoor(pub(super) Shared);
-
-type Reply<T> = Result<Response<T>, Status>;
-
-impl UndoDoor {
-    async fn answer<Q, F>(
-        &self,
-        request: Request<Q>,
-        operation: impl FnOnce(Session, Q) -> F,
-    ) -> Reply<UndoResponse>
-    where
-        F: Future<Output = Result<UndoReport>>,
-    {
-        let (context, ask) = caller(request)?;
-        let done = operation(self.0.files(context), ask).await;
-        done.map(report).map(Response::new).map_err(status)
-    }
-}
 
 #[tonic::async_trait]
 impl Undo for UndoDoor {
@@ -42,9 +25,9 @@ impl Undo for UndoDoor {
                 path_prefix: ask.path_prefix,
                 durability: durability(ask.durability)?,
             };
-            files.undo(options).await
+            files.undo(options).await.map(report)
         };
-        self.answer(request, undo).await
+        answer(&self.0, request, undo).await
     }
 
     async fn restore(&self, request: Request<RestoreRequest>) -> Reply<UndoResponse> {
@@ -54,9 +37,10 @@ impl Undo for UndoDoor {
                 paths: ask.paths,
                 durability: durability(ask.durability)?,
             };
-            files.restore(&ask.path, at(&ask.at)?, options).await
+            let restored = files.restore(&ask.path, at(&ask.at)?, options);
+            restored.await.map(report)
         };
-        self.answer(request, restore).await
+        answer(&self.0, request, restore).await
     }
 }
 

@@ -6,31 +6,14 @@ use nexus_fs::{ForkOptions, MergeOptions, NewWorkspace, Session};
 use nexus_kernel::Result;
 use nexus_proto::v1::workspaces_server::Workspaces;
 use nexus_proto::v1::*;
-use tonic::{Request, Response, Status};
+use tonic::Request;
 
 use super::convert::{changed, cursor, durability, unknown};
-use super::{caller, status};
+use super::{Reply, answer};
 use crate::app::Shared;
 use crate::paging::page_limit;
 
 pub(super) struct WorkspacesDoor(pub(super) Shared);
-
-type Reply<T> = Result<Response<T>, Status>;
-
-impl WorkspacesDoor {
-    async fn answer<Q, A, F>(
-        &self,
-        request: Request<Q>,
-        operation: impl FnOnce(Session, Q) -> F,
-    ) -> Reply<A>
-    where
-        F: Future<Output = Result<A>>,
-    {
-        let (context, ask) = caller(request)?;
-        let done = operation(self.0.files(context), ask).await;
-        done.map(Response::new).map_err(status)
-    }
-}
 
 #[tonic::async_trait]
 impl Workspaces for WorkspacesDoor {
@@ -49,21 +32,21 @@ impl Workspaces for WorkspacesDoor {
                 .await
                 .map(workspace)
         };
-        self.answer(request, register).await
+        answer(&self.0, request, register).await
     }
 
     async fn unregister(&self, request: Request<WorkspaceRequest>) -> Reply<Workspace> {
         let unregister = |files: Session, ask: WorkspaceRequest| async move {
             files.unregister_workspace(&ask.path).await.map(workspace)
         };
-        self.answer(request, unregister).await
+        answer(&self.0, request, unregister).await
     }
 
     async fn get(&self, request: Request<WorkspaceRequest>) -> Reply<Workspace> {
         let get = |files: Session, ask: WorkspaceRequest| async move {
             files.workspace(&ask.path).await.map(workspace)
         };
-        self.answer(request, get).await
+        answer(&self.0, request, get).await
     }
 
     async fn list(&self, request: Request<ListWorkspacesRequest>) -> Reply<ListWorkspacesResponse> {
@@ -76,7 +59,7 @@ impl Workspaces for WorkspacesDoor {
                 next: page.next.unwrap_or_default(),
             })
         };
-        self.answer(request, list).await
+        answer(&self.0, request, list).await
     }
 
     async fn fork(&self, request: Request<ForkRequest>) -> Reply<Changed> {
@@ -87,7 +70,7 @@ impl Workspaces for WorkspacesDoor {
             };
             files.fork(&ask.from, &ask.to, options).await.map(changed)
         };
-        self.answer(request, fork).await
+        answer(&self.0, request, fork).await
     }
 
     async fn list_forks(&self, request: Request<ListForksRequest>) -> Reply<ListForksResponse> {
@@ -101,7 +84,7 @@ impl Workspaces for WorkspacesDoor {
                 next: page.next.unwrap_or_default(),
             })
         };
-        self.answer(request, list).await
+        answer(&self.0, request, list).await
     }
 
     async fn merge(&self, request: Request<MergeRequest>) -> Reply<MergeResponse> {
@@ -114,7 +97,7 @@ impl Workspaces for WorkspacesDoor {
             };
             files.merge(&ask.fork, options).await.map(report)
         };
-        self.answer(request, merge).await
+        answer(&self.0, request, merge).await
     }
 }
 
