@@ -11,6 +11,7 @@ mod baseline;
 mod create;
 mod diff;
 mod feed;
+mod fork;
 mod grep;
 mod history;
 mod http;
@@ -22,6 +23,7 @@ mod sample;
 mod scale;
 mod start;
 mod stream;
+mod undo;
 mod zone;
 
 use std::path::PathBuf;
@@ -36,7 +38,7 @@ use report::Report;
 #[derive(Parser)]
 struct Args {
     /// Only these groups: create, read, stream, archive, grep, http, feed, lock, scale, history,
-    /// start, mount, diff.
+    /// start, diff, undo, fork, mount.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Files in the groups `scale`, `history`, `start` and `diff`.
@@ -132,6 +134,12 @@ async fn measure(args: &Args, report: &mut Report) -> Result<()> {
     }
     if wanted("diff") {
         diff::run(report, args.files).await?;
+    }
+    if wanted("undo") {
+        undo::run(report).await?;
+    }
+    if wanted("fork") {
+        fork::run(report).await?;
     }
     if wanted("mount") {
         mount(args, report)?;
