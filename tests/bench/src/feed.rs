@@ -203,7 +203,7 @@ impl Events {
     /// Notes the events in the buffer, and leaves the line that has not come whole.
     fn take(&mut self) -> Result<()> {
         let whole = memchr::memrchr(b'\n', &self.buffer).map_or(0, |end| end + 1);
-        let lines = std::mem::take(&mut self.buffer);
+        let mut lines = std::mem::take(&mut self.buffer);
         for at in memmem::find_iter(&lines[..whole], b"id: ") {
             let line = &lines[at + 4..whole];
             let end = memchr::memchr(b'\n', line).context("a line ends")?;
@@ -213,7 +213,9 @@ impl Events {
                 self.note((revision.parse()?, sequence.parse()?))?;
             }
         }
-        self.buffer.extend_from_slice(&lines[whole..]);
+        // The room stays: a small one would be filled by many small reads.
+        lines.drain(..whole);
+        self.buffer = lines;
         Ok(())
     }
 
