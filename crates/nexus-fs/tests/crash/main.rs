@@ -25,6 +25,7 @@ mod collecting;
 mod deeds;
 mod disks;
 mod faults;
+mod forking;
 mod inspect;
 mod machine;
 mod power_loss;
