@@ -29,7 +29,11 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
     report.row(
         format!("fork of {FILES} files, p50"),
         time(many),
-        format!("of 10 files {}; cp -r on the disk {}", time(few), time(copy)),
+        format!(
+            "of 10 files {}; cp -r on the disk {}",
+            time(few),
+            time(copy)
+        ),
         Some(many.as_secs_f64() / copy.as_secs_f64()),
         "<= 100 ms",
         many.as_millis() <= MS_MAX,

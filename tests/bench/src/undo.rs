@@ -45,7 +45,11 @@ pub(crate) async fn run(report: &mut Report) -> Result<()> {
     report.row(
         format!("undo of {OPERATIONS} operations, durable"),
         time(took),
-        format!("doing them, relaxed, {}; the dry run {}", time(did), time(plan)),
+        format!(
+            "doing them, relaxed, {}; the dry run {}",
+            time(did),
+            time(plan)
+        ),
         Some(took.as_secs_f64() / did.as_secs_f64()),
         "<= 1 s",
         took.as_millis() <= MS_MAX,
@@ -63,7 +67,11 @@ async fn operation(agent: &Session, i: usize) -> Result<()> {
     };
     match i % 4 {
         0 => agent.write(&path, content, options).await?,
-        1 => agent.write(&format!("{path}-new"), content, options).await?,
+        1 => {
+            agent
+                .write(&format!("{path}-new"), content, options)
+                .await?
+        }
         2 => {
             let options = RemoveOptions {
                 durability: Durability::Relaxed,
@@ -76,7 +84,9 @@ async fn operation(agent: &Session, i: usize) -> Result<()> {
                 durability: Durability::Relaxed,
                 ..MoveOptions::default()
             };
-            agent.rename(&path, &format!("{path}-moved"), options).await?
+            agent
+                .rename(&path, &format!("{path}-moved"), options)
+                .await?
         }
     };
     Ok(())
