@@ -92,6 +92,9 @@ fn a_conflict_is_told_and_skipped_or_forced() {
         refused.contains("skip") && refused.contains("/a"),
         "{refused}"
     );
+    let refused = cli.run(["undo", "--session", "run"]).stdout;
+    let listed = String::from_utf8_lossy(&refused);
+    assert!(listed.starts_with("! /a: revision"), "{listed}");
     let told = report(&cli, &["undo", "--session", "run", "--dry-run"]);
     assert_eq!(told["conflicts"][0]["path"], "/a");
     assert_eq!(told["conflicts"][0]["revision"], by);

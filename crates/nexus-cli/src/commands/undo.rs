@@ -2,8 +2,8 @@
 
 use clap::{ArgGroup, Args};
 use nexus_client::{
-    OnConflict, Result, Revision, UndoConflict, UndoEffect, UndoKind, UndoOptions, UndoReport,
-    UndoWhat,
+    Kind, OnConflict, Result, Revision, UndoConflict, UndoEffect, UndoKind, UndoOptions,
+    UndoReport, UndoWhat,
 };
 
 use crate::app::App;
@@ -26,8 +26,8 @@ Examples:
   nexus undo --session run-17 --path /docs     Only what it did there
 
 An undo is an operation like others, in one commit: undo it to have back what it took. Where others
-have worked on since, nothing is undone unless --on-conflict says to skip those files or to force
-them back; --dry-run lists them.")]
+have worked on since, these files are listed and nothing is undone, unless --on-conflict says to
+skip those files or to force them back.")]
 pub struct Undo {
     /// The operation, by its revision
     #[arg(value_parser = points::revision)]
@@ -70,8 +70,17 @@ impl Undo {
             path_prefix: self.path.as_ref().map(|path| path.as_str().to_owned()),
             durability: self.durability.into(),
         };
-        let report = client.undo(options).await?;
-        show(app, &report, self.dry_run)
+        match client.undo(options.clone()).await {
+            Err(error) if error.kind() == Kind::Conflict && !self.dry_run => {
+                let dry_run = UndoOptions {
+                    dry_run: true,
+                    ..options
+                };
+                show_conflicts(app, &client.undo(dry_run).await?)?;
+                Err(error)
+            }
+            done => show(app, &done?, self.dry_run),
+        }
     }
 
     fn what(&self, app: &App) -> Result<UndoWhat> {
@@ -139,6 +148,15 @@ fn show(app: &mut App, report: &UndoReport, dry_run: bool) -> Result<()> {
         || json::undo_report(report),
         |style| text(report, dry_run, style),
     )
+}
+
+/// Why nothing was undone.
+fn show_conflicts(app: &mut App, report: &UndoReport) -> Result<()> {
+    let lines = |style| {
+        let lines = report.conflicts.iter().map(|it| conflict_line(it, style));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    app.out.show(|| json::undo_report(report), lines)
 }
 
 fn text(report: &UndoReport, dry_run: bool, style: Style) -> String {
