@@ -137,3 +137,68 @@ async fn grpc_is_told(node: &Node<'_>, first: u64) {
         .expect_err("it is none");
     assert_eq!(refused.kind(), Kind::InvalidArgument);
 }
+
+/// What was kept and what was let go, and who said so, is in the log and in the feed like changes of
+/// files, with the name of what it was about; an undo of the run leaves it.
+#[test]
+fn the_log_tells_what_was_kept_and_by_whom() {
+    let home = Home::new();
+    let node = home.start();
+    let cli = node.cli();
+    let does = |arguments: &[&str]| {
+        let mut command = cli.command(arguments);
+        let did = command.env("NEXUS_SESSION", "run-1").status();
+        assert!(did.expect("it starts").success(), "{arguments:?}");
+    };
+    let before = node.http().revision();
+    does(&["write", "-p", "/job/a.txt", "one"]);
+    does(&["snapshot", "create", "/job", "first"]);
+    does(&["snapshot", "pin", "first"]);
+    does(&["snapshot", "unpin", "first"]);
+    does(&["snapshot", "delete", "first"]);
+    does(&["workspace", "register", "/job", "--name", "tests"]);
+    does(&["workspace", "unregister", "/job"]);
+    does(&["retention", "set", "/job/**", "--max-versions", "3"]);
+    does(&["retention", "remove", "/job/**"]);
+    does(&["lock", "acquire", "name:deploy", "--ttl", "1h"]);
+    does(&["lock", "force-unlock", "name:deploy"]);
+    let expected = [
+        ("snapshot_create", json!("first")),
+        ("snapshot_update", json!("first")),
+        ("snapshot_update", json!("first")),
+        ("snapshot_delete", json!("first")),
+        ("workspace_register", json!("tests")),
+        ("workspace_unregister", json!("tests")),
+        ("retention_set", json!("/job/**")),
+        ("retention_remove", json!("/job/**")),
+        ("lock_force", json!(null)),
+    ];
+    let log = node.http().get("/api/v2/log?session=run-1").ok().json();
+    let records = log["records"].as_array().expect("it is a list");
+    let records: Vec<_> = records
+        .iter()
+        .filter(|record| record["changes"][0]["path"] != "/job/a.txt")
+        .filter(|record| record["changes"][0]["kind"] != "dir_create")
+        .collect();
+    assert_eq!(records.len(), expected.len(), "{log}");
+    for (record, (kind, subject)) in records.iter().zip(&expected) {
+        let change = &record["changes"][0];
+        assert_eq!(
+            (&change["kind"], &change["subject"]),
+            (&json!(kind), subject)
+        );
+        assert_eq!(record["session"], "run-1");
+    }
+    assert_eq!(records[8]["changes"][0]["path"], "name:deploy");
+    let events = node.http().get(&format!("/api/v2/events?after={before}"));
+    let events = events.ok().json();
+    let told = events["events"].as_array().expect("it is a list").iter();
+    let told = told.filter(|event| event["subject"] == "first").count();
+    assert_eq!(told, 4, "{events}");
+    let shown = cli.ok(["log", "--kind", "snapshot_create"]);
+    assert!(shown.contains("/job  first"), "{shown}");
+    let shown = cli.ok(["--json", "log", "--kind", "retention_set"]);
+    assert!(shown.contains(r#""subject":"/job/**""#), "{shown}");
+    cli.ok(["undo", "--session", "run-1"]);
+    cli.fails(["cat", "/job/a.txt"]);
+}

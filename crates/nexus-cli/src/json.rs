@@ -190,6 +190,7 @@ fn change(change: &Change) -> Value {
             "token": lease.token,
             "holder": lease.holder,
         })),
+        "subject": change.subject,
     }))
 }
 

@@ -252,6 +252,7 @@ fn change(wire: v1::Change) -> Result<Change> {
             holder: lease.holder,
         }),
         sequence: wire.sequence,
+        subject: wire.subject,
     })
 }
 

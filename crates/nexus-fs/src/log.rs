@@ -90,6 +90,9 @@ pub struct Change {
     pub size: u64,
     /// The lease that somebody lost by it.
     pub lease: Option<EndedLease>,
+    /// What it is about besides the path: the name of the snapshot, the name of the workspace if
+    /// it has one, the pattern of the policy.
+    pub subject: Option<String>,
 }
 
 /// A lease that was taken from its holder.
@@ -153,6 +156,17 @@ change_kinds! {
     SnapshotCreate = 13 "snapshot_create",
     /// A snapshot of a directory was deleted.
     SnapshotDelete = 14 "snapshot_delete",
+    /// Something else about a snapshot was changed: what is said of it, whether it is pinned, when
+    /// it expires.
+    SnapshotUpdate = 16 "snapshot_update",
+    /// A directory was registered as a workspace.
+    WorkspaceRegister = 17 "workspace_register",
+    /// The registration of a workspace was ended.
+    WorkspaceUnregister = 18 "workspace_unregister",
+    /// A policy of retention was set; the path is that of the root.
+    RetentionSet = 22 "retention_set",
+    /// A policy of retention was removed; the path is that of the root.
+    RetentionRemove = 23 "retention_remove",
     /// Somebody's lease was ended by force; of a free name, the path is `name:` and it.
     LockForce = 20 "lock_force",
     /// A lease had expired and its lock was granted to another.
@@ -162,10 +176,38 @@ change_kinds! {
 }
 
 impl ChangeKind {
-    /// Whether it is about a lock, and leaves the files as they are.
+    pub(crate) fn of_code(code: u32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.code() == code)
+    }
+
+    /// Whether it leaves the files and directories as they are: it is about a lock, a snapshot, a
+    /// workspace or retention.
     #[must_use]
-    pub const fn is_of_a_lock(self) -> bool {
-        matches!(self, Self::LockForce | Self::LockExpire)
+    pub const fn leaves_files(self) -> bool {
+        match self {
+            Self::LockForce
+            | Self::LockExpire
+            | Self::SnapshotCreate
+            | Self::SnapshotUpdate
+            | Self::SnapshotDelete
+            | Self::WorkspaceRegister
+            | Self::WorkspaceUnregister
+            | Self::RetentionSet
+            | Self::RetentionRemove => true,
+            Self::FileWrite
+            | Self::FileDelete
+            | Self::FileRename
+            | Self::FileCopy
+            | Self::DirCreate
+            | Self::DirDelete
+            | Self::DirRename
+            | Self::DirCopy
+            | Self::DirRestore
+            | Self::LinkCreate
+            | Self::SymlinkCreate
+            | Self::MetadataChange
+            | Self::AttributeChange => false,
+        }
     }
 
     /// Whether it is about a directory with all below it.
@@ -227,12 +269,10 @@ pub(crate) fn decode(key: &[u8], value: bytes::Bytes) -> Result<Record> {
 }
 
 fn change((sequence, record): (u32, ChangeRecord)) -> Result<Change> {
-    let kind = ChangeKind::ALL
-        .iter()
-        .find(|kind| kind.code() == record.kind);
+    let kind = ChangeKind::of_code(record.kind);
     Ok(Change {
         sequence,
-        kind: *kind.ok_or_else(|| unreadable("kind of change"))?,
+        kind: kind.ok_or_else(|| unreadable("kind of change"))?,
         path: record.path,
         old_path: record.old_path,
         parent: Ino(record.parent),
@@ -250,5 +290,6 @@ fn change((sequence, record): (u32, ChangeRecord)) -> Result<Change> {
             Some(Etag::from_bytes(&record.etag)?)
         },
         size: record.size,
+        subject: record.subject,
     })
 }

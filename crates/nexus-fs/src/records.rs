@@ -200,6 +200,10 @@ pub(crate) struct ChangeRecord {
     pub old_parent: u64,
     #[prost(message, optional, tag = "15")]
     pub lease: Option<EndedLeaseRecord>,
+    /// What it is about besides the path: the name of a snapshot or workspace, the pattern of a
+    /// policy.
+    #[prost(string, optional, tag = "16")]
+    pub subject: Option<String>,
 }
 
 /// A lease that was taken from its holder.

@@ -17,15 +17,17 @@
 
 use std::time::Duration;
 
-use nexus_kernel::{Commit, Durability, Error, Guard, Op, Result, Timestamp, Txn};
+use nexus_kernel::{Durability, Error, Guard, Op, Result, Timestamp};
 use prost::Message;
 
 use crate::keys;
+use crate::log::ChangeKind;
 use crate::path;
 use crate::pattern::PathPattern;
 use crate::records;
 use crate::session::Session;
-use crate::types::At;
+use crate::tx::Tx;
+use crate::types::{At, FileKind, Ino};
 use crate::zone::Shared;
 
 mod collector;
@@ -122,9 +124,13 @@ impl Session {
         };
         let record = records::encode(&PolicyRecord::from(&policy));
         let put = Op::Put(keys::retention(pattern), record);
-        // Without a guard it cannot conflict.
-        _ = self.zone.commit_policy(vec![], put).await?;
-        Ok(policy)
+        let set = ChangeKind::RetentionSet;
+        match self.commit_policy(set, pattern, vec![], put).await? {
+            true => Ok(policy),
+            false => Err(Error::conflict(
+                "something stood in the way of the policy; try again",
+            )),
+        }
     }
 
     /// How much history is kept where, by pattern.
@@ -152,10 +158,31 @@ impl Session {
         check_pattern(pattern).map_err(|_| unknown())?;
         let key = keys::retention(pattern);
         let guards = vec![Guard::Present(key.clone())];
-        match self.zone.commit_policy(guards, Op::Delete(key)).await? {
-            Commit::Applied(_) => Ok(()),
-            Commit::Conflict { .. } => Err(unknown()),
+        let (remove, delete) = (ChangeKind::RetentionRemove, Op::Delete(key));
+        match self.commit_policy(remove, pattern, guards, delete).await? {
+            true => Ok(()),
+            false => Err(unknown()),
         }
+    }
+
+    /// Commits with a record in the log; says whether the guards held. It is told of the root: who
+    /// may read only a part of the tree is not told of patterns for the rest.
+    async fn commit_policy(
+        &self,
+        kind: ChangeKind,
+        pattern: &str,
+        guards: Vec<Guard>,
+        op: Op,
+    ) -> Result<bool> {
+        let mut tx = Tx::begin(self, 0);
+        for guard in guards {
+            tx.insist(guard);
+        }
+        tx.also(op);
+        let change = tx.note(kind, "/", Ino::ROOT.0, 0);
+        change.file_kind = records::kind_code(FileKind::Directory);
+        change.subject = Some(pattern.to_owned());
+        Ok(tx.commit(Durability::Sync).await?.is_some())
     }
 }
 
@@ -172,16 +199,6 @@ impl Shared {
             Ok(record.into_policy(pattern))
         });
         policies.collect()
-    }
-
-    async fn commit_policy(&self, guards: Vec<Guard>, op: Op) -> Result<Commit> {
-        let txn = Txn {
-            id: None,
-            guards,
-            ops: vec![op],
-            durability: Durability::Sync,
-        };
-        self.metastore.commit(txn).await
     }
 }
 

@@ -411,7 +411,8 @@ async fn register(tx: &mut Tx<'_>, path: &str, new: &NewWorkspace) -> Result<Wor
     let key = keys::workspace(directory);
     insist_as_it_is(tx, directory).await?;
     tx.also(Op::Put(key, records::encode(&record)));
-    note(tx, "workspace_register", &path, directory);
+    let change = tx.note(ChangeKind::WorkspaceRegister, &path, directory, 0);
+    change.subject.clone_from(&record.name);
     Ok(record.workspace(path, directory))
 }
 
@@ -421,7 +422,8 @@ async fn unregister(tx: &mut Tx<'_>, path: &str) -> Result<Workspace> {
     let record = standing.ok_or_else(|| not_registered(&path))?;
     insist_as_it_is(tx, directory).await?;
     tx.also(Op::Delete(keys::workspace(directory)));
-    note(tx, "workspace_unregister", &path, directory);
+    let change = tx.note(ChangeKind::WorkspaceUnregister, &path, directory, 0);
+    change.subject.clone_from(&record.name);
     Ok(record.workspace(path, directory))
 }
 
@@ -447,11 +449,6 @@ async fn directory(tx: &mut Tx<'_>, path: &str) -> Result<(String, u64)> {
         return Err(not_a_directory(&place.path));
     }
     Ok((place.path.into_owned(), directory))
-}
-
-fn note(tx: &mut Tx<'_>, operation: &'static str, path: &str, directory: u64) {
-    tx.note(ChangeKind::MetadataChange, path, directory, 0);
-    tx.as_operation(operation, Vec::new());
 }
 
 fn not_registered(path: &str) -> Error {

@@ -95,7 +95,7 @@ async fn follow(volume: &dyn Volume, told: &Sender<Stale>, after: &mut Revision)
 
 /// What a change makes stale.
 fn stale(change: &Change) -> Vec<Stale> {
-    if change.kind.is_of_a_lock() {
+    if change.kind.leaves_files() {
         return Vec::new();
     }
     let ino = INodeNo(change.ino.0);

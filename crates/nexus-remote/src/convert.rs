@@ -143,6 +143,7 @@ fn change(change: client::Change) -> Result<Change> {
         version: change.version,
         etag: change.etag.as_deref().map(etag).transpose()?,
         size: change.size,
+        subject: change.subject,
     })
 }
 

@@ -140,9 +140,10 @@ fn change_text(change: &Change) -> String {
                 format::size(change.size)
             )
         }
-        _ => match &change.lease {
-            Some(lease) => format!("{kind:<17} {path}  {} of {}", lease.token, lease.holder),
-            None => format!("{kind:<17} {path}"),
+        _ => match (&change.lease, &change.subject) {
+            (Some(lease), _) => format!("{kind:<17} {path}  {} of {}", lease.token, lease.holder),
+            (None, Some(subject)) => format!("{kind:<17} {path}  {}", format::printable(subject)),
+            (None, None) => format!("{kind:<17} {path}"),
         },
     }
 }

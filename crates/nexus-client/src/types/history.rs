@@ -130,6 +130,9 @@ pub struct Change {
     pub old_parent: Option<u64>,
     /// The lease that somebody lost by it.
     pub lease: Option<EndedLease>,
+    /// What it is about besides the path: the name of the snapshot, the name of the workspace if it
+    /// has one, the pattern of the policy.
+    pub subject: Option<String>,
 }
 
 /// A lease that was taken from its holder.
@@ -191,5 +194,10 @@ change_kinds! {
     LockExpire = "lock_expire": "A lease had expired and its lock was granted to another.",
     SnapshotCreate = "snapshot_create": "A snapshot of a directory was made.",
     SnapshotDelete = "snapshot_delete": "A snapshot of a directory was deleted.",
+    SnapshotUpdate = "snapshot_update": "Something about a snapshot was changed.",
+    WorkspaceRegister = "workspace_register": "A directory was registered as a workspace.",
+    WorkspaceUnregister = "workspace_unregister": "The registration of a workspace was ended.",
+    RetentionSet = "retention_set": "A policy of retention was set.",
+    RetentionRemove = "retention_remove": "A policy of retention was removed.",
     DirRestore = "dir_restore": "A directory came back that had been removed, with all that it held.",
 }

@@ -32,6 +32,9 @@ struct Touched {
 
 impl Touched {
     fn add(&mut self, change: ChangeRecord) {
+        if ChangeKind::of_code(change.kind).is_some_and(ChangeKind::leaves_files) {
+            return;
+        }
         self.inodes.insert(change.ino);
         self.add_name(change.parent, &change.path);
         if let Some(old_path) = &change.old_path {

@@ -125,7 +125,7 @@ async fn create(
         keys::own_pin(),
         records::encode(&Pin::default()),
     ));
-    note(tx, ChangeKind::SnapshotCreate, &record);
+    note(tx, ChangeKind::SnapshotCreate, &name, &record);
     Ok((name, record))
 }
 
@@ -171,6 +171,7 @@ async fn change(tx: &mut Tx<'_>, name: &str, update: &SnapshotUpdate) -> Result<
         None => {}
     }
     tx.also(Op::Put(keys::snapshot(name), records::encode(&record)));
+    note(tx, ChangeKind::SnapshotUpdate, name, &record);
     Ok(record)
 }
 
@@ -187,13 +188,14 @@ fn delete(tx: &mut Tx<'_>, name: &str, record: SnapshotRecord) -> Result<Snapsho
         record.number,
     )));
     tx.also(Op::Delete(keys::pin(record.revision(), "")));
-    note(tx, ChangeKind::SnapshotDelete, &record);
+    note(tx, ChangeKind::SnapshotDelete, name, &record);
     Ok(record)
 }
 
-fn note(tx: &mut Tx<'_>, kind: ChangeKind, record: &SnapshotRecord) {
+fn note(tx: &mut Tx<'_>, kind: ChangeKind, name: &str, record: &SnapshotRecord) {
     let change = tx.note(kind, &record.path, record.directory, 0);
     change.file_kind = FILE_KIND;
+    change.subject = Some(name.to_owned());
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -95,15 +95,6 @@ impl Touched {
     }
 }
 
-/// Snapshots and locks leave the files as they are.
-fn is_of_a_file(change: &Change) -> bool {
-    let is_snapshot = matches!(
-        change.kind,
-        ChangeKind::SnapshotCreate | ChangeKind::SnapshotDelete
-    );
-    !is_snapshot && !change.kind.is_of_a_lock()
-}
-
 fn may_touch_metadata(change: &Change, record: &Record) -> bool {
     record.operation.is_some()
         || match change.kind {
@@ -284,7 +275,10 @@ impl Session {
     ) -> Result<Touched> {
         let mut touched = Touched::default();
         for record in operations.records.values() {
-            let of_files = record.changes.iter().filter(|change| is_of_a_file(change));
+            let of_files = record
+                .changes
+                .iter()
+                .filter(|change| !change.kind.leaves_files());
             for change in of_files {
                 if self.is_in_sight(change, prefix).await? {
                     touched.change(change, record);

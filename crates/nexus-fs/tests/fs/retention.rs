@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use nexus_fs::{
-    At, CompactReport, ForkOptions, GrepQuery, ListOptions, LogQuery, MoveOptions, NewSnapshot,
-    RemoveOptions, RetentionLimits, Session, SetAttributes, SnapshotUpdate, Stores, VersionAt,
-    WriteOptions, Zone, ZoneConfig,
+    At, ChangeKind, CompactReport, ForkOptions, GrepQuery, ListOptions, LogQuery, MoveOptions,
+    NewSnapshot, RemoveOptions, RetentionLimits, Session, SetAttributes, SnapshotUpdate, Stores,
+    VersionAt, WriteOptions, Zone, ZoneConfig,
 };
 use nexus_kernel::{Durability, Error, Freshness, KeyRange, Kind, Revision, Scan, Timestamp};
 use nexus_service_api::{Clock, Context};
@@ -121,6 +121,34 @@ async fn without_policies_nothing_goes() {
     let report = kept.compact().await;
     assert_eq!((report.rows, report.oldest_readable), (0, Revision::ZERO));
     assert_eq!(text_at(&kept.files, "/f", at(first)).await, "one");
+}
+
+/// Setting and removing a policy is in the log, with its pattern, for those who may read the whole
+/// tree: a pattern may name what others must not hear of.
+#[tokio::test]
+async fn policies_are_logged_for_those_who_see_all() {
+    let (_zone, system, user) = confined().await;
+    let limits = RetentionLimits::default();
+    let pattern = "/team/**";
+    system.set_retention(pattern, limits).await.unwrap();
+    system.remove_retention(pattern).await.unwrap();
+    let query = LogQuery {
+        kinds: vec![ChangeKind::RetentionSet, ChangeKind::RetentionRemove],
+        ..LogQuery::default()
+    };
+    let records = system.log(query.clone()).await.unwrap().records;
+    let told = records.iter().map(|record| {
+        let change = &record.changes[0];
+        (change.kind, &change.path[..], change.subject.as_deref())
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            (ChangeKind::RetentionSet, "/", Some(pattern)),
+            (ChangeKind::RetentionRemove, "/", Some(pattern)),
+        ]
+    );
+    assert!(user.log(query).await.unwrap().records.is_empty());
 }
 
 /// With an age for the whole zone the oldest readable revision moves: what is older is refused by

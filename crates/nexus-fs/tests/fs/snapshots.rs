@@ -231,12 +231,18 @@ async fn a_snapshot_is_deleted_unless_it_is_pinned() {
     );
 }
 
-/// Making and deleting a snapshot is in the log, as a change of its directory.
+/// Making, changing and deleting a snapshot is in the log, with its name, as a change of its
+/// directory that is none of a file.
 #[tokio::test]
 async fn snapshots_are_logged() {
     let (_zone, files) = fresh().await;
     put(&files, "/d/f", "x").await;
     let made = files.create_snapshot("/d", named("s")).await.unwrap();
+    let update = SnapshotUpdate {
+        description: Some("it".into()),
+        ..SnapshotUpdate::default()
+    };
+    files.update_snapshot("s", update).await.unwrap();
     files.delete_snapshot("s").await.unwrap();
     let query = LogQuery {
         path_prefix: Some("/d".into()),
@@ -245,14 +251,15 @@ async fn snapshots_are_logged() {
     };
     let records = files.log(query).await.unwrap().records;
     let changes = records.iter().flat_map(|record| &record.changes);
-    let told: Vec<_> = changes.map(|c| (c.kind, c.path.as_str())).collect();
-    assert_eq!(
-        told,
-        [
-            (ChangeKind::SnapshotCreate, "/d"),
-            (ChangeKind::SnapshotDelete, "/d")
-        ]
-    );
+    let told = changes.map(|c| (c.kind, c.path.as_str(), c.subject.as_deref()));
+    let told: Vec<_> = told.collect();
+    let kinds = [
+        ChangeKind::SnapshotCreate,
+        ChangeKind::SnapshotUpdate,
+        ChangeKind::SnapshotDelete,
+    ];
+    assert_eq!(told, kinds.map(|kind| (kind, "/d", Some("s"))));
+    assert!(kinds.into_iter().all(ChangeKind::leaves_files));
 }
 
 /// A name that is taken, is none or names another point is refused, and so is too much of a

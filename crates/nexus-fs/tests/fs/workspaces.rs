@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nexus_fs::{MkdirOptions, MoveOptions, NewWorkspace, RemoveOptions};
+use nexus_fs::{ChangeKind, LogQuery, MkdirOptions, MoveOptions, NewWorkspace, RemoveOptions};
 use nexus_kernel::Kind;
 
 use crate::forks::fork;
@@ -38,6 +38,34 @@ async fn a_workspace_is_registered_by_directory() {
     assert_eq!(gone.unwrap_err().kind(), Kind::NotFound);
     let gone = files.unregister_workspace("/b").await;
     assert_eq!(gone.unwrap_err().kind(), Kind::NotFound);
+}
+
+/// A registration and its end are in the log, with the name of the workspace.
+#[tokio::test]
+async fn workspaces_are_logged() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a/x", "1").await;
+    files.register_workspace("/a", called("one")).await.unwrap();
+    files.unregister_workspace("/a").await.unwrap();
+    let query = LogQuery {
+        kinds: vec![
+            ChangeKind::WorkspaceRegister,
+            ChangeKind::WorkspaceUnregister,
+        ],
+        ..LogQuery::default()
+    };
+    let records = files.log(query).await.unwrap().records;
+    let changes = records.iter().flat_map(|record| &record.changes);
+    let told: Vec<_> = changes
+        .map(|c| (c.kind, c.path.as_str(), c.subject.as_deref()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (ChangeKind::WorkspaceRegister, "/a", Some("one")),
+            (ChangeKind::WorkspaceUnregister, "/a", Some("one")),
+        ]
+    );
 }
 
 /// Workspaces and forks are listed in pages.

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use crate::ops::{Draw, Mix};
+use crate::ops::{Draw, Mix, Op};
 use crate::rows;
 use crate::subject::{Subject, memory_stores};
 use crate::tree::{Id, Node, Tree};
@@ -136,14 +136,35 @@ impl Run {
     async fn change(&mut self) -> Result<(), Failure> {
         let op = self.draw.op(&self.tree);
         let now = self.now();
+        let before = self.tree.clone();
         let want = self.tree.apply(&op, now);
         let have = self.subject.apply(&op).await;
+        if told(have.as_ref().err()).is_ok() && self.may_be_gone(&op, &before) {
+            self.tree = before;
+            self.remember(None).await;
+            return Ok(());
+        }
         if have.is_ok() != want.is_ok() {
             return Err(format!("{op:?} answered {have:?}, should be {want:?}"));
         }
         let commit = have.ok().flatten().filter(|_| want == Ok(true));
         self.remember(commit.map(|changed| changed.revision)).await;
         Ok(())
+    }
+
+    /// Whether an operation goes back to a version that need not be kept.
+    fn may_be_gone(&self, op: &Op, tree: &Tree) -> bool {
+        let Op::Rollback(path, version) = op else {
+            return false;
+        };
+        let found = tree.paths().into_iter().find(|(known, _)| known == path);
+        let Some((_, id)) = found else { return false };
+        let had = |past: &Past| {
+            let node = past.tree.nodes.get(&id);
+            node.is_some_and(|node| node.version == *version)
+        };
+        let last = self.past.iter().rposition(had);
+        last.is_some_and(|step| self.verdict(step, id) != Verdict::Kept)
     }
 
     async fn remember(&mut self, commit: Option<Revision>) {
@@ -176,10 +197,9 @@ impl Run {
         let session = &self.subject.session;
         let gone = session.delete_snapshot(name).await;
         gone.map_err(|error| format!("{error:?}"))?;
-        self.snapshots.remove(name);
-        let commit = session.revision().await.unwrap();
-        self.remember(Some(commit)).await;
-        Ok(())
+        let name = name.clone();
+        self.snapshots.remove(&name);
+        self.remember_last().await
     }
 
     async fn set_policy(&mut self) -> Result<(), Failure> {
@@ -188,7 +208,8 @@ impl Run {
         let session = &self.subject.session;
         if random.random_ratio(1, 4) && self.policies.remove(pattern).is_some() {
             let removed = session.remove_retention(pattern).await;
-            return removed.map_err(|error| format!("{error:?}"));
+            removed.map_err(|error| format!("{error:?}"))?;
+            return self.remember_last().await;
         }
         let ticks = random.random_range(1..25_u32);
         let age = Duration::from_nanos(TICK.unsigned_abs()) * ticks;
@@ -198,7 +219,15 @@ impl Run {
         };
         self.policies.insert(pattern, limits);
         let set = session.set_retention(pattern, limits).await;
-        set.map(drop).map_err(|error| format!("{error:?}"))
+        set.map_err(|error| format!("{error:?}"))?;
+        self.remember_last().await
+    }
+
+    /// A commit of this step that says not which it is.
+    async fn remember_last(&mut self) -> Result<(), Failure> {
+        let commit = self.subject.session.revision().await.unwrap();
+        self.remember(Some(commit)).await;
+        Ok(())
     }
 
     async fn collect(&mut self) -> Result<(), Failure> {

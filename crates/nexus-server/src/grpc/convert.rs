@@ -189,7 +189,7 @@ pub(super) fn file_kind(kind: FileKind) -> i32 {
     .into()
 }
 
-const CHANGE_KINDS: [(ChangeKind, proto::ChangeKind); 17] = [
+const CHANGE_KINDS: [(ChangeKind, proto::ChangeKind); 22] = [
     (ChangeKind::FileWrite, proto::ChangeKind::FileWrite),
     (ChangeKind::FileDelete, proto::ChangeKind::FileDelete),
     (ChangeKind::FileRename, proto::ChangeKind::FileRename),
@@ -219,6 +219,23 @@ const CHANGE_KINDS: [(ChangeKind, proto::ChangeKind); 17] = [
         proto::ChangeKind::SnapshotDelete,
     ),
     (ChangeKind::DirRestore, proto::ChangeKind::DirRestore),
+    (
+        ChangeKind::SnapshotUpdate,
+        proto::ChangeKind::SnapshotUpdate,
+    ),
+    (
+        ChangeKind::WorkspaceRegister,
+        proto::ChangeKind::WorkspaceRegister,
+    ),
+    (
+        ChangeKind::WorkspaceUnregister,
+        proto::ChangeKind::WorkspaceUnregister,
+    ),
+    (ChangeKind::RetentionSet, proto::ChangeKind::RetentionSet),
+    (
+        ChangeKind::RetentionRemove,
+        proto::ChangeKind::RetentionRemove,
+    ),
 ];
 
 fn change_kind(kind: ChangeKind) -> i32 {
@@ -401,6 +418,7 @@ fn change(change: nexus_fs::Change) -> proto::Change {
             holder: lease.holder,
         }),
         sequence: change.sequence,
+        subject: change.subject,
     }
 }
 

@@ -170,6 +170,10 @@ struct Change {
     size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     lease: Option<EndedLease>,
+    /// What it is about besides the path: the name of the snapshot or workspace, the pattern of the
+    /// policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
 }
 
 /// A lease that was taken from its holder.
@@ -217,6 +221,7 @@ impl From<nexus_fs::Change> for Change {
                 token: lease.token,
                 holder: lease.holder,
             }),
+            subject: change.subject,
         }
     }
 }

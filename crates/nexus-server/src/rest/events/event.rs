@@ -31,6 +31,10 @@ pub(in crate::rest) struct Event<'a> {
     etag: Option<String>,
     size: u64,
     version: u64,
+    /// What it is about besides the path: the name of the snapshot or workspace, the pattern of the
+    /// policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
     /// As `kind:id`.
     actor: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +56,7 @@ impl<'a> Event<'a> {
             etag: change.etag.map(|etag| etag.to_string()),
             size: change.size,
             version: change.version,
+            subject: change.subject.as_deref(),
             actor: &record.actor,
             on_behalf_of: record.on_behalf_of.as_deref(),
             session: record.session.as_deref(),
