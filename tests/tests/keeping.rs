@@ -1,6 +1,6 @@
 //! Snapshots and retention through every door of the real node.
 
-use nexus_client::{At, Kind, NewSnapshot, RetentionLimits, SnapshotQuery};
+use nexus_client::{At, Kind, NewSnapshot, RestoreOptions, RetentionLimits, SnapshotQuery};
 use nexus_tests::{Home, Node};
 use serde_json::json;
 
@@ -201,4 +201,69 @@ fn the_log_tells_what_was_kept_and_by_whom() {
     assert!(shown.contains(r#""subject":"/job/**""#), "{shown}");
     cli.ok(["undo", "--session", "run-1"]);
     cli.fails(["cat", "/job/a.txt"]);
+}
+
+/// What was a snapshot's directory becomes it again, as a whole or by paths, also through REST and
+/// gRPC, which take the snapshot's name for a point; an undo takes it back.
+#[test]
+fn a_snapshot_is_restored_whole_and_by_paths() {
+    let home = Home::new();
+    let node = home.start();
+    let cli = node.cli();
+    cli.ok(["write", "-p", "/job/src/a", "one"]);
+    cli.ok(["write", "/job/b", "one"]);
+    cli.ok(["snapshot", "create", "/job", "good"]);
+    let spoil = || {
+        cli.ok(["write", "/job/src/a", "two"]);
+        cli.ok(["write", "/job/b", "two"]);
+        cli.ok(["write", "-p", "/job/new", "two"]);
+    };
+    let read = || ["/job/src/a", "/job/b"].map(|path| cli.ok(["cat", path]));
+    spoil();
+    let would = cli.ok(["--json", "snapshot", "restore", "good", "--dry-run"]);
+    assert_eq!(read(), ["two", "two"]);
+    let would: serde_json::Value = serde_json::from_str(&would).expect("it is JSON");
+    assert_eq!(would["revisions"], json!([]));
+    let did = cli.ok(["--json", "snapshot", "restore", "good", "src"]);
+    let did: serde_json::Value = serde_json::from_str(&did).expect("it is JSON");
+    assert_eq!(did["effects"][0]["path"], "/job/src/a", "{did}");
+    assert_eq!(read(), ["one", "two"]);
+    cli.ok(["snapshot", "restore", "good"]);
+    assert_eq!(read(), ["one", "one"]);
+    cli.fails(["cat", "/job/new"]);
+    let by = node.http().revision().to_string();
+    cli.ok(["undo", &by]);
+    assert_eq!(read(), ["one", "two"]);
+    assert_eq!(cli.ok(["cat", "/job/new"]), "two");
+
+    spoil();
+    cli.ok(["mv", "/job", "/moved"]);
+    let told = cli.ok(["snapshot", "restore", "good"]);
+    assert!(told.contains("/moved -> /job"), "{told}");
+    assert_eq!(read(), ["one", "one"]);
+
+    spoil();
+    let body = json!({ "path": "/job", "at": "good" });
+    node.http().post("/api/v2/restore", &body).ok();
+    assert_eq!(read(), ["one", "one"]);
+    spoil();
+    restore_over_grpc(&node);
+    assert_eq!(read(), ["one", "one"]);
+
+    assert!(
+        cli.fails(["snapshot", "restore", "none"])
+            .contains("snapshot")
+    );
+    let outside = cli.fails(["snapshot", "restore", "good", "/other"]);
+    assert!(outside.contains("below"), "{outside}");
+    let help = cli.ok(["snapshot", "restore", "--help"]);
+    assert!(help.contains("nexus snapshot restore before"), "{help}");
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn restore_over_grpc(node: &Node<'_>) {
+    let client = node.client().await;
+    let options = RestoreOptions::default();
+    let restored = client.restore("/job", At::from("good"), options).await;
+    assert_eq!(restored.expect("it is one").revisions.len(), 1);
 }

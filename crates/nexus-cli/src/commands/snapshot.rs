@@ -2,11 +2,13 @@
 
 use clap::{Args, Subcommand};
 use futures::TryStreamExt;
-use nexus_client::{NewSnapshot, Result, SnapshotQuery, SnapshotUpdate};
+use nexus_client::{At, NewSnapshot, RestoreOptions, Result, SnapshotQuery, SnapshotUpdate};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::args::DurabilityArgument;
 use crate::commands::diff::Diff;
+use crate::commands::undo;
 use crate::format;
 use crate::location::RemotePath;
 use crate::points;
@@ -22,6 +24,7 @@ Examples:
   nexus cat /project/main.rs@{before-refactoring}
   nexus snapshot list /project
   nexus snapshot diff before-refactoring
+  nexus snapshot restore before-refactoring --dry-run
   nexus snapshot pin before-refactoring
   nexus snapshot create /project nightly --expires 7d
   nexus snapshot delete nightly")]
@@ -49,6 +52,8 @@ enum Action {
         /// To: another, or any other point; now if not given
         to: Option<String>,
     },
+    /// Make the directory, or some paths in it, what they were when one was made
+    Restore(Restore),
     /// Change what is said of one
     Update(Update),
     /// Hold one against deletion and expiry
@@ -100,6 +105,27 @@ struct List {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  nexus snapshot restore before-refactoring                    The whole directory
+  nexus snapshot restore before-refactoring src Cargo.toml     These paths in it
+  nexus snapshot restore before-refactoring --dry-run          What would happen
+
+What was added since goes, what was deleted comes back, what was moved gets its old name back; the
+directory too. It is an operation that `nexus undo` takes back, and the snapshot stays.")]
+struct Restore {
+    /// Its name
+    name: String,
+    /// Only these paths, in the directory or whole ones
+    paths: Vec<String>,
+    /// Only tell what would happen
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    durability: DurabilityArgument,
+}
+
+#[derive(Args, Debug)]
 #[group(id = "change", required = true, multiple = true, args = ["description", "tags", "no_tags", "expires", "never_expires"])]
 struct Update {
     /// Its name
@@ -134,6 +160,7 @@ impl Snapshot {
                 let from = app.client().await?.snapshot(&name).await?;
                 Diff::between(&from.path, name, to).run(app).await
             }
+            Action::Restore(restore) => restore.run(app).await,
             Action::Update(update) => update.run(app).await,
             Action::Pin { name } => pin(app, &name, true).await,
             Action::Unpin { name } => pin(app, &name, false).await,
@@ -180,6 +207,22 @@ impl List {
                 .show(|| document(&snapshot), |style| line(&snapshot, style))?;
         }
         Ok(())
+    }
+}
+
+impl Restore {
+    async fn run(self, app: &mut App) -> Result<()> {
+        let client = app.client().await?;
+        let snapshot = client.snapshot(&self.name).await?;
+        let options = RestoreOptions {
+            dry_run: self.dry_run,
+            paths: self.paths,
+            durability: self.durability.into(),
+        };
+        // Not by its name, which may be another's by now.
+        let at = At::revision(snapshot.revision);
+        let report = client.restore(&snapshot.path, at, options).await?;
+        undo::show(app, &report, self.dry_run)
     }
 }
 

@@ -143,7 +143,7 @@ impl Restore {
     }
 }
 
-fn show(app: &mut App, report: &UndoReport, dry_run: bool) -> Result<()> {
+pub(super) fn show(app: &mut App, report: &UndoReport, dry_run: bool) -> Result<()> {
     app.out.show(
         || json::undo_report(report),
         |style| text(report, dry_run, style),
