@@ -267,3 +267,19 @@ async fn restore_over_grpc(node: &Node<'_>) {
     let restored = client.restore("/job", At::from("good"), options).await;
     assert_eq!(restored.expect("it is one").revisions.len(), 1);
 }
+
+/// A node collects as often as it is configured to.
+#[test]
+fn history_is_collected_as_often_as_it_is_configured() {
+    let home = Home::new();
+    let node = home.start_with(&[("NEXUS_RETENTION_EVERY", "1s")]);
+    let cli = node.cli();
+    let before = node.http().revision().to_string();
+    cli.ok(["mkdir", "/job"]);
+    cli.ok(["snapshot", "create", "/job", "brief", "--expires", "1s"]);
+    let mut watch = vec!["watch", "--kind", "snapshot_delete", "--after", &before];
+    watch.extend(["--wait", "--timeout", "60s"]);
+    let told = cli.ok(watch);
+    assert!(told.contains("system:system"), "{told}");
+    assert!(told.contains("/job  brief"), "{told}");
+}

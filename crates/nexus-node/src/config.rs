@@ -44,6 +44,8 @@ pub struct Config {
     pub handles: HandleConfig,
     /// Most change feeds at a time.
     pub feeds_max: usize,
+    /// Between two collections of history.
+    pub retention_every: Duration,
     /// Where the zone is mounted, if it is.
     pub mount: Option<MountConfig>,
     /// What is logged, and how.
@@ -171,6 +173,7 @@ impl Config {
                 draft_age_max: raw.read(&set::HANDLES_DRAFT_AGE_MAX, values::some_time)?,
             },
             feeds_max: raw.read(&set::FEEDS_MAX, values::some)?,
+            retention_every: raw.read(&set::RETENTION_EVERY, values::interval)?,
             mount: mount(raw)?,
             log: LogConfig {
                 levels: raw.read(&set::LOG_LEVEL, values::log_levels)?,

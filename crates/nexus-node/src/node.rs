@@ -317,6 +317,7 @@ fn zone_config(config: &Config, environment: &Environment) -> ZoneConfig {
         draft_bytes_max: config.handles.draft_bytes_max,
         draft_age_max: config.handles.draft_age_max,
         feeds_max: config.feeds_max,
+        retention_every: config.retention_every,
         ..ZoneConfig::default()
     }
 }

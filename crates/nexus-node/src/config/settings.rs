@@ -62,6 +62,9 @@ settings! {
     HANDLES_DRAFT_AGE_MAX: "handles.draft_age_max" = "30s";
     /// Most change feeds at a time, over all protocols together.
     FEEDS_MAX: "feeds.max" = "10000";
+    /// How long the collector of history rests between two collections, from 1s to 24h. Each
+    /// removes what the policies of retention let go, and snapshots that have expired.
+    RETENTION_EVERY: "retention.every" = "10m";
     /// An empty directory to mount the zone on, for the programs of this machine. None if empty.
     MOUNT_DIRECTORY: "mount.directory" = "";
     /// Whether the mount refuses changes.

@@ -98,6 +98,7 @@ fn defaults_are_an_embedded_node_on_loopback() {
     assert_eq!(config.handles.draft_bytes_max, 64 << 20);
     assert_eq!(config.handles.draft_age_max, Duration::from_secs(30));
     assert_eq!(config.feeds_max, 10_000);
+    assert_eq!(config.retention_every, Duration::from_secs(600));
     assert_eq!(config.log.format, LogFormat::Auto);
 }
 
@@ -228,6 +229,12 @@ fn values_without_meaning_are_refused() {
     refused("handles.draft_max", &["", "0", "1023KiB", "plenty"]);
     refused("feeds.max", &["", "0", "-1", "1.5", "many"]);
     refused("handles.draft_age_max", &["", "30", "0s", "999ms"]);
+    refused(
+        "retention.every",
+        &[
+            "", "0s", "500ms", "60", "-1s", "1.5h", "25h", "86401s", "1d", "never",
+        ],
+    );
     refused("shutdown.deadline", &["", "10", "s", "-1s", "1h", "1.5s"]);
 }
 
@@ -241,6 +248,7 @@ fn sizes_times_and_levels_are_read() {
         ("content.hash", "sha256"),
         ("handles.draft_max", "1MiB"),
         ("handles.draft_age_max", "5m"),
+        ("retention.every", "24h"),
         ("shutdown.deadline", "2m"),
         ("log.level", "warn,nexus_fs=debug"),
         ("log.format", "json"),
@@ -254,6 +262,7 @@ fn sizes_times_and_levels_are_read() {
     assert_eq!(config.content.hash, HashAlgorithm::Sha256);
     assert_eq!(config.handles.draft_bytes_max, 1 << 20);
     assert_eq!(config.handles.draft_age_max, Duration::from_secs(300));
+    assert_eq!(config.retention_every, Duration::from_secs(86_400));
     assert_eq!(config.shutdown_deadline, Duration::from_secs(120));
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.listen.to_string(), "127.0.0.1:0");

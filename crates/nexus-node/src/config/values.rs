@@ -110,6 +110,15 @@ pub(super) fn some_time(text: &str) -> Parsed<Duration> {
     }
 }
 
+/// Between two runs of something that goes on for ever.
+pub(super) fn interval(text: &str) -> Parsed<Duration> {
+    const UNITS: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 60 * 60)];
+    let bounds = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+    let time = scaled(text, &UNITS, 0).map(Duration::from_secs);
+    time.filter(|time| bounds.contains(time))
+        .ok_or("write a time from 1s to 24h: a whole number of s, m or h")
+}
+
 pub(super) fn hash(text: &str) -> Parsed<HashAlgorithm> {
     match text {
         "blake3" => Ok(HashAlgorithm::Blake3),
