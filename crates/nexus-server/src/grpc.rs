@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use axum::Router;
+use axum::response::Response as AnyResponse;
+use axum::{Router, middleware};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use nexus_fs::Session;
@@ -59,29 +60,40 @@ const FACTS_MAX: usize = 6;
 /// Largest message of a mount, which writes in pieces.
 const INODES_BYTES_MAX: usize = 4 << 20;
 
+/// Largest message that names a few things: the longest are the facts of a workspace and a thousand
+/// blobs.
+const FEW_NAMES_BYTES_MAX: usize = 1 << 20;
+/// Largest message that may name ten thousand paths.
+const MANY_NAMES_BYTES_MAX: usize = 8 << 20;
+
 /// What a call answers.
 type Reply<T> = Result<Response<T>, Status>;
 
 /// What a streaming call answers.
 type Answers<T> = BoxStream<'static, Result<T, Status>>;
 
+/// A service, with the largest message that it takes: more is refused before it is read.
+macro_rules! service {
+    ($server:ident, $door:expr, $bytes_max:expr) => {
+        $server::new($door).max_decoding_message_size($bytes_max)
+    };
+}
+
 pub(crate) fn router(shared: &Shared) -> Router<Shared> {
-    let limit = shared.app.limits.message_bytes_max;
-    let files = FilesServer::new(files::FilesDoor(shared.clone())).max_decoding_message_size(limit);
-    let admin = AdminServer::new(admin::AdminDoor(shared.clone())).max_decoding_message_size(limit);
-    let snapshots = SnapshotsServer::new(snapshots::SnapshotsDoor(shared.clone()))
-        .max_decoding_message_size(limit);
-    let retention = RetentionServer::new(retention::RetentionDoor(shared.clone()))
-        .max_decoding_message_size(limit);
-    let locks = LocksServer::new(locks::LocksDoor(shared.clone())).max_decoding_message_size(limit);
-    let archive = ArchiveServer::new(archive::ArchiveDoor(shared.clone()));
-    let feed = FeedServer::new(feed::FeedDoor(shared.clone())).max_decoding_message_size(limit);
-    let workspaces = WorkspacesServer::new(workspaces::WorkspacesDoor(shared.clone()))
-        .max_decoding_message_size(limit);
-    let inodes = InodesServer::new(inodes::InodesDoor(shared.clone()));
-    let inodes = inodes.max_decoding_message_size(INODES_BYTES_MAX);
-    let compare = CompareServer::new(compare::CompareDoor(shared.clone()));
-    let undo = UndoServer::new(undo::UndoDoor(shared.clone()));
+    let contents = shared.app.limits.message_bytes_max;
+    let [few, many] = [FEW_NAMES_BYTES_MAX, MANY_NAMES_BYTES_MAX].map(|max| max.min(contents));
+    let with = || shared.clone();
+    let files = service!(FilesServer, files::FilesDoor(with()), contents);
+    let inodes = service!(InodesServer, inodes::InodesDoor(with()), INODES_BYTES_MAX);
+    let undo = service!(UndoServer, undo::UndoDoor(with()), many);
+    let admin = service!(AdminServer, admin::AdminDoor(with()), few);
+    let archive = service!(ArchiveServer, archive::ArchiveDoor(with()), few);
+    let compare = service!(CompareServer, compare::CompareDoor(with()), few);
+    let feed = service!(FeedServer, feed::FeedDoor(with()), few);
+    let locks = service!(LocksServer, locks::LocksDoor(with()), few);
+    let retention = service!(RetentionServer, retention::RetentionDoor(with()), few);
+    let snapshots = service!(SnapshotsServer, snapshots::SnapshotsDoor(with()), few);
+    let workspaces = service!(WorkspacesServer, workspaces::WorkspacesDoor(with()), few);
     Router::new()
         .route_service("/nexus.v1.Undo/{*method}", undo)
         .route_service("/nexus.v1.Compare/{*method}", compare)
@@ -94,6 +106,27 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
         .route_service("/nexus.v1.Snapshots/{*method}", snapshots)
         .route_service("/nexus.v1.Retention/{*method}", retention)
         .route_service("/nexus.v1.Workspaces/{*method}", workspaces)
+        .layer(middleware::map_response(too_large_by_kind))
+}
+
+/// What the library refuses for its size, before any door has seen it, as the doors say it.
+async fn too_large_by_kind(response: AnyResponse) -> AnyResponse {
+    let headers = response.headers();
+    if headers.contains_key(ERROR_HEADER) {
+        return response;
+    }
+    match Status::from_header_map(headers) {
+        Some(refused) if refused.code() == Code::OutOfRange => {
+            status(too_large(&refused)).into_http()
+        }
+        _ => response,
+    }
+}
+
+/// The error of a message that is larger than its call takes.
+fn too_large(refused: &Status) -> Error {
+    Error::limit("the message is larger than this call takes; ask for less at a time, or stream it")
+        .with("reason", refused.message())
 }
 
 /// The method a path names, as `Service/Method`; `unknown` if there is none.

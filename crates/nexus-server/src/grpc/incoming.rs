@@ -7,9 +7,9 @@ use nexus_kernel::{ByteStream, Error, Result};
 use nexus_proto::v1::read_response::Part as ReadPart;
 use nexus_proto::v1::write_request::Part as WritePart;
 use nexus_proto::v1::{ReadHeader, ReadResponse, WriteHeader, WriteRequest};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
-use super::{Answers, convert, status};
+use super::{Answers, convert, status, too_large};
 
 /// Clients accept messages of up to 4 MiB unless told otherwise.
 const PIECE_BYTES_MAX: usize = 1 << 20;
@@ -38,6 +38,9 @@ fn piece(message: WriteRequest) -> Result<Bytes> {
 }
 
 pub(super) fn broken_off(source: Status) -> Error {
+    if source.code() == Code::OutOfRange {
+        return too_large(&source);
+    }
     Error::invalid("the stream broke off and nothing was changed; send it again").because(source)
 }
 

@@ -125,7 +125,7 @@ async fn a_write_that_is_not_numbered_or_too_large_or_another_is_refused() {
         ),
         (
             append(handle, 2, &[&large, &large, "x"], none),
-            Code::OutOfRange,
+            Code::ResourceExhausted,
         ),
     ] {
         assert_eq!(client.write(refused).await.unwrap_err().code(), code);

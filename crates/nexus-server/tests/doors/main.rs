@@ -12,6 +12,7 @@ mod json_rpc;
 mod json_rpc_files;
 mod json_rpc_keys;
 mod locks;
+mod messages;
 mod observing;
 mod on_behalf_of;
 mod points;
