@@ -18,4 +18,5 @@ mod on_behalf_of;
 mod points;
 mod rest;
 mod rest_content;
+mod slow_socket;
 mod support;

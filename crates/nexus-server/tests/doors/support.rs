@@ -80,27 +80,8 @@ impl Server {
     }
 
     pub(crate) async fn guarded_by(authorizer: Arc<dyn Authorizer>, limits: Limits) -> Self {
-        let zone = zone(authorizer.clone()).await;
-        let parts = KeyParts {
-            zone: "root".into(),
-            settings: zone.settings(),
-            authorizer,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
-        };
-        let keys = Keys::open(parts).await.unwrap();
-        let admin = keys.bootstrap().await.unwrap().unwrap().secret;
-        let closing = CancellationToken::new();
-        let app = App {
-            zone: zone.clone(),
-            zone_id: "root".into(),
-            keys: Arc::new(Trapped(keys.clone())),
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
-            gauges: Arc::new(OneGauge),
-            limits,
-            closing: closing.clone(),
-        };
+        let (app, keys, admin) = app(authorizer, limits).await;
+        let (zone, closing) = (app.zone.clone(), app.closing.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
@@ -246,6 +227,31 @@ impl Server {
         drop(self.client);
         self.serving.await.unwrap();
     }
+}
+
+/// What a server opens onto, its keys, and the secret of an admin's.
+pub(crate) async fn app(authorizer: Arc<dyn Authorizer>, limits: Limits) -> (App, Keys, String) {
+    let zone = zone(authorizer.clone()).await;
+    let parts = KeyParts {
+        zone: "root".into(),
+        settings: zone.settings(),
+        authorizer,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+    };
+    let keys = Keys::open(parts).await.unwrap();
+    let admin = keys.bootstrap().await.unwrap().unwrap().secret;
+    let app = App {
+        zone,
+        zone_id: "root".into(),
+        keys: Arc::new(Trapped(keys.clone())),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        gauges: Arc::new(OneGauge),
+        limits,
+        closing: CancellationToken::new(),
+    };
+    (app, keys, admin)
 }
 
 async fn zone(authorizer: Arc<dyn Authorizer>) -> Zone {
