@@ -30,6 +30,7 @@ mod rename;
 mod write;
 
 pub use attributes::{FACT_KEYS, KEY_BYTES_MAX, KEYS_MAX, VALUE_BYTES_MAX};
+pub(crate) use attributes::{put_metadata, set_attributes_of, set_metadata_of};
 pub(crate) use by_inode::{ByInode, Child, no_such_key};
 pub(crate) use remove::{clear_metadata, is_empty, unlink};
 pub(crate) use write::replace_content;
@@ -98,14 +99,6 @@ impl Step {
     /// Whether it brings content that lies in the object store.
     pub(crate) fn brings_a_blob(&self) -> bool {
         matches!(self, Self::Write { content, .. } if matches!(content.placement, Placement::Blob))
-    }
-
-    /// The file that it writes, if it does.
-    pub(crate) fn written(&self) -> Option<&str> {
-        match self {
-            Self::Write { path, .. } => Some(path),
-            _ => None,
-        }
     }
 
     /// Runs against `tx`; answers the inode the step is about, if it still exists after it.

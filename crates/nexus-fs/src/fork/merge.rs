@@ -15,7 +15,10 @@ use crate::tx::Tx;
 mod apply;
 mod change;
 mod contents;
+mod deeds;
 mod details;
+mod made;
+mod names;
 mod places;
 mod plan;
 mod sides;
@@ -238,7 +241,7 @@ impl Session {
             if !report.applied {
                 return Ok(report);
             }
-            let changes = plan.apply(&mut tx).await?;
+            let changes = plan.apply(&mut tx, &sides.target.path).await?;
             sides.note_merge(&mut tx).await?;
             if let Some(committed) = tx.commit(options.durability).await? {
                 report.revision = changes.then_some(committed.revision);

@@ -29,7 +29,7 @@ pub(super) async fn set_attributes(
     set_attributes_of(tx, &place, set).await
 }
 
-pub(super) async fn set_attributes_of(
+pub(crate) async fn set_attributes_of(
     tx: &mut Tx<'_>,
     place: &Place<'_>,
     set: &SetAttributes,
@@ -61,7 +61,7 @@ pub(super) async fn set_metadata(
     set_metadata_of(tx, &place, set).await
 }
 
-pub(super) async fn set_metadata_of(
+pub(crate) async fn set_metadata_of(
     tx: &mut Tx<'_>,
     place: &Place<'_>,
     set: &[(String, Option<Bytes>)],

@@ -15,6 +15,10 @@ use rand::{Rng, SeedableRng};
 use crate::forks::fork;
 use crate::support::{fresh, put, text, tree};
 
+mod details;
+mod names;
+mod random;
+
 use Do::{Link, Mkdir, Mode, Remove, Rename, Tag, Write};
 
 /// Something that one side does, by path below its directory.

@@ -2,18 +2,20 @@
 
 use nexus_kernel::Result;
 
-use super::apply::{Addition, Deed, Placement};
+use super::apply::{Addition, Placement, Where};
+use super::deeds::Act;
+use super::made::Made;
+use super::names::Going;
 use super::places::{Is, Places, Spot, by_inode, name_in_fork};
 use super::plan::Plan;
 use super::sides::Sides;
-use super::{MergeChange, MergeChangeKind, MergeConflictKind, MergeStrategy};
-use crate::content::Stored;
-use crate::diff_tree::{TreeChange, TreeChangeKind};
+use super::{MergeChangeKind, MergeConflictKind, MergeStrategy};
+use crate::diff_tree::TreeChange;
 use crate::path;
 use crate::records::{InodeRecord, unreadable};
-use crate::steps::Step;
+use crate::resolve::End;
 use crate::tx::Tx;
-use crate::types::{FileKind, RemoveOptions, Stat, WriteOptions};
+use crate::types::Stat;
 
 pub(super) struct Planner<'p, 'a> {
     pub tx: &'p mut Tx<'a>,
@@ -31,67 +33,63 @@ pub(super) struct Ours {
 }
 
 impl Planner<'_, '_> {
-    pub(super) async fn add(&mut self, change: &TreeChange) -> Result<()> {
-        match (change.kind, &change.old, &change.new) {
-            (TreeChangeKind::Removed, Some(old), _) => self.removed(&change.path, old).await,
-            (TreeChangeKind::Added, _, Some(new)) => self.added(&change.path, new).await,
-            (TreeChangeKind::Modified, Some(old), Some(new)) => {
-                let old_path = change.old_path.as_deref().unwrap_or(&change.path);
-                self.modified((old_path, old), (&change.path, new)).await
-            }
-            (TreeChangeKind::Renamed, Some(old), Some(new)) => {
-                let old_path = change.old_path.as_deref().unwrap_or(&change.path);
-                self.renamed((old_path, old), (&change.path, new)).await
-            }
-            _ => Err(unreadable("difference of two trees")),
-        }
+    /// Forgets what was planned so far.
+    pub(super) fn begin(&mut self) {
+        self.places = Places::default();
+        self.plan = Plan::default();
     }
 
-    async fn removed(&mut self, path: &str, old: &Stat) -> Result<()> {
-        let Some(ours) = self.find(path, old).await? else {
+    pub(super) async fn removed(&mut self, change: &TreeChange) -> Result<()> {
+        let Some(old) = &change.old else {
+            return Ok(());
+        };
+        let Some(ours) = self.find(&change.path, old).await? else {
             return Ok(());
         };
         if ours.record.file_kind() != old.kind {
             self.conflict(MergeConflictKind::Kind, ours.path);
             return Ok(());
         }
-        if old.is_dir() {
-            self.plan.freed.insert(ours.path.clone());
-            self.plan.removed_directories.push(ours.path.clone());
-            self.plan.note(MergeChangeKind::Removed, ours.path);
-            return Ok(());
-        }
-        let before = self.record_before(old).await?;
-        if ours.record.etag != before.etag
+        if self.is_changed(old, &ours).await?
             && !self.conflict(MergeConflictKind::Changed, ours.path.clone())
         {
             return Ok(());
         }
-        self.remove(ours.path);
+        let Ours { path, ino, .. } = ours;
+        if old.is_dir() {
+            self.plan.going.push(Going { path, ino });
+            return Ok(());
+        }
+        self.plan.freed.insert(path.clone());
+        self.plan.note(MergeChangeKind::Removed, path.clone());
+        self.plan.does(path, Act::Remove);
         Ok(())
     }
 
-    fn remove(&mut self, path: String) {
-        self.plan.freed.insert(path.clone());
-        self.plan.note(MergeChangeKind::Removed, path.clone());
-        self.plan.deeds.push(Deed::plain(remove_step(path)));
+    /// Whether the target has changed something, wherever it is.
+    async fn is_changed(&self, old: &Stat, ours: &Ours) -> Result<bool> {
+        let facts = |of: &InodeRecord| (of.etag.clone(), of.mode, of.uid, of.gid);
+        let before = self.record_before(old).await?;
+        if facts(&before) != facts(&ours.record) {
+            return Ok(true);
+        }
+        let before = self.sides.before().metadata_of(old.ino.0).await?;
+        Ok(before != self.tx.view().metadata_of(ours.ino).await?)
     }
 
-    async fn added(&mut self, path: &str, new: &Stat) -> Result<()> {
-        let Some(spot) = self.spot_in_theirs(path, new.ino.0).await? else {
-            // The directory that it belongs in has gone.
-            let target = self.path_by_name(path);
-            if self.conflict(MergeConflictKind::Removed, target.clone()) {
-                self.add_with_parents(path, target, new).await?;
-            }
+    pub(super) async fn added(&mut self, change: &TreeChange) -> Result<()> {
+        let Some(new) = &change.new else {
             return Ok(());
         };
+        let path = &change.path;
+        let Some(spot) = self.spot_in_theirs(path, new.ino.0).await? else {
+            // The directory that it belongs in has gone.
+            return self.add_again(path, new).await;
+        };
         let theirs = self.record_theirs(new).await?;
-        let taken = spot
-            .found
-            .filter(|_| !self.plan.freed.contains(&spot.path()));
+        let taken = spot.found.filter(|_| !self.is_free(&spot));
         let Some(taken) = taken else {
-            return self.place_new(path, spot, new, &theirs).await;
+            return self.place_new(path, spot, new.ino.0, &theirs).await;
         };
         let ours = self.ours(spot.path(), taken.ino).await?;
         if ours.record.file_kind() != new.kind {
@@ -99,11 +97,10 @@ impl Planner<'_, '_> {
             return Ok(());
         }
         if !new.is_dir() && ours.record.etag != theirs.etag {
-            return self
-                .merge_content(path, None, new.ino.0, &theirs, &ours)
-                .await;
+            self.merge_content(path, None, new.ino.0, &theirs, &ours)
+                .await?;
         }
-        Ok(())
+        self.merge_metadata(None, new.ino.0, &ours).await
     }
 
     /// Takes over a file, link or directory that is new.
@@ -111,86 +108,65 @@ impl Planner<'_, '_> {
         &mut self,
         path: &str,
         at: Spot,
-        new: &Stat,
+        ino: u64,
         theirs: &InodeRecord,
     ) -> Result<()> {
+        if !self.plan.taken.insert(at.path()) {
+            self.conflict(MergeConflictKind::Kind, at.path());
+            return Ok(());
+        }
         self.plan.note(MergeChangeKind::Added, at.path());
-        let ino = new.ino.0;
-        if new.is_dir() {
+        let made = Made::of(self.sides.theirs(), path, ino, theirs).await?;
+        if theirs.is_dir() {
             self.places.made(ino, at.path());
-            let mode = new.mode;
-            self.plan.placements.push(Placement::Make { ino, mode, at });
-            return Ok(());
+            self.plan.placements.push(Placement::Make { ino, made, at });
+        } else {
+            let at = Where::Spot(at);
+            self.plan.additions.push(Addition { at, made });
         }
-        let metadata = self.sides.theirs().metadata_of(ino).await?;
-        let source = path.to_owned();
-        let deed: Box<dyn FnOnce(String) -> Deed + Send + Sync> = match new.kind {
-            FileKind::Symlink => {
-                let target = String::from_utf8_lossy(&theirs.inline).into_owned();
-                Box::new(move |path| Deed::plain(Step::Symlink { target, path }))
-            }
-            _ => {
-                let content = Stored::shared(theirs)?.into();
-                let options = WriteOptions {
-                    mode: Some(theirs.mode),
-                    metadata: metadata.into_iter().collect(),
-                    ..WriteOptions::default()
-                };
-                Box::new(move |path| Deed {
-                    step: Step::Write {
-                        path,
-                        content,
-                        options,
-                        source: None,
-                    },
-                    source: Some((ino, source)),
-                })
-            }
-        };
-        self.plan.additions.push(Addition { at, deed });
         Ok(())
     }
 
-    /// Takes over a file whose directory the target has no more.
-    async fn add_with_parents(&mut self, path: &str, target: String, new: &Stat) -> Result<()> {
-        if new.kind != FileKind::File {
+    /// The target has removed what the fork has changed, or the directory that it is in. If the
+    /// fork counts, it is made again under its path in the fork.
+    pub(super) async fn add_again(&mut self, path: &str, new: &Stat) -> Result<()> {
+        let target = self.path_by_name(path);
+        let place = self.tx.resolve(&target, false).await?;
+        let free = match place.end {
+            End::Missing(_) => true,
+            End::Found(_) => self.plan.freed.contains(&target),
+            End::Blocked | End::Circle => false,
+        };
+        if !free || !place.links.is_empty() || self.plan.taken.contains(&target) {
+            // Something else is there by now.
+            self.conflict(MergeConflictKind::Kind, target);
             return Ok(());
         }
-        let theirs = self.record_theirs(new).await?;
-        self.plan.note(MergeChangeKind::Added, target.clone());
-        self.plan.deeds.push(Deed {
-            step: Step::Write {
-                path: target,
-                content: Stored::shared(&theirs)?.into(),
-                options: WriteOptions {
-                    parents: true,
-                    mode: Some(theirs.mode),
-                    ..WriteOptions::default()
-                },
-                source: None,
-            },
-            source: Some((new.ino.0, path.to_owned())),
-        });
+        if self.conflict(MergeConflictKind::Removed, target.clone()) {
+            let theirs = self.record_theirs(new).await?;
+            let made = Made::of(self.sides.theirs(), path, new.ino.0, &theirs).await?;
+            self.plan.note(MergeChangeKind::Added, target.clone());
+            self.plan.taken.insert(target.clone());
+            let at = Where::Path(target);
+            self.plan.additions.push(Addition { at, made });
+        }
         Ok(())
     }
 
-    async fn modified(
-        &mut self,
-        (old_path, old): (&str, &Stat),
-        (path, new): (&str, &Stat),
-    ) -> Result<()> {
-        let Some(ours) = self.find(old_path, old).await? else {
-            let target = self.path_by_name(path);
-            if !new.is_dir() && self.conflict(MergeConflictKind::Removed, target.clone()) {
-                self.add_with_parents(path, target, new).await?;
-            }
+    pub(super) async fn modified(&mut self, change: &TreeChange) -> Result<()> {
+        let (Some(old), Some(new)) = (&change.old, &change.new) else {
             return Ok(());
         };
-        self.take_changes((path, old, new), &ours).await
+        let path = &change.path;
+        let old_path = change.old_path.as_deref().unwrap_or(path);
+        match self.find(old_path, old).await? {
+            Some(ours) => self.take_changes((path, old, new), &ours).await,
+            None => self.add_again(path, new).await,
+        }
     }
 
     /// Brings the changes of a file or directory into the one of the target.
-    async fn take_changes(
+    pub(super) async fn take_changes(
         &mut self,
         (path, old, new): (&str, &Stat, &Stat),
         ours: &Ours,
@@ -215,45 +191,7 @@ impl Planner<'_, '_> {
             }
         }
         self.merge_attributes(&before, &theirs, ours);
-        self.merge_metadata(old.ino.0, new.ino.0, ours).await
-    }
-
-    async fn renamed(
-        &mut self,
-        (old_path, old): (&str, &Stat),
-        (path, new): (&str, &Stat),
-    ) -> Result<()> {
-        let Some(ours) = self.find(old_path, old).await? else {
-            let target = self.path_by_name(path);
-            if !new.is_dir() && self.conflict(MergeConflictKind::Removed, target.clone()) {
-                self.add_with_parents(path, target, new).await?;
-            }
-            return Ok(());
-        };
-        let from = self.spot_in_before(old_path, old.ino.0).await?;
-        let Some(to) = self.spot_in_theirs(path, new.ino.0).await? else {
-            self.conflict(MergeConflictKind::Renamed, ours.path);
-            return Ok(());
-        };
-        self.take_changes((path, old, new), &ours).await?;
-        if to.path() == ours.path {
-            return Ok(());
-        }
-        let stayed = from.is_some_and(|from| from.path() == ours.path);
-        let free = to.found.is_none() || self.plan.freed.contains(&to.path());
-        if !stayed || !free {
-            self.conflict(MergeConflictKind::Renamed, to.path());
-            return Ok(());
-        }
-        self.plan.freed.insert(ours.path.clone());
-        self.plan.changes.push(MergeChange {
-            kind: MergeChangeKind::Renamed,
-            path: to.path(),
-            old_path: Some(ours.path.clone()),
-        });
-        let from = ours.path;
-        self.plan.placements.push(Placement::Move { from, to });
-        Ok(())
+        self.merge_metadata(Some(old.ino.0), new.ino.0, ours).await
     }
 
     pub(super) fn conflict(&mut self, kind: MergeConflictKind, path: String) -> bool {
@@ -262,7 +200,7 @@ impl Planner<'_, '_> {
 
     /// What the target has for a file or directory as the fork had it: under the same name the
     /// same inode, else that inode wherever it is now, else what has the name now.
-    async fn find(&mut self, path: &str, old: &Stat) -> Result<Option<Ours>> {
+    pub(super) async fn find(&mut self, path: &str, old: &Stat) -> Result<Option<Ours>> {
         let spot = self.spot_in_before(path, old.ino.0).await?;
         let counterpart = self.sides.counterpart(old.ino.0).await?;
         let named = spot.and_then(|spot| Some((spot.path(), spot.found?.ino)));
@@ -278,8 +216,11 @@ impl Planner<'_, '_> {
             return self.ours(moved.path, ino).await.map(Some);
         }
         match named {
-            Some((path, ino)) => self.ours(path, ino).await.map(Some),
-            None => Ok(None),
+            // What the fork had elsewhere is found by that.
+            Some((path, ino)) if !self.sides.has_before(ino).await? => {
+                self.ours(path, ino).await.map(Some)
+            }
+            _ => Ok(None),
         }
     }
 
@@ -289,14 +230,14 @@ impl Planner<'_, '_> {
         Ok(Ours { path, ino, record })
     }
 
-    async fn spot_in_before(&mut self, path: &str, ino: u64) -> Result<Option<Spot>> {
+    pub(super) async fn spot_in_before(&mut self, path: &str, ino: u64) -> Result<Option<Spot>> {
         let Some((parent, name)) = name_in_fork(&self.sides.before(), path, ino).await? else {
             return Ok(None);
         };
         self.spot(ino, parent, &name).await
     }
 
-    async fn spot_in_theirs(&mut self, path: &str, ino: u64) -> Result<Option<Spot>> {
+    pub(super) async fn spot_in_theirs(&mut self, path: &str, ino: u64) -> Result<Option<Spot>> {
         let Some((parent, name)) = name_in_fork(&self.sides.theirs(), path, ino).await? else {
             return Ok(None);
         };
@@ -328,7 +269,7 @@ impl Planner<'_, '_> {
     }
 
     /// The path that something of the fork has in the target if nothing was moved there.
-    fn path_by_name(&self, path: &str) -> String {
+    pub(super) fn path_by_name(&self, path: &str) -> String {
         let rest = path.strip_prefix(&self.sides.fork_path).unwrap_or(path);
         format!("{}{rest}", self.sides.target.path.trim_end_matches('/'))
     }
@@ -345,13 +286,5 @@ impl Planner<'_, '_> {
         found
             .map(|inode| inode.record.clone())
             .ok_or_else(|| unreadable("inode of a name"))
-    }
-}
-
-pub(super) fn remove_step(path: String) -> Step {
-    Step::Remove {
-        path,
-        options: RemoveOptions::default(),
-        only_directory: false,
     }
 }

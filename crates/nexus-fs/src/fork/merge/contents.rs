@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use nexus_kernel::{Durability, Result};
 
-use super::apply::Deed;
-use super::change::{Ours, Planner, remove_step};
+use super::change::{Ours, Planner};
+use super::deeds::Act;
+use super::made::{Source, target_of};
 use super::text::{MERGE_TEXT_BYTES_MAX, Merged, as_text, merge};
 use super::{MergeChangeKind, MergeConflictKind, MergeStrategy};
 use crate::content::Stored;
 use crate::records::InodeRecord;
-use crate::steps::Step;
-use crate::types::{FileKind, WriteOptions};
+use crate::types::FileKind;
 
 impl Planner<'_, '_> {
     /// The target gets what the fork has.
@@ -24,26 +24,19 @@ impl Planner<'_, '_> {
     ) -> Result<()> {
         self.plan.note(MergeChangeKind::Taken, ours.path.clone());
         if theirs.file_kind() == FileKind::Symlink {
-            let target = String::from_utf8_lossy(&theirs.inline).into_owned();
-            let path = ours.path.clone();
-            let steps = [remove_step(path.clone()), Step::Symlink { target, path }];
-            self.plan.deeds.extend(steps.map(Deed::plain));
+            let leads = Act::Relink(target_of(theirs));
+            self.plan.does(ours.path.clone(), leads);
             return Ok(());
         }
         self.write(path, source, Stored::shared(theirs)?.into(), ours);
         Ok(())
     }
 
-    fn write(&mut self, path: &str, source: u64, content: Arc<Stored>, ours: &Ours) {
-        self.plan.deeds.push(Deed {
-            step: Step::Write {
-                path: ours.path.clone(),
-                content,
-                options: WriteOptions::default(),
-                source: None,
-            },
-            source: Some((source, path.to_owned())),
-        });
+    fn write(&mut self, path: &str, ino: u64, content: Arc<Stored>, ours: &Ours) {
+        let path = path.to_owned();
+        let source = Source { ino, path };
+        let write = Act::Write { content, source };
+        self.plan.does(ours.path.clone(), write);
     }
 
     /// Both sides have changed it, or made it.

@@ -1,14 +1,13 @@
 //! Merging what is about a file and not in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_kernel::Result;
 
-use super::apply::Deed;
 use super::change::{Ours, Planner};
+use super::deeds::Act;
 use super::{MergeChangeKind, MergeConflictKind};
 use crate::records::InodeRecord;
-use crate::steps::Step;
 use crate::types::SetAttributes;
 
 impl Planner<'_, '_> {
@@ -43,15 +42,21 @@ impl Planner<'_, '_> {
         };
         self.plan
             .note(MergeChangeKind::Attributes, ours.path.clone());
-        let path = ours.path.clone();
-        self.plan
-            .deeds
-            .push(Deed::plain(Step::SetAttributes { path, set }));
+        self.plan.does(ours.path.clone(), Act::SetAttributes(set));
     }
 
     /// Values of custom metadata, and tags, each by itself.
-    pub(super) async fn merge_metadata(&mut self, old: u64, new: u64, ours: &Ours) -> Result<()> {
-        let before = self.sides.before().metadata_of(old).await?;
+    pub(super) async fn merge_metadata(
+        &mut self,
+        old: Option<u64>,
+        new: u64,
+        ours: &Ours,
+    ) -> Result<()> {
+        let before = match old {
+            Some(old) => self.sides.before().metadata_of(old).await?,
+            // Both have made it.
+            None => BTreeMap::new(),
+        };
         let theirs = self.sides.theirs().metadata_of(new).await?;
         if before == theirs {
             return Ok(());
@@ -74,10 +79,7 @@ impl Planner<'_, '_> {
             return Ok(());
         }
         self.plan.note(MergeChangeKind::Metadata, ours.path.clone());
-        let path = ours.path.clone();
-        self.plan
-            .deeds
-            .push(Deed::plain(Step::SetMetadata { path, set }));
+        self.plan.does(ours.path.clone(), Act::SetMetadata(set));
         Ok(())
     }
 }

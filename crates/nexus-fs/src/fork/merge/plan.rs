@@ -4,8 +4,10 @@ use std::collections::HashSet;
 
 use nexus_kernel::{Error, Result};
 
-use super::apply::{Addition, Deed, Placement};
+use super::apply::{Addition, Placement};
 use super::change::Planner;
+use super::deeds::{Act, Deed};
+use super::names::{Going, of_kind};
 use super::places::Places;
 use super::sides::Sides;
 use super::{
@@ -23,12 +25,16 @@ pub(super) struct Plan {
     pub deeds: Vec<Deed>,
     pub placements: Vec<Placement>,
     pub additions: Vec<Addition>,
-    /// Their paths before the merge, parents first.
-    pub removed_directories: Vec<String>,
+    /// Directories that the fork has removed, as far as not decided.
+    pub going: Vec<Going>,
+    /// Those in which nothing is left, the inner ones first.
+    pub emptied: Vec<Going>,
     pub changes: Vec<MergeChange>,
     pub conflicts: Vec<MergeConflict>,
     /// Names that this frees.
     pub freed: HashSet<String>,
+    /// Names that something gets.
+    pub taken: HashSet<String>,
     /// Files of the target whose content is decided.
     pub decided: HashSet<u64>,
 }
@@ -47,20 +53,20 @@ impl Plan {
             strategy: options.strategy,
             plan: Self::default(),
         };
-        // What goes frees names for what comes.
-        let order = [
-            TreeChangeKind::Removed,
-            TreeChangeKind::Renamed,
-            TreeChangeKind::Added,
-            TreeChangeKind::Modified,
-        ];
-        for kind in order {
-            for change in differences.iter().filter(|change| change.kind == kind) {
-                planner.tx.session.check_goes_on()?;
-                planner.add(change).await?;
-            }
+        planner.names(&differences).await?;
+        for change in of_kind(&differences, TreeChangeKind::Added) {
+            planner.tx.session.check_goes_on()?;
+            planner.added(change).await?;
+        }
+        for change in of_kind(&differences, TreeChangeKind::Modified) {
+            planner.tx.session.check_goes_on()?;
+            planner.modified(change).await?;
         }
         Ok(planner.plan)
+    }
+
+    pub(super) fn does(&mut self, path: String, act: Act) {
+        self.deeds.push(Deed { path, act });
     }
 
     pub(super) fn note(&mut self, kind: MergeChangeKind, path: String) {

@@ -118,6 +118,25 @@ impl<'a> Sides<'a> {
         })
     }
 
+    /// Whether an inode of the target is the counterpart of something that the fork had.
+    pub(super) async fn has_before(&self, ino: u64) -> Result<bool> {
+        let source = match &self.target.sibling {
+            Some(_) => match self.view.zone.part(part_of(ino)).await? {
+                Some(part) => part.source_of(ino),
+                None => return Ok(false),
+            },
+            None => ino,
+        };
+        let Some(shown) = self.part.shown(source) else {
+            return Ok(false);
+        };
+        let before = self.before();
+        match before.inode(shown).await? {
+            Some(inode) => before.is_below(inode.record.parent, self.root()).await,
+            None => Ok(false),
+        }
+    }
+
     /// Notes how far the fork is merged, and keeps that state for the next time.
     pub(super) async fn note_merge(&self, tx: &mut Tx<'_>) -> Result<()> {
         let merged = MergedRecord {
