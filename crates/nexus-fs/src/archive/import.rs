@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use nexus_archive::{BlobName, Block, ChainHash, Header, Progress, Reader};
 use nexus_kernel::{
-    Durability, Entry, Error, Metastore, ObjectStore, PutMode, PutOptions, PutOutcome, RestoreStep,
-    Restoring, Result, Revision,
+    Durability, Entry, Error, Kind, Metastore, ObjectStore, PutMode, PutOptions, PutOutcome,
+    RestoreStep, Restoring, Result, Revision,
 };
 use prost::Message;
 use tokio::io::AsyncRead;
@@ -151,6 +151,8 @@ impl<'a> Import<'a> {
             Block::RowsEnd(_) => self.rows.check_all(),
             Block::Blobs(blobs) if is_new => self.store_blobs(blobs, at).await,
             Block::Blobs(blobs) => self.check_blobs(&blobs).await,
+            // What is noted is never the end: this archive is shorter than the one it was of.
+            Block::End(_) if !is_new => Err(another_archive()),
             Block::End(_) => {
                 self.objects.sync().await?;
                 self.metastore.restore(RestoreStep::Finish).await
@@ -203,9 +205,10 @@ impl<'a> Import<'a> {
     async fn check_blobs(&self, blobs: &[(BlobName, Bytes)]) -> Result<()> {
         for (name, bytes) in blobs {
             let key = blob_key(&Etag::from_bytes(name.as_bytes())?);
-            let there = self.objects.head(&key).await;
-            if !there.is_ok_and(|there| there.size == bytes.len() as u64) {
-                return Err(damaged_blob(*name));
+            match self.objects.head(&key).await {
+                Ok(there) if there.size == bytes.len() as u64 => {}
+                Err(error) if error.kind() != Kind::NotFound => return Err(error),
+                Ok(_) | Err(_) => return Err(damaged_blob(*name)),
             }
         }
         Ok(())

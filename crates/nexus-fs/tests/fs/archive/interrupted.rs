@@ -117,6 +117,32 @@ async fn an_import_goes_on_only_with_its_own_archive() {
     import(&stores, &archive).await;
 }
 
+/// Also one that is shorter than what there is already, with nothing in it to compare.
+#[tokio::test]
+async fn an_import_does_not_end_with_a_shorter_archive() {
+    let (_zone, files) = fresh().await;
+    for n in 0..600 {
+        write(&files, &format!("/{n}"), noise(1, 8_000)).await;
+    }
+    let archive = export(&files).await;
+    let stores = memory_stores();
+    let borders = borders(&archive).await;
+    let cut = &archive[..borders[borders.len() - 2]];
+    assert!(Zone::import(&stores, cut, |_, _| {}).await.is_err());
+
+    let (_zone, small) = fresh().await;
+    let revision = files.revision().await.unwrap();
+    while small.revision().await.unwrap() < revision {
+        put(&small, "/small", "text").await;
+    }
+    assert_eq!(small.revision().await.unwrap(), revision);
+    let shorter = export(&small).await;
+    let refused = Zone::import(&stores, &shorter[..], |_, _| {}).await;
+    assert_eq!(refused.unwrap_err().kind(), Kind::Conflict);
+    is_no_zone(&stores).await;
+    import(&stores, &archive).await;
+}
+
 /// An import that was given up leaves stores that another archive can be imported into.
 #[tokio::test]
 async fn an_import_can_be_abandoned() {
