@@ -151,7 +151,7 @@ impl Session {
                 durability,
                 ..WriteOptions::default()
             };
-            let content = Stored::shared(&state.record)?;
+            let content = Stored::of_the_past(&state.record)?;
             match self.write_stored(path, content, options, extra).await {
                 Err(error)
                     if error.kind() == Kind::Conflict && error.fact("current_etag").is_some() => {}

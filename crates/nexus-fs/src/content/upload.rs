@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream::{FuturesUnordered, TryStreamExt};
-use nexus_kernel::{ByteStream, Durability, Error, Result};
+use nexus_kernel::{ByteStream, Durability, Error, Guard, Result};
 
 use super::chunker::{Chunk, cut};
 use super::pins::Pinned;
@@ -14,6 +14,7 @@ use crate::compute::compute;
 use crate::etag::{Etag, Hasher};
 use crate::keys;
 use crate::records::{self, ChunkRecord, InodeRecord, ManifestPage, place};
+use crate::retention::collected;
 use crate::tx::Tx;
 
 /// Chunks stored at the same time by one upload.
@@ -27,6 +28,8 @@ pub(crate) struct Stored {
     pub size: u64,
     pub placement: Placement,
     pinned: Vec<Arc<Pinned>>,
+    /// The count of its uses, where nothing else keeps it until the commit.
+    counted: Option<Bytes>,
 }
 
 pub(crate) enum Placement {
@@ -51,6 +54,7 @@ impl ContentStore {
             size: 0,
             placement: Placement::Inline(Bytes::new()),
             pinned: Vec::new(),
+            counted: None,
         }
     }
 
@@ -72,6 +76,7 @@ impl ContentStore {
                 // It stays in memory with its inode, and must not keep a larger buffer there.
                 placement: Placement::Inline(Bytes::copy_from_slice(&bytes)),
                 pinned: Vec::new(),
+                counted: None,
             });
         }
         let mut pinned = Pinned::default();
@@ -82,6 +87,7 @@ impl ContentStore {
             size,
             placement: Placement::Blob,
             pinned: vec![Arc::new(pinned)],
+            counted: None,
         })
     }
 
@@ -211,6 +217,7 @@ impl Upload {
             size,
             placement: Placement::Chunks(pages(&chunks.collect::<Vec<_>>())),
             pinned: pinned.collect(),
+            counted: None,
         })
     }
 
@@ -282,17 +289,39 @@ impl Stored {
             size: record.size,
             placement,
             pinned: Vec::new(),
+            counted: None,
         })
+    }
+
+    /// The content of a past state, which may be collected before the commit.
+    pub(crate) fn of_the_past(record: &InodeRecord) -> Result<Self> {
+        let mut stored = Self::shared(record)?;
+        stored.counted = match stored.placement {
+            Placement::Shared(place::CHUNKS) => Some(keys::manifest_references(&stored.etag)),
+            Placement::Shared(_) => Some(keys::references(&stored.etag)),
+            _ => None,
+        };
+        Ok(stored)
     }
 }
 
 impl Tx<'_> {
     /// Makes `stored` the content of a record; the commit counts the reference.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a content of the past that has been collected meanwhile.
     pub(crate) async fn place_content(
         &mut self,
         stored: &Stored,
         record: &mut InodeRecord,
     ) -> Result<()> {
+        if let Some(count) = &stored.counted {
+            if self.view().get(count).await?.is_none() {
+                return Err(collected(self.zone().floor.get()));
+            }
+            self.insist(Guard::Present(count.clone()));
+        }
         record.size = stored.size;
         record.etag = Bytes::copy_from_slice(&stored.etag.to_bytes());
         record.inline = Bytes::new();

@@ -14,6 +14,10 @@ use crate::records::{InodeRecord, place};
 use crate::types::At;
 use crate::zone::Shared;
 
+/// Which share of a transaction's items manifests may take: one of a few large files has more
+/// chunks than a transaction has room for.
+const RELEASE_SHARE: usize = 4;
+
 /// By how much counts of contents fall, by their keys.
 #[derive(Default)]
 pub(super) struct Released(BTreeMap<Bytes, i64>);
@@ -65,19 +69,23 @@ impl Released {
     }
 
     /// Lowers the counts. A manifest that nothing refers to any more goes at once, with its
-    /// references to chunks, unless a writer is at work on it: then `gc` removes it.
+    /// references to chunks, unless a writer is at work on it or the transaction has enough to do:
+    /// then `gc` removes it.
     pub(super) async fn into_release(self, zone: &Shared) -> Result<Release> {
         let mut release = Release::default();
         let view = zone.view(At::Latest).await?;
+        let enough = zone.metastore.limits().txn_items_max / RELEASE_SHARE;
         for (key, count) in self.0 {
-            if key.first() == Some(&keys::MANIFEST_TAG) {
+            if key.first() == Some(&keys::MANIFEST_TAG) && release.ops.len() < enough {
                 let etag = keys::parse_references(&key)?;
                 let locked = zone.content.pins.lock(&etag);
                 let value = view.get(&key).await?;
                 if let (Some(locked), Some(value)) = (locked, value)
                     && number(&value) == count
+                    && let chunks = manifest_release(&view, &etag).await?
+                    && release.ops.len() + chunks.len() <= enough
                 {
-                    release.ops.extend(manifest_release(&view, &etag).await?);
+                    release.ops.extend(chunks);
                     release.ops.push(Op::Delete(key.clone()));
                     release.guards.push(Guard::RevisionIs(key, value.revision));
                     release.locked.push(locked);

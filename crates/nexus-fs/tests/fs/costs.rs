@@ -18,7 +18,7 @@ use nexus_service_api::Context;
 use crate::support::{memory_stores, open, put};
 
 /// A store that counts the rows that scans answer, with limits of its own.
-struct Counting {
+pub(crate) struct Counting {
     inner: MemoryMetastore,
     limits: Limits,
     scanned: AtomicUsize,
@@ -46,6 +46,7 @@ impl Metastore for Counting {
     }
 
     async fn commit(&self, txn: Txn) -> Result<Commit> {
+        self.limits.check_txn(&txn)?;
         self.inner.commit(txn).await
     }
 
@@ -78,12 +79,17 @@ async fn counting() -> (Arc<Counting>, Zone, Session) {
     limited(Limits::STANDARD).await
 }
 
-async fn limited(limits: Limits) -> (Arc<Counting>, Zone, Session) {
-    let store = Arc::new(Counting {
+/// A store with other limits.
+pub(crate) fn limited_store(limits: Limits) -> Arc<Counting> {
+    Arc::new(Counting {
         inner: MemoryMetastore::new(),
         limits,
         scanned: AtomicUsize::new(0),
-    });
+    })
+}
+
+async fn limited(limits: Limits) -> (Arc<Counting>, Zone, Session) {
+    let store = limited_store(limits);
     let stores = Stores {
         metastore: store.clone(),
         ..memory_stores()

@@ -17,6 +17,7 @@ use nexus_service_api::{Clock, Context};
 use crate::rights::confined;
 use crate::support::{memory_stores, open_with, put, text, text_at};
 
+mod contents;
 mod together;
 
 const HOUR: Duration = Duration::from_secs(3600);

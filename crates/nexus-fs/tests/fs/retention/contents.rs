@@ -1,0 +1,122 @@
+//! Contents whose last version goes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use nexus_driver_memory::MemoryMetastore;
+use nexus_fs::{ChunkSizes, RetentionLimits, Session, Stores, WriteOptions, Zone, ZoneConfig};
+use nexus_kernel::{Durability, Kind, Limits, Metastore, Result};
+use nexus_service_api::{Action, Authorizer, Context, Target};
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
+use tokio::sync::Notify;
+
+use crate::costs::limited_store;
+use crate::support::memory_stores;
+
+/// Lets all pass, and when it is told to holds a change back that has found what it needs.
+#[derive(Default)]
+struct Gate {
+    holds: AtomicBool,
+    reached: Notify,
+    opened: Notify,
+}
+
+#[async_trait]
+impl Authorizer for Gate {
+    async fn authorize(&self, _: &Context, action: Action, _: Target<'_>) -> Result<()> {
+        if action == Action::Write && self.holds.swap(false, Ordering::SeqCst) {
+            self.reached.notify_one();
+            self.opened.notified().await;
+        }
+        Ok(())
+    }
+
+    async fn visible(&self, _: &Context, targets: &[Target<'_>]) -> Result<Vec<bool>> {
+        Ok(vec![true; targets.len()])
+    }
+
+    async fn sees_all_below(&self, _: &Context, _: Target<'_>) -> bool {
+        true
+    }
+}
+
+/// A zone whose contents are cut into small chunks, one version of each file kept.
+async fn chunked(metastore: Arc<dyn Metastore>, gate: Arc<Gate>) -> (Zone, Session) {
+    let stores = Stores {
+        metastore,
+        ..memory_stores()
+    };
+    let config = ZoneConfig {
+        chunks: ChunkSizes {
+            whole_bytes_max: 1024,
+            bytes_min: 64,
+            bytes_average: 256,
+            bytes_max: 1024,
+        },
+        inline_bytes_max: 0,
+        ..ZoneConfig::default()
+    };
+    let zone = Zone::open(stores, gate, config).await.unwrap();
+    let files = zone.session(Context::system());
+    let one = RetentionLimits {
+        max_age: None,
+        max_versions: Some(1),
+    };
+    files.set_retention("/**", one).await.unwrap();
+    (zone, files)
+}
+
+fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut noise = vec![0; bytes];
+    StdRng::seed_from_u64(seed).fill_bytes(&mut noise);
+    noise
+}
+
+async fn write(files: &Session, seed: u64, bytes: usize) {
+    let content = noise(seed, bytes).into();
+    let written = files.write("/f", content, WriteOptions::default()).await;
+    written.unwrap();
+}
+
+/// More chunks lose their last use in one step than a transaction has room for.
+#[tokio::test]
+async fn versions_of_large_files_are_collected_whatever_they_hold() {
+    let limits = Limits {
+        txn_items_max: 1_000,
+        ..Limits::STANDARD
+    };
+    let (_zone, files) = chunked(limited_store(limits), Arc::default()).await;
+    for seed in 0..30 {
+        write(&files, seed, 20_000).await;
+    }
+    let collected = files.gc(false).await.unwrap();
+    assert_eq!(collected.versions, 29);
+    let again = files.gc(false).await.unwrap();
+    assert_eq!((again.versions, again.blobs), (0, 0), "all went at once");
+    let left = files.read("/f", nexus_fs::At::Latest).await.unwrap();
+    assert_eq!(left.bytes, noise(29, 20_000));
+    assert!(collected.blobs > 1_000, "{collected:?}");
+}
+
+/// A version that is collected while it is being brought back is gone, and the file as it was.
+#[tokio::test]
+async fn a_version_that_goes_while_it_is_rolled_back_to_is_refused() {
+    for bytes in [500, 20_000] {
+        let gate = Arc::new(Gate::default());
+        let (_zone, files) = chunked(Arc::new(MemoryMetastore::new()), gate.clone()).await;
+        write(&files, 1, bytes).await;
+        write(&files, 2, bytes).await;
+        gate.holds.store(true, Ordering::SeqCst);
+        let late = files.clone();
+        let late = tokio::spawn(async move { late.rollback("/f", 1, Durability::Sync).await });
+        gate.reached.notified().await;
+        assert_eq!(files.gc(false).await.unwrap().versions, 1);
+        gate.opened.notify_one();
+        let refused = late.await.unwrap().unwrap_err();
+        assert_eq!(refused.kind(), Kind::NotFound, "{refused}");
+        let left = files.read("/f", nexus_fs::At::Latest).await.unwrap();
+        assert_eq!(left.bytes, noise(2, bytes));
+    }
+}
