@@ -12,7 +12,8 @@
 //! | `t` | directory ino | when its entries last changed (8 bytes, only grows) |
 //! | `h` | ino, end revision | what the inode was until then |
 //! | `e` | parent ino, name, 0, end revision | what the name pointed to until then |
-//! | `l` | revision | operation record |
+//! | `l` | revision | operation record, or its beginning |
+//! | `L` | number from 1, revision | how an operation record goes on that is larger than a value |
 //! | `k` | lock, `h`, revision | a lease, under its token |
 //! | `k` | lock, `w`, revision | a place in the queue for a lease |
 //! | `x` | ino, metadata key | custom metadata value |
@@ -81,6 +82,7 @@ pub(crate) use locks::{
 };
 
 pub(crate) const LOG_TAG: u8 = b'l';
+const LOG_MORE_TAG: u8 = b'L';
 pub(crate) const MANIFEST_TAG: u8 = b'f';
 pub(crate) const PURGE_TAG: u8 = b'q';
 
@@ -244,6 +246,25 @@ pub(crate) fn log_between(after: Revision, until: Revision) -> KeyRange {
         start: just_after(&[LOG_TAG], after),
         end: just_after(&[LOG_TAG], until),
     }
+}
+
+/// What a stamp makes into the key of a further row of an operation record.
+pub(crate) fn log_more(row: u32) -> Bytes {
+    let mut key = Key::tag(LOG_MORE_TAG, 4 + STAMP_LEN);
+    key.0.put_u32(row);
+    key.done()
+}
+
+/// A further row of the operation record of a commit.
+pub(crate) fn log_more_at(row: u32, revision: Revision) -> Bytes {
+    Key(log_more(row).into()).number(revision.0).done()
+}
+
+/// The number and the revision in the key of a further row of an operation record.
+pub(crate) fn parse_log_more(key: &[u8]) -> Option<(u32, Revision)> {
+    let (row, stamp) = key.get(1..)?.split_first_chunk::<4>()?;
+    let stamp = u64::from_be_bytes(stamp.try_into().ok()?);
+    Some((u32::from_be_bytes(*row), Revision(stamp)))
 }
 
 /// What a stamp makes into the key that finds an operation by the run it belongs to.
@@ -463,6 +484,14 @@ pub(crate) fn purges_of(ino: u64) -> KeyRange {
 /// Says that an operation is undone, and by which commit: that of the row, if it names none.
 pub(crate) fn undo_mark(revision: Revision) -> Bytes {
     Key::tag(b'u', 8).number(revision.0).done()
+}
+
+/// What says of operations that they are undone, from one revision up to another.
+pub(crate) fn undo_marks(from: Revision, to: Revision) -> KeyRange {
+    KeyRange {
+        start: undo_mark(from),
+        end: just_after(b"u", to),
+    }
 }
 
 pub(crate) fn purge_queue() -> KeyRange {

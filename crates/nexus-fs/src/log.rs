@@ -10,8 +10,17 @@ use crate::records::{self, ChangeRecord, LogRecord, unreadable};
 use crate::types::{FileKind, Ino};
 
 mod query;
+mod rows;
 
 pub use query::{LOG_LIMIT_MAX, LogPage, LogQuery};
+pub(crate) use rows::{Head, RECORD_ROWS_MAX, Whole, decode, keys_of_more, split};
+
+/// What an undo is called as a whole.
+pub(crate) const UNDO: &str = "undo";
+/// What a restore is called.
+pub(crate) const RESTORE: &str = "restore";
+/// What a merge is called.
+pub(crate) const MERGE: &str = "merge";
 
 /// One commit.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +52,24 @@ pub struct Record {
 }
 
 impl Record {
+    fn new(revision: Revision, record: LogRecord) -> Result<Self> {
+        let changes = (0..).zip(record.changes).map(change);
+        Ok(Self {
+            revision,
+            time: Timestamp(record.time),
+            actor: record.actor,
+            on_behalf_of: record.on_behalf_of,
+            key_id: record.key_id,
+            session: record.session,
+            program: record.program,
+            request_id: record.request_id,
+            operation: record.operation,
+            about: record.about.into_iter().map(Revision).collect(),
+            partly: record.partly,
+            changes: changes.collect::<Result<_>>()?,
+        })
+    }
+
     /// The same commit with other changes, or fewer.
     pub(crate) fn with_changes(&self, changes: Vec<Change>) -> Self {
         Self {
@@ -244,28 +271,6 @@ pub(crate) async fn last_time(metastore: &dyn Metastore) -> Result<i64> {
     };
     let record: LogRecord = records::decode(entry.value.bytes)?;
     Ok(record.time)
-}
-
-/// A row of the log.
-pub(crate) fn decode(key: &[u8], value: bytes::Bytes) -> Result<Record> {
-    let record: LogRecord = records::decode(value)?;
-    Ok(Record {
-        revision: Revision(keys::last_number(key)),
-        time: Timestamp(record.time),
-        actor: record.actor,
-        on_behalf_of: record.on_behalf_of,
-        key_id: record.key_id,
-        session: record.session,
-        program: record.program,
-        request_id: record.request_id,
-        operation: record.operation,
-        about: record.about.into_iter().map(Revision).collect(),
-        partly: record.partly,
-        changes: (0..)
-            .zip(record.changes)
-            .map(change)
-            .collect::<Result<_>>()?,
-    })
 }
 
 fn change((sequence, record): (u32, ChangeRecord)) -> Result<Change> {

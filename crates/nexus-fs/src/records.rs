@@ -137,7 +137,7 @@ pub(crate) struct ChunkRecord {
     pub size: u32,
 }
 
-/// One commit in the operation log.
+/// One commit in the operation log, or a part of it: see [`split`](crate::log::split).
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct LogRecord {
     #[prost(sfixed64, tag = "1")]
@@ -165,6 +165,9 @@ pub(crate) struct LogRecord {
     /// Of an undo: it left some of that as it was.
     #[prost(bool, tag = "11")]
     pub partly: bool,
+    /// How many rows follow with more of the lists.
+    #[prost(uint32, tag = "12")]
+    pub more_rows: u32,
 }
 
 /// Why a revision stays readable.

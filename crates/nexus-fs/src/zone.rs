@@ -169,8 +169,10 @@ pub(crate) struct Counters {
 
 /// The stored layout that a new zone has.
 const FORMAT_VERSION: u32 = 1;
-/// That of a zone with forks: who does not know them would take a directory of one for empty.
-const FORMAT_VERSION_FORKS: u32 = 2;
+/// That of a zone with forks, or with records of the log in several rows: who does not know them
+/// would take a directory of one for empty, and the first row of the other for all of it. 2 was that
+/// of zones with forks alone.
+const FORMAT_VERSION_NEWEST: u32 = 3;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct FormatRecord {
@@ -303,21 +305,21 @@ impl FormatRecord {
     /// The zone's hash, if this build reads its layout.
     pub(crate) fn check(&self) -> Result<HashAlgorithm> {
         match (self.version, self.hash) {
-            (FORMAT_VERSION | FORMAT_VERSION_FORKS, 1) => Ok(HashAlgorithm::Blake3),
-            (FORMAT_VERSION | FORMAT_VERSION_FORKS, 2) => Ok(HashAlgorithm::Sha256),
+            (FORMAT_VERSION..=FORMAT_VERSION_NEWEST, 1) => Ok(HashAlgorithm::Blake3),
+            (FORMAT_VERSION..=FORMAT_VERSION_NEWEST, 2) => Ok(HashAlgorithm::Sha256),
             _ => Err(Error::unsupported(
                 "the data was written by a newer Nexus; run that version, or point this one at other data",
             )
             .with("format", self.version)
-            .with("supported", FORMAT_VERSION_FORKS)),
+            .with("supported", FORMAT_VERSION_NEWEST)),
         }
     }
 }
 
-/// Notes that a zone has forks.
-pub(crate) fn with_forks(hash: HashAlgorithm) -> Op {
+/// Notes that a zone has what not every version reads: forks, or records of the log in several rows.
+pub(crate) fn newest_format(hash: HashAlgorithm) -> Op {
     let format = FormatRecord {
-        version: FORMAT_VERSION_FORKS,
+        version: FORMAT_VERSION_NEWEST,
         hash: hash_code(hash),
     };
     Op::Put(Bytes::from_static(keys::FORMAT), records::encode(&format))

@@ -69,13 +69,13 @@ impl Limits {
         }
         let items = txn.guards.len() + txn.ops.len();
         at_most("items in one transaction", items, self.txn_items_max)?;
-        let mut bytes = 0;
         for guard in &txn.guards {
-            bytes += self.check_guard(guard)?;
+            self.check_guard(guard)?;
         }
         for op in &txn.ops {
-            bytes += self.check_op(op)?;
+            self.check_op(op)?;
         }
+        let bytes = txn.bytes();
         at_most("bytes in one transaction", bytes, self.txn_bytes_max)?;
         Ok(bytes)
     }
@@ -136,36 +136,60 @@ impl Limits {
         at_most("bytes in one transaction", bytes, self.txn_bytes_max)
     }
 
-    fn check_guard(&self, guard: &Guard) -> Result<usize> {
+    fn check_guard(&self, guard: &Guard) -> Result<()> {
         match guard {
             Guard::Absent(key) | Guard::Present(key) | Guard::RevisionIs(key, _) => {
-                self.check_key(key)?;
-                Ok(key.len())
+                self.check_key(key)
             }
-            Guard::RangeEmpty(range) => {
-                self.check_range(range)?;
-                Ok(range.start.len() + range.end.len())
-            }
+            Guard::RangeEmpty(range) => self.check_range(range),
         }
     }
 
-    fn check_op(&self, op: &Op) -> Result<usize> {
+    fn check_op(&self, op: &Op) -> Result<()> {
         match op {
             Op::Put(key, value) | Op::Max(key, value) => self.check_row(key.len(), value.len()),
             Op::PutStamped(prefix, value) => self.check_row(prefix.len() + STAMP_LEN, value.len()),
             Op::Add(key, _) => self.check_row(key.len(), size_of::<i64>()),
             Op::Delete(key) => self.check_row(key.len(), 0),
-            Op::DeleteRange(range) => {
-                self.check_range(range)?;
-                Ok(range.start.len() + range.end.len())
-            }
+            Op::DeleteRange(range) => return self.check_range(range),
         }
+        .map(drop)
     }
 
     fn check_row(&self, key: usize, value: usize) -> Result<usize> {
         at_most("key bytes", key, self.key_bytes_max)?;
         at_most("value bytes", value, self.value_bytes_max)?;
         Ok(key + value)
+    }
+}
+
+impl Txn {
+    /// The bytes of its keys and values, stamps included, as [`Limits::txn_bytes_max`] counts them.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let guards = self.guards.iter().map(Guard::bytes);
+        guards.chain(self.ops.iter().map(Op::bytes)).sum()
+    }
+}
+
+impl Guard {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Absent(key) | Self::Present(key) | Self::RevisionIs(key, _) => key.len(),
+            Self::RangeEmpty(range) => range.start.len() + range.end.len(),
+        }
+    }
+}
+
+impl Op {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Put(key, value) | Self::Max(key, value) => key.len() + value.len(),
+            Self::PutStamped(prefix, value) => prefix.len() + STAMP_LEN + value.len(),
+            Self::Add(key, _) => key.len() + size_of::<i64>(),
+            Self::Delete(key) => key.len(),
+            Self::DeleteRange(range) => range.start.len() + range.end.len(),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What rows an archive may have. It comes from outside, and whatever it has becomes the zone: each
 //! row must be one that a zone could have written.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use nexus_archive::{HashAlgorithm as ArchiveHash, Header};
 use nexus_kernel::{Entry, Error, Result, Revision};
@@ -11,6 +13,7 @@ use crate::etag::{Etag, HashAlgorithm};
 use crate::fork::{in_part, is_forked};
 use crate::keys;
 use crate::lineage::DerivedRecord;
+use crate::log::RECORD_ROWS_MAX;
 use crate::path::{self, check_name, shown};
 use crate::records::{self, DentryRecord, Ended, InodeRecord, LogRecord, ManifestPage, Pin, place};
 use crate::snapshots::SnapshotRecord;
@@ -30,6 +33,8 @@ pub(super) struct ZoneRows {
     has_format: bool,
     has_topology: bool,
     has_next_ino: bool,
+    /// Of records of the log that have been met only in part: how many further rows there are.
+    log_rows: BTreeMap<Revision, u32>,
 }
 
 /// Why a row cannot be one of a zone.
@@ -49,6 +54,7 @@ impl ZoneRows {
             has_format: false,
             has_topology: false,
             has_next_ino: false,
+            log_rows: BTreeMap::new(),
         })
     }
 
@@ -71,7 +77,8 @@ impl ZoneRows {
                 let record = ended(value, self.end)?;
                 record.map_or(Ok(()), |record| dentry(parent, &record))
             }),
-            b'l' => self.stamped(key).and_then(|_| log_record(value)),
+            b'l' => self.stamped(key).and_then(|_| self.log(key, value)),
+            b'L' => self.stamped(key).and_then(|_| self.log_more(row)),
             b'x' => metadata_of(key).and_then(|()| metadata(value)),
             b'z' => self.stamped(key).and_then(|key| {
                 metadata_of(key.strip_suffix(&[0]).ok_or("no end of its key")?)?;
@@ -116,12 +123,33 @@ impl ZoneRows {
     ///
     /// `Corrupt` when what every zone has is not there.
     pub(super) fn check_all(&self) -> Result<()> {
-        if self.has_root && self.has_format && self.has_topology && self.has_next_ino {
+        let has_facts = self.has_format && self.has_topology && self.has_next_ino;
+        if self.has_root && has_facts && self.log_rows.is_empty() {
             return Ok(());
         }
         Err(Error::corrupt(
             "the archive does not have what every zone has; export the zone again",
         ))
+    }
+
+    /// The further rows of a record come before its first, as their keys do.
+    fn log_more(&mut self, row: &Entry) -> Result<(), Why> {
+        let (number, revision) = keys::parse_log_more(&row.key).ok_or("no number of a row")?;
+        let before = self.log_rows.entry(revision).or_default();
+        if number != *before + 1 || number as usize >= RECORD_ROWS_MAX {
+            return Err("a record of the log whose rows do not follow each other");
+        }
+        *before = number;
+        log_record(&row.value.bytes).map(drop)
+    }
+
+    fn log(&mut self, key: &[u8], value: &Bytes) -> Result<(), Why> {
+        let record = log_record(value)?;
+        let rows = self.log_rows.remove(&Revision(keys::last_number(key)));
+        match rows.unwrap_or_default() == record.more_rows {
+            true => Ok(()),
+            false => Err("a record of the log without all its rows"),
+        }
     }
 
     fn inode(&mut self, key: &[u8], value: &Bytes) -> Result<(), Why> {
@@ -230,7 +258,7 @@ fn dentry(parent: u64, value: &Bytes) -> Result<(), Why> {
     }
 }
 
-fn log_record(value: &Bytes) -> Result<(), Why> {
+fn log_record(value: &Bytes) -> Result<LogRecord, Why> {
     let record: LogRecord = decode(value)?;
     let paths = record.changes.iter().flat_map(|change| {
         [Some(&change.path), change.old_path.as_ref()]
@@ -242,7 +270,7 @@ fn log_record(value: &Bytes) -> Result<(), Why> {
             return Err("a path that no file can have");
         }
     }
-    Ok(())
+    Ok(record)
 }
 
 /// What was until a revision: its record, unless history was collected there.

@@ -13,9 +13,9 @@ use super::DIFF_TREE_NAMES_MAX;
 use super::gather::Gather;
 use super::side::{NEW, Name, OLD};
 use crate::keys;
-use crate::log::ChangeKind;
+use crate::log::{self, Change, ChangeKind};
 use crate::path;
-use crate::records::{self, ChangeRecord, DentryRecord, InodeRecord, LogRecord, unreadable};
+use crate::records::{DentryRecord, InodeRecord, unreadable};
 use crate::session::Session;
 
 /// Records read at a time. One can have a megabyte.
@@ -31,22 +31,22 @@ struct Touched {
 }
 
 impl Touched {
-    fn add(&mut self, change: ChangeRecord) {
-        if ChangeKind::of_code(change.kind).is_some_and(ChangeKind::leaves_files) {
+    fn add(&mut self, change: Change) {
+        if change.kind.leaves_files() {
             return;
         }
-        self.inodes.insert(change.ino);
-        self.add_name(change.parent, &change.path);
-        if let Some(old_path) = &change.old_path {
-            self.add_name(change.old_parent, old_path);
+        self.inodes.insert(change.ino.0);
+        self.add_name(change.parent.0, &change.path);
+        if let (Some(parent), Some(path)) = (change.old_parent, &change.old_path) {
+            self.add_name(parent.0, path);
         }
         let of_a_tree = [
             ChangeKind::DirCreate,
             ChangeKind::DirDelete,
             ChangeKind::DirCopy,
         ];
-        if of_a_tree.iter().any(|kind| kind.code() == change.kind) {
-            self.trees.insert(change.ino);
+        if of_a_tree.contains(&change.kind) {
+            self.trees.insert(change.ino.0);
         }
     }
 
@@ -218,14 +218,13 @@ async fn read_log(session: &Session, after: Revision, until: Revision) -> Result
         let scan = Scan::forward(range.clone(), PAGE);
         let page = store.scan(scan, Freshness::Linearizable).await?;
         for entry in &page.entries {
-            let record: LogRecord = records::decode(entry.value.bytes.clone())?;
-            record
-                .changes
-                .into_iter()
-                .for_each(|change| touched.add(change));
-        }
-        if touched.len() > DIFF_TREE_NAMES_MAX {
-            return Ok(None);
+            let head = log::decode(&entry.key, entry.value.bytes.clone())?;
+            let whole = head.whole(&**store).await?;
+            let changes = whole.into_iter().flat_map(|whole| whole.record.changes);
+            changes.for_each(|change| touched.add(change));
+            if touched.len() > DIFF_TREE_NAMES_MAX {
+                return Ok(None);
+            }
         }
         match page.entries.last().filter(|_| page.more) {
             Some(last) => range.start = crate::view::next_key(&last.key),

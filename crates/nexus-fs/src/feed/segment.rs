@@ -11,7 +11,7 @@ use crate::keys;
 use crate::log::{Record, decode};
 use crate::zone::Shared;
 
-/// Rows read at a time. One can have a megabyte.
+/// Rows read at a time. One can have a megabyte, and the record goes on in others.
 const PAGE: usize = 32;
 /// A segment that has so many commits, or so many stored bytes of them, takes no more.
 const RECORDS_MAX: usize = 256;
@@ -97,13 +97,20 @@ impl Shared {
             let range = keys::log_between(segment.until, newest);
             let scan = Scan::forward(range, PAGE);
             let page = self.metastore.scan(scan, Freshness::Linearizable).await?;
-            for entry in page.entries {
-                bytes += entry.value.bytes.len();
-                let record = decode(&entry.key, entry.value.bytes)?;
-                segment.until = record.revision;
-                segment.records.push(record);
+            let mut entries = page.entries.into_iter();
+            for entry in entries.by_ref() {
+                let head = decode(&entry.key, entry.value.bytes)?;
+                segment.until = head.record.revision;
+                if let Some(whole) = head.whole(&*self.metastore).await? {
+                    bytes += whole.bytes;
+                    segment.records.push(whole.record);
+                }
+                // Others of the page can be as large.
+                if bytes >= BYTES_MAX {
+                    break;
+                }
             }
-            if !page.more {
+            if !page.more && entries.len() == 0 {
                 segment.until = newest;
                 break;
             }

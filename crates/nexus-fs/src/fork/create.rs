@@ -18,7 +18,7 @@ use crate::steps::{Slot, exists, not_a_directory};
 use crate::tx::Tx;
 use crate::types::{Changed, FileKind, ForkOptions};
 use crate::view::next_key;
-use crate::zone::with_forks;
+use crate::zone::newest_format;
 
 /// Most parts of one fork: it has one for itself, and one for each fork, and each fork of a fork,
 /// within what is forked.
@@ -109,7 +109,7 @@ pub(crate) async fn fork(
         keys::own_pin(),
         records::encode(&Pin::default()),
     ));
-    tx.also(with_forks(tx.zone().config.hash));
+    tx.also(newest_format(tx.zone().config.hash));
     let path = source.path.into_owned();
     let derived = Source {
         kind: SourceKind::Fork,

@@ -49,6 +49,7 @@ fn every_kind_of_row_has_a_tag_of_its_own() {
         inode_history(1),
         dentry_history(1, "a"),
         log_prefix(),
+        log_more(1),
         metadata(1, "a"),
         metadata_history(1, "a"),
         metadata_index("a", 1),

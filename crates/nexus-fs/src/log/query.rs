@@ -4,13 +4,13 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use nexus_kernel::{Error, Freshness, KeyRange, Result, Revision, Scan};
 
-use super::{Change, ChangeKind, Record, decode};
+use super::{Change, ChangeKind, Head, Record, Whole, decode};
 use crate::keys;
 use crate::path;
 use crate::session::Session;
 use crate::types::At;
 
-/// Records read at a time. One can have a megabyte.
+/// Rows read at a time. One can have a megabyte, and the record goes on in others.
 const PAGE: usize = 32;
 /// Most bytes of records, as stored, that a page of the log gathers.
 const PAGE_BYTES_MAX: usize = 4 << 20;
@@ -132,13 +132,14 @@ impl Session {
         loop {
             let (rows, more) = self.log_rows(rest).await?;
             let mut rows = rows.into_iter();
-            while let Some((row, size)) = rows.next() {
-                rest.goes_on_after(row.revision);
+            while let Some(row) = rows.next() {
+                let revision = row.record.revision;
+                rest.goes_on_after(revision);
                 looked += 1;
-                found.reach(row.revision);
-                if let Some(record) = self.matching(filter, row).await? {
-                    found.records.push(record);
-                    bytes += size;
+                found.reach(revision);
+                if let Some(whole) = self.matching(filter, row).await? {
+                    found.records.push(whole.record);
+                    bytes += whole.bytes;
                 }
                 let full = found.records.len() >= limit || bytes >= PAGE_BYTES_MAX;
                 if full || looked >= LOOK_MAX {
@@ -153,15 +154,13 @@ impl Session {
         }
     }
 
-    /// A few of the records that the query may be about, with their sizes as stored.
-    async fn log_rows(&self, rest: &Rest) -> Result<(Vec<(Record, usize)>, bool)> {
+    /// A few of the records that the query may be about.
+    async fn log_rows(&self, rest: &Rest) -> Result<(Vec<Head>, bool)> {
         let metastore = &self.zone.metastore;
         let page = metastore.scan(rest.scan(), Freshness::Linearizable).await?;
         if rest.session.is_none() {
-            let rows = page.entries.into_iter().map(|entry| {
-                let size = entry.value.bytes.len();
-                Ok((decode(&entry.key, entry.value.bytes)?, size))
-            });
+            let rows = page.entries.into_iter();
+            let rows = rows.map(|entry| decode(&entry.key, entry.value.bytes));
             return Ok((rows.collect::<Result<_>>()?, page.more));
         }
         let revisions = page
@@ -171,21 +170,22 @@ impl Session {
         let keys: Vec<_> = revisions.map(|r| keys::log(Revision(r))).collect();
         let values = metastore.get_many(&keys, Freshness::Linearizable).await?;
         // A record that has been collected leaves its entry of the index for a moment.
-        let rows = keys.iter().zip(values).filter_map(|(key, value)| {
-            let bytes = value?.bytes;
-            let size = bytes.len();
-            Some(decode(key, bytes).map(|record| (record, size)))
-        });
+        let rows = keys.iter().zip(values);
+        let rows = rows.filter_map(|(key, value)| Some(decode(key, value?.bytes)));
         Ok((rows.collect::<Result<_>>()?, page.more))
     }
 
     /// A record as the caller may see it, if it matches.
-    async fn matching(&self, filter: &Filter<'_>, record: Record) -> Result<Option<Record>> {
-        if !filter.may_match(&record) {
+    async fn matching(&self, filter: &Filter<'_>, head: Head) -> Result<Option<Whole>> {
+        if !filter.may_match(&head.record) {
             return Ok(None);
         }
+        let Some(Whole { record, bytes }) = head.whole(&*self.zone.metastore).await? else {
+            return Ok(None);
+        };
         let seen = self.visible_part(record).await?;
-        Ok(seen.filter(|record| record.changes.iter().any(|change| filter.fits(change))))
+        let fitting = seen.filter(|record| record.changes.iter().any(|one| filter.fits(one)));
+        Ok(fitting.map(|record| Whole { record, bytes }))
     }
 }
 

@@ -11,6 +11,7 @@ use super::places::Places;
 use super::plan::Plan;
 use super::rows::{Row, remove};
 use crate::keys;
+use crate::log;
 use crate::records::{self, LogRecord, Pin};
 use crate::view::next_key;
 use crate::zone::Shared;
@@ -66,7 +67,7 @@ impl Pass<'_> {
             b'P' => self.pins(page.entries, &mut step).await?,
             b'e' => self.names(page.entries, &mut step).await?,
             b'h' => self.inodes(page, &mut step).await?,
-            b'l' => log(page.entries, &mut step)?,
+            b'l' => log_records(page.entries, &mut step)?,
             _ => self.values(page.entries, &mut step).await?,
         }
         Ok((step, Some(next)))
@@ -167,11 +168,14 @@ impl Step {
     }
 }
 
-/// All of these go, with what finds them by their run, and what is known of their undoing.
-fn log(entries: Vec<Entry>, step: &mut Step) -> Result<()> {
+/// All of these go, with the rows they go on in, what finds them by their run, and what is known of
+/// their undoing.
+fn log_records(entries: Vec<Entry>, step: &mut Step) -> Result<()> {
     for entry in entries {
         let revision = Revision(keys::last_number(&entry.key));
         let record: LogRecord = records::decode(entry.value.bytes)?;
+        let more = log::keys_of_more(revision, record.more_rows)?;
+        step.ops.extend(more.into_iter().map(Op::Delete));
         // There is one if that operation was undone.
         step.ops.push(Op::Delete(keys::undo_mark(revision)));
         if let Some(run) = record.session {

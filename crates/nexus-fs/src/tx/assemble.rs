@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use nexus_kernel::{Durability, Error, Guard, Op, Result, Revision, Txn};
+use nexus_kernel::{Durability, Guard, Op, Result, Revision, Txn};
 
 use super::{Manifest, Slot, Tx};
 use crate::etag::Etag;
 use crate::fork::{WHITEOUT, is_forked};
 use crate::keys;
+use crate::log;
 use crate::records::{self, Ended, InodeRecord, LogRecord, place};
+use crate::zone::newest_format;
 
 impl Tx<'_> {
     /// The transaction, without operations if there is nothing to change.
@@ -39,15 +41,35 @@ impl Tx<'_> {
             txn.ops.push(Op::Put(topology, Bytes::new()));
         }
         if !self.changes.is_empty() {
-            let record = records::encode(&self.log_record());
-            self.check_record(record.len())?;
-            txn.ops.push(Op::PutStamped(keys::log_prefix(), record));
-            if let Some(session) = &self.session.context.session {
-                let index = keys::session_log(session);
-                txn.ops.push(Op::PutStamped(index, Bytes::new()));
-            }
+            self.assemble_log(&mut txn)?;
         }
         Ok(txn)
+    }
+
+    fn assemble_log(&mut self, txn: &mut Txn) -> Result<()> {
+        let zone = self.zone();
+        let record = self.log_record();
+        let rows = log::split(record, zone.metastore.limits().value_bytes_max);
+        let rows = rows.map_err(|too_long| {
+            self.too_large()
+                .with("record_bytes", too_long.bytes)
+                .with("record_bytes_max", too_long.bytes_max)
+        })?;
+        if rows.len() > 1 {
+            txn.ops.push(newest_format(zone.config.hash));
+        }
+        for (row, value) in (0..).zip(rows) {
+            let key = match row {
+                0 => keys::log_prefix(),
+                row => keys::log_more(row),
+            };
+            txn.ops.push(Op::PutStamped(key, value));
+        }
+        if let Some(session) = &self.session.context.session {
+            let index = keys::session_log(session);
+            txn.ops.push(Op::PutStamped(index, Bytes::new()));
+        }
+        Ok(())
     }
 
     fn assemble_inodes(&mut self, txn: &mut Txn) {
@@ -192,25 +214,13 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Refuses what the log cannot tell in one record.
-    fn check_record(&self, bytes: usize) -> Result<()> {
-        let bytes_max = self.zone().metastore.limits().value_bytes_max;
-        if bytes <= bytes_max {
-            return Ok(());
-        }
-        let error = Error::limit(
-            "the paths of these changes are too long together for one record of the log; split the batch",
-        );
-        Err(error
-            .with("record_bytes", bytes)
-            .with("record_bytes_max", bytes_max))
-    }
-
     fn log_record(&mut self) -> LogRecord {
         let context = &self.session.context;
         let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
-        let (operation, about) = self.operation.take().unzip();
-        let about = about.unwrap_or_default();
+        let about = self
+            .operation
+            .as_mut()
+            .map(|(_, about)| std::mem::take(about));
         LogRecord {
             time: self.now.0,
             actor: self.session.actor(),
@@ -220,9 +230,10 @@ impl Tx<'_> {
             program: text(&context.program),
             request_id: text(&context.request_id),
             changes: std::mem::take(&mut self.changes),
-            operation: operation.map(str::to_owned),
-            about,
+            operation: self.operation.as_ref().map(|(name, _)| (*name).to_owned()),
+            about: about.unwrap_or_default(),
             partly: self.partly,
+            more_rows: 0,
         }
     }
 }

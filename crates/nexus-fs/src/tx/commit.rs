@@ -13,6 +13,7 @@ use crate::cache::{Changing, MetaCache};
 use crate::content::Pinned;
 use crate::handles::Removal;
 use crate::keys;
+use crate::log::{MERGE, RESTORE, UNDO};
 use crate::records::{DentryRecord, InodeRecord, unreadable};
 use crate::view::View;
 use crate::zone::Shared;
@@ -37,7 +38,7 @@ impl Tx<'_> {
             };
             return Ok(Some(Committed::new(revision, self.inodes)));
         }
-        check_size(&zone, &txn)?;
+        self.check_size(&txn)?;
         let debug = tracing::enabled!(tracing::Level::DEBUG);
         let guards = if debug { txn.guards.clone() } else { vec![] };
         let view = self.view;
@@ -53,6 +54,38 @@ impl Tx<'_> {
         }
     }
 
+    fn check_size(&self, txn: &Txn) -> Result<()> {
+        let limits = self.zone().metastore.limits();
+        let rows = txn.ops.len() + txn.guards.len();
+        if rows > limits.txn_items_max {
+            let error = self.too_large().with("rows", rows);
+            return Err(error.with("rows_max", limits.txn_items_max));
+        }
+        let bytes = txn.bytes();
+        if bytes > limits.txn_bytes_max {
+            let error = self.too_large().with("commit_bytes", bytes);
+            return Err(error.with("commit_bytes_max", limits.txn_bytes_max));
+        }
+        Ok(())
+    }
+
+    /// What it is that one commit cannot hold, and how to go on.
+    pub(super) fn too_large(&self) -> Error {
+        Error::limit(match self.operation {
+            Some((UNDO, _)) => {
+                "this is too much to undo in one commit; undo ranges of the operations, the last first, \
+                 or what they did below one path at a time"
+            }
+            Some((RESTORE, _)) => {
+                "this is too much to restore in one commit; restore some of its paths, then the others"
+            }
+            Some((MERGE, _)) => {
+                "this is too much to merge in one commit; merge earlier, while less has changed"
+            }
+            _ => "this is too much for one commit, which is atomic; do it in parts",
+        })
+    }
+
     fn into_effect(self) -> Effect {
         Effect {
             inodes: self.inodes,
@@ -65,19 +98,6 @@ impl Tx<'_> {
             _removals: self.removals,
         }
     }
-}
-
-fn check_size(zone: &Shared, txn: &Txn) -> Result<()> {
-    let rows_max = zone.metastore.limits().txn_items_max;
-    let rows = txn.ops.len() + txn.guards.len();
-    if rows <= rows_max {
-        return Ok(());
-    }
-    Err(
-        Error::limit("one change touches too much to be atomic; do it in parts")
-            .with("rows", rows)
-            .with("rows_max", rows_max),
-    )
 }
 
 /// Takes note that directories have moved. The caches know it already: what a commit on its

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use nexus_kernel::{Error, Freshness, Guard, KeyRange, Op, Result, Revision, Scan, Value};
+use nexus_kernel::{Entry, Error, Freshness, Guard, KeyRange, Op, Result, Revision, Scan, Value};
 
 use super::{UNDO_OPERATIONS_MAX, UndoOptions, UndoWhat};
 use crate::keys;
-use crate::log::{self, Change, ChangeKind, Record};
+use crate::log::{self, Change, ChangeKind, Record, UNDO};
 use crate::path;
 use crate::session::Session;
 use crate::tx::Tx;
@@ -18,6 +18,10 @@ use crate::view::next_key;
 const PAGE: usize = 500;
 /// Most records that are looked through for those of one actor.
 const LOOK_MAX: usize = 1_000_000;
+
+/// Most changes of the operations of one undo. No commit holds the undoing of so many, unless they
+/// are of the same few files.
+const CHANGES_MAX: usize = 1_000_000;
 
 /// A name in a directory.
 pub(super) type Name = (u64, String);
@@ -171,8 +175,10 @@ impl Session {
             let values = metastore.get_many(keys, Freshness::Linearizable).await?;
             for (key, value) in keys.iter().zip(values) {
                 let Some(value) = value else { continue };
-                let record = log::decode(key, value.bytes)?;
-                records.insert(record.revision, record);
+                let head = log::decode(key, value.bytes)?;
+                if let Some(whole) = head.whole(&**metastore).await? {
+                    records.insert(whole.record.revision, whole.record);
+                }
             }
         }
         Ok(records)
@@ -185,57 +191,62 @@ impl Session {
         until: Revision,
         wanted: impl Fn(&Record) -> bool,
     ) -> Result<BTreeMap<Revision, Record>> {
-        let mut records = BTreeMap::new();
+        let mut gathered = Gathered::default();
         let mut looked = 0;
-        let range = keys::log_between(after, until);
-        self.each_row(range, |key, value| {
-            looked += 1;
+        let mut rest = Some(keys::log_between(after, until));
+        while let Some(range) = rest.take() {
+            let (rows, next) = self.rows(range).await?;
+            looked += rows.len();
             if looked > LOOK_MAX {
                 return Err(Error::limit(
                     "there are more than 1000000 operations between these points; name closer ones",
                 ));
             }
-            let record = log::decode(key, value)?;
-            if wanted(&record) {
-                records.insert(record.revision, record);
+            for row in rows {
+                let head = log::decode(&row.key, row.value.bytes)?;
+                if wanted(&head.record)
+                    && let Some(whole) = head.whole(&*self.zone.metastore).await?
+                {
+                    gathered.add(whole.record)?;
+                }
             }
-            check_count(records.len())
-        })
-        .await?;
-        Ok(records)
+            rest = next;
+        }
+        Ok(gathered.records)
     }
 
     async fn of_session(&self, session: &str) -> Result<BTreeMap<Revision, Record>> {
         let range = keys::session_log_between(session, Revision::ZERO, Revision(u64::MAX - 1));
+        let mut rest = Some(range);
         let mut revisions = Vec::new();
-        self.each_row(range, |key, _| {
-            revisions.push(Revision(keys::last_number(key)));
-            check_count(revisions.len())
-        })
-        .await?;
-        self.records(&revisions).await
-    }
-
-    async fn each_row(
-        &self,
-        mut range: KeyRange,
-        mut with: impl FnMut(&[u8], Bytes) -> Result<()>,
-    ) -> Result<()> {
-        loop {
-            self.check_goes_on()?;
-            let scan = Scan::forward(range.clone(), PAGE);
-            let page = self.zone.metastore.scan(scan, Freshness::Linearizable);
-            let page = page.await?;
-            let last = page.entries.last().filter(|_| page.more);
-            let next = last.map(|entry| next_key(&entry.key));
-            for entry in page.entries {
-                with(&entry.key, entry.value.bytes)?;
-            }
-            match next {
-                Some(next) => range.start = next,
-                None => return Ok(()),
+        while let Some(range) = rest.take() {
+            let (rows, next) = self.rows(range).await?;
+            revisions.extend(rows.iter().map(|row| Revision(keys::last_number(&row.key))));
+            check_count(revisions.len())?;
+            rest = next;
+        }
+        let mut gathered = Gathered::default();
+        for revisions in revisions.chunks(PAGE) {
+            let records = self.records(revisions).await?.into_values();
+            for record in records {
+                gathered.add(record)?;
             }
         }
+        Ok(gathered.records)
+    }
+
+    /// Some rows of a range, and the rest of it.
+    async fn rows(&self, mut range: KeyRange) -> Result<(Vec<Entry>, Option<KeyRange>)> {
+        self.check_goes_on()?;
+        let scan = Scan::forward(range.clone(), PAGE);
+        let page = self.zone.metastore.scan(scan, Freshness::Linearizable);
+        let page = page.await?;
+        let last = page.entries.last().filter(|_| page.more);
+        let rest = last.map(|entry| {
+            range.start = next_key(&entry.key);
+            range
+        });
+        Ok((page.entries, rest))
     }
 
     /// Which of these are undone already, and by which commit.
@@ -340,10 +351,33 @@ fn check_count(operations: usize) -> Result<()> {
     if operations <= UNDO_OPERATIONS_MAX {
         return Ok(());
     }
-    Err(
-        Error::limit("more than 100000 operations cannot be undone at once; undo a range of them")
-            .with("operations_max", UNDO_OPERATIONS_MAX),
+    Err(Error::limit(
+        "more than 100000 operations cannot be undone at once; undo ranges of them, the last first",
     )
+    .with("operations_max", UNDO_OPERATIONS_MAX))
+}
+
+/// Operations, as many as are undone at once.
+#[derive(Default)]
+struct Gathered {
+    records: BTreeMap<Revision, Record>,
+    changes: usize,
+}
+
+impl Gathered {
+    fn add(&mut self, record: Record) -> Result<()> {
+        self.changes += record.changes.len();
+        self.records.insert(record.revision, record);
+        if self.changes > CHANGES_MAX {
+            return Err(Error::limit(
+                "these operations changed too much to be undone at once; undo ranges of them, the last \
+                 first",
+            )
+            .with("operations", self.records.len())
+            .with("changes_max", CHANGES_MAX));
+        }
+        check_count(self.records.len())
+    }
 }
 
 /// The commit that undid an operation: a mark says so itself where it was written again.
@@ -408,11 +442,22 @@ impl Tx<'_> {
     async fn write_marks(&mut self, all: &BTreeMap<Revision, Becomes>, wholly: bool) -> Result<()> {
         let keys: Vec<Bytes> = all.keys().map(|of| keys::undo_mark(*of)).collect();
         let rows = self.get_many(&keys).await?;
-        for ((key, row), becomes) in keys.into_iter().zip(rows).zip(all.values()) {
-            self.insist(match &row {
-                Some(row) => Guard::RevisionIs(key.clone(), row.revision),
-                None => Guard::Absent(key.clone()),
-            });
+        let mut absent: Vec<Revision> = Vec::new();
+        for ((key, row), of) in keys.iter().zip(&rows).zip(all.keys()) {
+            match row {
+                // Who undoes what wrote a mark changes rows that it changed, and all of these are
+                // insisted on; of a part of them, not all are.
+                Some(_) if wholly => {}
+                Some(row) => self.insist(Guard::RevisionIs(key.clone(), row.revision)),
+                None => absent.push(*of),
+            }
+        }
+        // One guard for operations that follow each other, as those of a run mostly do.
+        for run in absent.chunk_by(|one, other| one.next() == *other) {
+            let range = keys::undo_marks(run[0], run[run.len() - 1]);
+            self.insist(Guard::RangeEmpty(range));
+        }
+        for (key, becomes) in keys.into_iter().zip(all.values()) {
             match becomes {
                 Becomes::Undone if wholly => self.also(Op::Put(key, Bytes::new())),
                 Becomes::Undone => {}
@@ -426,8 +471,3 @@ impl Tx<'_> {
         Ok(())
     }
 }
-
-/// What the log calls an undo.
-pub(super) const UNDO: &str = "undo";
-/// What the log calls a restore.
-pub(super) const RESTORE: &str = "restore";

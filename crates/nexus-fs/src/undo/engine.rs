@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nexus_kernel::{Durability, Error, Guard, Result, Revision};
 
 use super::apply::apply;
-use super::collect::{Operations, RESTORE, Touched, UNDO};
+use super::collect::{Operations, Touched};
 use super::groups::Groups;
 use super::judge::{Judge, Judged, Others};
 use super::plan::Plan;
@@ -14,6 +14,7 @@ use super::rows::Rows;
 use super::structure::{Problem, Structure};
 use super::{OnConflict, UndoOptions, UndoReport};
 use crate::lineage::SourceKind;
+use crate::log::{RESTORE, UNDO};
 use crate::path;
 use crate::session::Session;
 use crate::steps::ATTEMPTS_MAX;

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use nexus_kernel::{Result, Revision};
 
-use super::collect::{Name, RESTORE, UNDO};
+use super::collect::Name;
 use super::rows::{InodeRows, Rows};
 use super::timeline::{Foreign, Standing, Timeline};
+use crate::log::{RESTORE, UNDO};
 use crate::records::{DentryRecord, InodeRecord};
 use crate::session::Session;
 

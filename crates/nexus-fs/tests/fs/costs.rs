@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_driver_memory::MemoryMetastore;
 use nexus_fs::{
-    At, BatchStep, KEYS_MAX, ListOptions, LogQuery, Session, Stores, WriteOptions, Zone,
+    At, BatchStep, KEYS_MAX, ListOptions, LogQuery, Session, Stores, UndoOptions, UndoWhat,
+    WriteOptions, Zone,
 };
 use nexus_kernel::{
     Commit, Durability, FlushBarrier, Freshness, Kind, Limits, Metastore, MetastoreSnapshot, Page,
@@ -15,7 +16,7 @@ use nexus_kernel::{
 };
 use nexus_service_api::Context;
 
-use crate::support::{memory_stores, open, put};
+use crate::support::{memory_stores, open, put, text};
 
 /// A store that counts the rows that scans answer, with limits of its own.
 pub(crate) struct Counting {
@@ -88,7 +89,7 @@ pub(crate) fn limited_store(limits: Limits) -> Arc<Counting> {
     })
 }
 
-async fn limited(limits: Limits) -> (Arc<Counting>, Zone, Session) {
+pub(crate) async fn limited(limits: Limits) -> (Arc<Counting>, Zone, Session) {
     let store = limited_store(limits);
     let stores = Stores {
         metastore: store.clone(),
@@ -246,17 +247,24 @@ async fn a_tree_is_copied_up_to_the_limit() {
 }
 
 /// A batch that the log cannot record, or that is too much for one commit, is refused with the
-/// limit it reaches.
+/// limit it reaches. Of the log that is sixteen rows.
 #[tokio::test]
 async fn a_batch_too_large_for_the_store_is_refused_with_its_limit() {
     let steps = |count: usize| (0..count).map(|n| write(format!("/{n:0100}"))).collect();
     for (limits, (name, limit)) in [
         (
             Limits {
-                value_bytes_max: 64 << 10,
+                value_bytes_max: 4 << 10,
                 ..Limits::STANDARD
             },
             ("record_bytes_max", "65536"),
+        ),
+        (
+            Limits {
+                txn_bytes_max: 256 << 10,
+                ..Limits::STANDARD
+            },
+            ("commit_bytes_max", "262144"),
         ),
         (
             Limits {
@@ -273,6 +281,60 @@ async fn a_batch_too_large_for_the_store_is_refused_with_its_limit() {
         assert_eq!(error.kind(), Kind::LimitExceeded);
         assert_eq!(error.fact(name), Some(limit), "{error}");
     }
+}
+
+/// What is more to undo than one commit holds is refused by a limit that says how to go on, and
+/// nothing happens; who goes on so has all of it undone.
+#[tokio::test]
+async fn an_undo_too_large_for_the_store_says_how_to_go_on() {
+    let (_store, _zone, files) = limited(Limits {
+        txn_items_max: 2_000,
+        ..Limits::STANDARD
+    })
+    .await;
+    let mut revisions = Vec::new();
+    for part in 0..5 {
+        let steps = (0..90).map(|n| write(format!("/{part}-{n}"))).collect();
+        let done = files.batch(steps, Durability::Sync).await.unwrap();
+        revisions.push(done[0].revision);
+    }
+    let undo = |from: usize, to: usize| {
+        let (from, to) = (revisions[from], revisions[to]);
+        files.undo(UndoOptions::new(UndoWhat::Range { from, to }))
+    };
+    let error = undo(0, 4).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::LimitExceeded);
+    assert_eq!(error.fact("rows_max"), Some("2000"));
+    assert!(error.message().contains("undo ranges"), "{error}");
+    assert_eq!(files.revision().await.unwrap(), revisions[4]);
+    undo(3, 4).await.unwrap();
+    undo(0, 2).await.unwrap();
+    assert_eq!(files.usage("/", At::Latest).await.unwrap().files, 0);
+}
+
+/// As many operations on a few files are undone as a commit has rows: each takes one.
+#[tokio::test]
+async fn each_operation_that_is_undone_takes_one_row() {
+    const OPERATIONS: usize = 950;
+    let (_store, _zone, files) = limited(Limits {
+        txn_items_max: 1_000,
+        ..Limits::STANDARD
+    })
+    .await;
+    let first = files.revision().await.unwrap().next();
+    for n in 0..OPERATIONS {
+        put(&files, "/a", &n.to_string()).await;
+    }
+    let last = files.revision().await.unwrap();
+    let what = |from, to| UndoOptions::new(UndoWhat::Range { from, to });
+    let undo = files.undo(what(first, last)).await.unwrap();
+    assert_eq!(undo.operations.len(), OPERATIONS);
+    assert!(!files.exists("/a", At::Latest).await.unwrap());
+    let again = files.undo(what(last, last)).await.unwrap_err();
+    assert_eq!(again.kind(), Kind::NotFound);
+    let by = undo.revisions[0];
+    files.undo(what(by, by)).await.unwrap();
+    assert_eq!(text(&files, "/a").await, (OPERATIONS - 1).to_string());
 }
 
 /// Setting metadata reads the keys that a file has once, not for each key that is set.

@@ -21,6 +21,7 @@ mod interleaved;
 mod lineage;
 mod locks;
 mod log;
+mod long_records;
 mod merges;
 mod namespace;
 mod past;

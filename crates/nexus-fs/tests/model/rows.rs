@@ -32,6 +32,12 @@ struct Inode {
 }
 
 #[derive(Clone, PartialEq, Message)]
+struct Record {
+    #[prost(uint32, tag = "12")]
+    more_rows: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
 struct Dentry {
     #[prost(uint64, tag = "1")]
     ino: u64,
@@ -88,6 +94,7 @@ pub(crate) async fn problems(metastore: &dyn Metastore) -> Vec<String> {
         check.reachability();
         check.metadata();
     }
+    check.log();
     check.history(b'h', 9);
     check.history_of_names();
     check.references();
@@ -102,7 +109,7 @@ pub(crate) async fn problems(metastore: &dyn Metastore) -> Vec<String> {
 
 async fn all_rows(metastore: &dyn Metastore) -> Vec<Entry> {
     let mut range = KeyRange {
-        start: Bytes::from_static(b"a"),
+        start: Bytes::from_static(b"A"),
         end: Bytes::from_static(b"{"),
     };
     let mut rows: Vec<Entry> = Vec::new();
@@ -132,6 +139,25 @@ fn text(bytes: &[u8]) -> String {
 }
 
 impl Check {
+    /// A record of the log has as many further rows as its first says.
+    fn log(&mut self) {
+        let mut further: BTreeMap<u64, u32> = BTreeMap::new();
+        for row in self.tagged(b'L') {
+            *further.entry(last_number(&row.key)).or_default() += 1;
+        }
+        let mut problems = Vec::new();
+        for row in self.tagged(b'l') {
+            let record = Record::decode(row.value.bytes.clone()).unwrap();
+            let revision = last_number(&row.key);
+            let found = further.remove(&revision).unwrap_or_default();
+            if found != record.more_rows {
+                problems.push(format!("record {revision} has {found} further rows"));
+            }
+        }
+        problems.extend(further.keys().map(|of| format!("rows of no record {of}")));
+        self.problems.extend(problems);
+    }
+
     fn expect(&mut self, holds: bool, problem: impl FnOnce() -> String) {
         if !holds {
             self.problems.push(problem());

@@ -21,6 +21,7 @@ mod zone;
 mod common;
 mod conflicts;
 mod kinds;
+mod large;
 mod random;
 mod redo;
 mod restores;

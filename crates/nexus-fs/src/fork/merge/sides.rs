@@ -9,6 +9,7 @@ use prost::Message;
 
 use crate::fork::parts::{Part, part_of};
 use crate::keys;
+use crate::log::MERGE;
 use crate::records::{self, unreadable};
 use crate::resolve::Place;
 use crate::steps::not_a_directory;
@@ -149,7 +150,7 @@ impl<'a> Sides<'a> {
             tx.also(Op::Delete(holder(self.base)));
         }
         tx.hold_revision(self.merged, holder(self.merged)).await?;
-        tx.as_operation("merge", vec![self.base.0, self.merged.0]);
+        tx.as_operation(MERGE, vec![self.base.0, self.merged.0]);
         Ok(())
     }
 }

@@ -53,6 +53,8 @@ const DENTRY: &[u8] = &[8, 1];
 struct LogRow {
     #[prost(message, repeated, tag = "7")]
     changes: Vec<Change>,
+    #[prost(uint32, tag = "12")]
+    more_rows: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -61,13 +63,30 @@ struct Change {
     path: String,
 }
 
+/// A further row of the first record of the log.
+fn further_row(number: u32) -> Entry {
+    let key = [b"L", &number.to_be_bytes()[..], &1_u64.to_be_bytes()].concat();
+    row(key, LogRow::default().encode_to_vec())
+}
+
 fn forged_rows() -> Vec<(&'static str, Entry)> {
     let log = LogRow {
         changes: vec![Change {
             path: "/d/../../etc/passwd".into(),
         }],
+        more_rows: 0,
+    };
+    let cut = LogRow {
+        more_rows: 2,
+        ..LogRow::default()
     };
     vec![
+        (
+            "rows of a record are missing",
+            row(numbered(b"l", 1, b""), cut.encode_to_vec()),
+        ),
+        ("a record without its second row", further_row(2)),
+        ("more rows than a record has", further_row(16)),
         ("dots", row(numbered(b"d", 1, b".."), DENTRY)),
         ("a dot", row(numbered(b"d", 1, b"."), DENTRY)),
         ("a slash", row(numbered(b"d", 1, b"a/b"), DENTRY)),
@@ -164,4 +183,7 @@ async fn an_archive_that_is_no_zone_is_refused() {
         let refused = Zone::import(&memory_stores(), &without[..], |_, _| {}).await;
         assert_eq!(refused.unwrap_err().kind(), Kind::Corrupt, "{missing:?}");
     }
+    let headless = with_rows(&archive, |rows| rows.push(further_row(1))).await;
+    let refused = Zone::import(&memory_stores(), &headless[..], |_, _| {}).await;
+    assert_eq!(refused.unwrap_err().kind(), Kind::Corrupt);
 }
