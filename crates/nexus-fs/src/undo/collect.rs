@@ -26,12 +26,15 @@ const CHANGES_MAX: usize = 1_000_000;
 /// A name in a directory.
 pub(super) type Name = (u64, String);
 
-/// The operations to undo, oldest first.
+/// The operations to undo, oldest first, each with what the caller may see of it and asked for. One
+/// of which that is nothing is none of these: it is work of others.
 pub(super) struct Operations {
     pub records: BTreeMap<Revision, Record>,
     /// Undone already, each by which commit: what is undone a second time is all that the first
     /// left.
     pub marks: BTreeMap<Revision, Revision>,
+    /// The inodes of the rest of what they changed.
+    hidden: BTreeMap<Revision, BTreeSet<u64>>,
 }
 
 /// The rows that operations may have touched, each with the first that may.
@@ -47,8 +50,9 @@ pub(super) struct Touched {
     pub name_paths: BTreeMap<Name, String>,
     /// Trees that were deleted as a whole.
     pub deleted: Vec<DeletedTree>,
-    /// Some of what was done is not the caller's to see, or not below the path that was named.
-    pub partly: bool,
+    /// Inodes with which the operations have also done what is not the caller's to see, or not
+    /// below the path that was named, each with the last that did: they stay as they are.
+    pub hidden: BTreeMap<u64, Revision>,
 }
 
 /// A directory that was deleted with all that it held.
@@ -110,8 +114,12 @@ fn may_touch_metadata(change: &Change, record: &Record) -> bool {
 }
 
 impl Session {
-    /// The operations that are meant.
-    pub(super) async fn operations(&self, options: &UndoOptions) -> Result<Operations> {
+    /// The operations that are meant, as far as the caller may see them and asked for it.
+    pub(super) async fn operations(
+        &self,
+        options: &UndoOptions,
+        prefix: Option<&str>,
+    ) -> Result<Operations> {
         let records = match &options.what {
             UndoWhat::Operation(revision) => self.one_operation(*revision).await?,
             UndoWhat::Range { from, to } => {
@@ -132,8 +140,13 @@ impl Session {
                     .await?
             }
         };
-        let marks = self.marks(records.keys()).await?;
-        let operations = Operations { records, marks };
+        let mut operations = self.in_sight(records, prefix).await?;
+        if let (UndoWhat::Operation(revision), true) =
+            (&options.what, operations.records.is_empty())
+        {
+            return Err(no_operation(*revision));
+        }
+        operations.marks = self.marks(operations.records.keys()).await?;
         self.check_not_undone(options, &operations)?;
         Ok(operations.without_undone())
     }
@@ -147,15 +160,8 @@ impl Session {
 
     async fn one_operation(&self, revision: Revision) -> Result<BTreeMap<Revision, Record>> {
         self.zone.check_reached(revision).await?;
-        let found = self.records(&[revision]).await?;
-        if found.is_empty() {
-            self.check_reaches_back_to(revision).await?;
-            return Err(Error::not_found(
-                "there is no operation of this number; the log tells which there are",
-            )
-            .with("operation", revision));
-        }
-        Ok(found)
+        self.check_reaches_back_to(revision).await?;
+        self.records(&[revision]).await
     }
 
     /// Refuses to undo what history does not tell any more.
@@ -278,28 +284,37 @@ impl Session {
         }
     }
 
-    /// The rows that operations have touched, as far as the caller may see it and asked for it.
-    pub(super) async fn touched(
+    /// Leaves out of operations what is not the caller's to see or was not asked for.
+    async fn in_sight(
         &self,
-        operations: &Operations,
+        records: BTreeMap<Revision, Record>,
         prefix: Option<&str>,
-    ) -> Result<Touched> {
-        let mut touched = Touched::default();
-        for record in operations.records.values() {
-            let of_files = record
-                .changes
-                .iter()
-                .filter(|change| !change.kind.leaves_files());
-            for change in of_files {
-                if self.is_in_sight(change, prefix).await? {
-                    touched.change(change, record);
+    ) -> Result<Operations> {
+        let mut operations = Operations {
+            records: BTreeMap::new(),
+            marks: BTreeMap::new(),
+            hidden: BTreeMap::new(),
+        };
+        for (revision, mut record) in records {
+            let (mut seen, mut hidden) = (Vec::new(), BTreeSet::new());
+            let changes = std::mem::take(&mut record.changes).into_iter();
+            for change in changes.filter(|change| !change.kind.leaves_files()) {
+                if self.is_in_sight(&change, prefix).await? {
+                    seen.push(change);
                 } else {
-                    touched.partly = true;
+                    hidden.insert(change.ino.0);
                 }
             }
+            if seen.is_empty() {
+                continue;
+            }
+            record.changes = seen;
+            operations.records.insert(revision, record);
+            if !hidden.is_empty() {
+                operations.hidden.insert(revision, hidden);
+            }
         }
-        touched.deleted.sort_unstable();
-        Ok(touched)
+        Ok(operations)
     }
 
     /// Whether all of a change is, not only one side of a move.
@@ -316,6 +331,26 @@ impl Session {
 }
 
 impl Operations {
+    /// The rows that they have touched.
+    pub(super) fn touched(&self) -> Touched {
+        let mut touched = Touched::default();
+        for (revision, record) in &self.records {
+            for change in &record.changes {
+                touched.change(change, record);
+            }
+            let hidden = self.hidden.get(revision).into_iter().flatten();
+            touched.hidden.extend(hidden.map(|ino| (*ino, *revision)));
+        }
+        touched.deleted.sort_unstable();
+        touched
+    }
+
+    /// Whether these are all that the operations did.
+    pub(super) fn are_whole(&self) -> bool {
+        let mut records = self.records.keys();
+        records.all(|revision| !self.hidden.contains_key(revision))
+    }
+
     pub(super) fn contain(&self, revision: Revision) -> bool {
         self.records.contains_key(&revision)
     }
@@ -334,6 +369,15 @@ impl Operations {
             .retain(|revision, _| undone_by(revision).is_none_or(|by| all.contains(by)));
         self
     }
+}
+
+/// The same whether it was never there or is not the caller's to know.
+fn no_operation(revision: Revision) -> Error {
+    Error::not_found(
+        "there is no operation of this number that changed a file you can see there; the log tells which \
+         there are",
+    )
+    .with("operation", revision)
 }
 
 fn check_range(from: Revision, to: Revision) -> Result<()> {

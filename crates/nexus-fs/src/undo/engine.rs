@@ -36,13 +36,10 @@ impl Session {
         let prefix = options.path_prefix.as_deref().map(path::normalize);
         let prefix = prefix.transpose()?.map(str::to_owned);
         for attempt in 0..ATTEMPTS_MAX {
-            let operations = self.operations(&options).await?;
+            let operations = self.operations(&options, prefix.as_deref()).await?;
             let first = operations.first().ok_or_else(nothing_to_undo)?;
             self.check_reaches_back_to(first).await?;
-            let touched = self.touched(&operations, prefix.as_deref()).await?;
-            if touched.inodes.is_empty() {
-                return Err(nothing_to_undo());
-            }
+            let touched = operations.touched();
             let held = match options.dry_run {
                 true => Vec::new(),
                 false => self.regrow_deleted(&touched.deleted).await?,
@@ -161,7 +158,7 @@ impl Work<'_> {
         apply(&mut tx, &rows, &plan, &steps, kind).await?;
         if let Ours::Operations(operations) = self.ours {
             let wholly = report.conflicts.is_empty() || self.on_conflict == OnConflict::Force;
-            let wholly = wholly && !self.touched.partly;
+            let wholly = wholly && operations.are_whole();
             tx.mark_undone(operations, wholly).await?;
             let about = operations.records.keys().map(|revision| revision.0);
             tx.as_operation(UNDO, about.collect());
@@ -218,6 +215,7 @@ impl Work<'_> {
                 groups: &groups,
                 left: &left,
                 plan: &plan,
+                hidden: &self.touched.hidden,
                 as_if_there,
                 ours: &contains,
             };

@@ -1,7 +1,7 @@
 //! Whether a plan leaves a tree: names are in directories that are there, no directory is below
 //! itself, and none goes with something in it that was not meant to go.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use nexus_kernel::{Guard, KeyRange, Result, Revision};
@@ -15,7 +15,7 @@ use super::rows::{Rows, read_inode, read_name};
 use super::timeline::{Foreign, Timeline};
 use crate::fork::is_forked;
 use crate::keys;
-use crate::records::DentryRecord;
+use crate::records::{DentryRecord, InodeRecord};
 use crate::tx::Tx;
 use crate::view::next_key;
 
@@ -49,6 +49,8 @@ pub(super) struct Structure<'s, 't> {
     pub groups: &'s Groups,
     pub left: &'s BTreeSet<u64>,
     pub plan: &'s Plan,
+    /// Inodes that stay as they are.
+    pub hidden: &'s BTreeMap<u64, Revision>,
     /// Whether what was cleared away counts as there.
     pub as_if_there: bool,
     pub ours: &'s (dyn Fn(Revision) -> bool + Sync),
@@ -84,6 +86,11 @@ impl Structure<'_, '_> {
                 let problem = self.of_gain(*ino, moves, &mut now, &mut after).await?;
                 findings.problems.extend(problem);
             }
+        }
+        for ino in self.plan.moves.keys().chain(self.plan.inodes.keys()) {
+            let hidden = self.hidden.get(ino);
+            let problem = hidden.map(|by| Problem::final_one(*ino, Some(*by)));
+            findings.problems.extend(problem);
         }
         for ino in self.plan.inodes.keys() {
             let problem = self.of_inode(*ino, &mut now, &mut after).await?;
@@ -123,7 +130,7 @@ impl Structure<'_, '_> {
         now: &mut Places<'_>,
         after: &mut Places<'_>,
     ) -> Result<Option<Problem>> {
-        if self.tx.stored_inode(ino).is_none() {
+        let Some((record, _)) = self.tx.stored_inode(ino) else {
             let comes_back = self.plan.inodes.get(&ino);
             let comes_back = comes_back.is_some_and(|plan| plan.contents.is_some());
             if comes_back || self.as_if_there || self.was_only_cleared(ino).await? {
@@ -136,6 +143,11 @@ impl Structure<'_, '_> {
                 .get(&ino)
                 .is_some_and(|rows| rows.last().is_some());
             return Ok(Some(Problem { ino, by, can_force }));
+        };
+        if record.is_dir()
+            && let Some(by) = self.second_name(ino, record).await?
+        {
+            return Ok(Some(Problem::final_one(ino, Some(by))));
         }
         let mut deleted_in = None;
         for (parent, _) in &moves.lost {
@@ -152,6 +164,18 @@ impl Structure<'_, '_> {
         let by = self.tx.view().removal_of(parent).await?;
         let can_force = true;
         Ok(Some(Problem { ino, by, can_force }))
+    }
+
+    /// A directory has one name; who gave it the one that it would keep.
+    async fn second_name(&self, ino: u64, record: &InodeRecord) -> Result<Option<Revision>> {
+        let name = (record.parent, record.name.clone());
+        if self.plan.names.contains_key(&name) {
+            return Ok(None);
+        }
+        let dentry = self.tx.view().dentry(name.0, &name.1).await?;
+        Ok(dentry
+            .filter(|(dentry, _)| dentry.ino == ino)
+            .map(|(_, since)| since))
     }
 
     /// Whether an inode is gone because its last name was cleared away, and not one that it was

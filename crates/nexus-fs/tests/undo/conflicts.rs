@@ -1,6 +1,8 @@
 //! What others have done since.
 
-use nexus_fs::{At, MoveOptions, OnConflict, UndoConflict, UndoEffect, UndoKind, UndoOptions};
+use nexus_fs::{
+    At, BatchStep, MoveOptions, OnConflict, UndoConflict, UndoEffect, UndoKind, UndoOptions,
+};
 use nexus_kernel::{Durability, Kind, Revision};
 
 use crate::common::{
@@ -260,4 +262,62 @@ async fn later_work_of_the_same_run_stands_on_one_operation() {
     assert_eq!(text(&world.ours, "/a").await, "1");
     undo(&world.ours, Revision(first)).await;
     assert!(!world.ours.exists("/a", At::Latest).await.unwrap());
+}
+
+/// What was moved out of the part that is undone stays where it is, under one name.
+#[tokio::test]
+async fn a_directory_that_left_the_prefix_keeps_one_name() {
+    for (on_conflict, path) in [(OnConflict::Skip, "/b/e/f"), (OnConflict::Force, "/a/d/f")] {
+        let world = World::new().await;
+        put(&world.others, "/a/d/f", "1").await;
+        put(&world.others, "/b/other", "1").await;
+        rename(&world.ours, "/a/d", "/a/e").await;
+        let by = rename(&world.ours, "/a/e", "/b/e").await;
+        let in_a = UndoOptions {
+            path_prefix: Some("/a".to_owned()),
+            ..of("ours")
+        };
+        let error = refused(world.others.undo(in_a.clone()).await, Kind::Conflict);
+        assert_eq!(error.fact("path"), Some("/b/e"));
+        let options = UndoOptions {
+            on_conflict,
+            ..in_a
+        };
+        let report = world.others.undo(options).await.unwrap();
+        assert_eq!(report.conflicts[0].revision, Some(by));
+        assert!(!report.operations.contains(&by));
+        world.assert_sound().await;
+        assert_eq!(text(&world.others, path).await, "1");
+    }
+}
+
+/// So does what one operation has moved both within the part that is undone and out of it.
+#[tokio::test]
+async fn one_operation_that_is_partly_in_the_prefix_leaves_its_files_one_name() {
+    let world = World::new().await;
+    put(&world.others, "/a/d/f", "1").await;
+    put(&world.others, "/a/g", "1").await;
+    put(&world.others, "/b/other", "1").await;
+    let moved = |from: &str, to: &str| BatchStep::Rename {
+        from: from.to_owned(),
+        to: to.to_owned(),
+        options: MoveOptions::default(),
+    };
+    let moves = vec![
+        moved("/a/g", "/a/h"),
+        moved("/a/d", "/a/e"),
+        moved("/a/e", "/b/e"),
+    ];
+    world.ours.batch(moves, Durability::Sync).await.unwrap();
+    for on_conflict in [OnConflict::Skip, OnConflict::Force] {
+        let options = UndoOptions {
+            on_conflict,
+            path_prefix: Some("/a".to_owned()),
+            ..of("ours")
+        };
+        _ = world.others.undo(options).await;
+        world.assert_sound().await;
+        assert_eq!(text(&world.others, "/b/e/f").await, "1");
+        assert_eq!(text(&world.others, "/a/g").await, "1");
+    }
 }

@@ -1,7 +1,7 @@
 //! Random work of two runs on the same few files, undone and done again.
 
 use nexus_driver_redb::{RedbConfig, RedbMetastore};
-use nexus_fs::{OnConflict, Stores, UndoOptions, UndoWhat};
+use nexus_fs::{FileKind, OnConflict, Stores, UndoOptions, UndoWhat};
 use nexus_kernel::{Durability, Kind, Revision};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -209,4 +209,47 @@ async fn untouched(seed: u64) -> usize {
     let after = story.now().await;
     assert_eq!(after, before, "seed {seed}");
     after.len()
+}
+
+/// An undo of what was done in one part leaves a tree, and can be undone.
+#[test]
+fn an_undo_of_a_part_leaves_a_tree() {
+    let mut undone = 0;
+    for seed in 2_000..2_000 + STORIES {
+        undone += u64::from(runtime().block_on(live_through_a_part(seed)));
+    }
+    assert!(undone > STORIES / 4, "only {undone} stories undid a part");
+}
+
+async fn live_through_a_part(seed: u64) -> bool {
+    let mut story = Story::begin(seed, memory_stores()).await;
+    story.work().await;
+    let done = story.now().await;
+    let dirs = done
+        .iter()
+        .filter(|entry| entry.kind == FileKind::Directory);
+    let dirs: Vec<&str> = dirs.map(|entry| entry.path.as_str()).collect();
+    if dirs.is_empty() {
+        return false;
+    }
+    let prefix = dirs[story.draw.random.random_range(0..dirs.len())];
+    let on_conflict = match seed % 2 {
+        0 => OnConflict::Skip,
+        _ => OnConflict::Force,
+    };
+    let options = UndoOptions {
+        on_conflict,
+        path_prefix: Some(prefix.to_owned()),
+        ..of("ours")
+    };
+    let Some(by) = story.undo(options).await else {
+        return false;
+    };
+    story.undo(operation(by)).await;
+    assert_eq!(
+        story.now().await,
+        done,
+        "seed {seed}: the undo of a part of the work in {prefix}"
+    );
+    true
 }

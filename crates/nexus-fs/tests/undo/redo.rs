@@ -4,7 +4,7 @@ use nexus_fs::{At, LogQuery, OnConflict, UndoOptions, UndoWhat};
 use nexus_kernel::{Durability, Kind, Revision};
 
 use crate::common::{World, everything, label, mode, of, operation, refused, remove, rename, undo};
-use crate::support::put;
+use crate::support::{put, text};
 
 async fn work(world: &World) {
     put(&world.others, "/a", "1").await;
@@ -176,4 +176,28 @@ async fn what_was_skipped_can_be_undone_later() {
     world.undo().await;
     let read = world.others.read("/a", At::Latest).await.unwrap();
     assert_eq!(read.bytes, "1");
+}
+
+/// What an undo outside of the part has undone stays undone.
+#[tokio::test]
+async fn an_undo_outside_of_the_part_is_not_undone_with_it() {
+    let world = World::new().await;
+    put(&world.others, "/a/x", "1").await;
+    put(&world.others, "/b/y", "1").await;
+    put(&world.others, "/b/y", "2").await;
+    let first = world.others.revision().await.unwrap();
+    let by = undo(&world.ours, first).await.revisions[0];
+    put(&world.ours, "/a/x", "2").await;
+    let in_a = UndoOptions {
+        path_prefix: Some("/a".into()),
+        ..of("ours")
+    };
+    let report = world.others.undo(in_a).await.unwrap();
+    assert!(!report.operations.contains(&by));
+    assert_eq!(text(&world.others, "/b/y").await, "1");
+    let error = refused(
+        world.others.undo(operation(first)).await,
+        Kind::AlreadyExists,
+    );
+    assert_eq!(error.fact("undone_by"), Some(by.to_string().as_str()));
 }

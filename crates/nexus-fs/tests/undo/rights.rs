@@ -134,3 +134,46 @@ async fn a_conflict_tells_nothing_of_where_a_file_went_out_of_sight() {
     assert!(!error.to_string().contains("secret"), "{error}");
     assert_eq!(text(system, "/secret/a").await, "3");
 }
+
+/// Who may not see where a file went gets it back neither by a link nor by its content.
+#[tokio::test]
+async fn what_was_moved_out_of_sight_is_not_linked_back() {
+    for written in [false, true] {
+        let Callers { system, user, .. } = &callers().await;
+        put(system, "/secret/a", "1").await;
+        put(system, "/team/x", "1").await;
+        let from = rename(user, "/team/x", "/team/y").await;
+        let mut to = rename(system, "/team/y", "/secret/y").await;
+        put(system, "/secret/y", "2").await;
+        if written {
+            to = system.revision().await.unwrap();
+        }
+        for on_conflict in [OnConflict::Abort, OnConflict::Skip, OnConflict::Force] {
+            let what = UndoWhat::Range { from, to };
+            let options = UndoOptions {
+                on_conflict,
+                ..UndoOptions::new(what)
+            };
+            let told = format!("{:?}", user.undo(options).await);
+            assert!(!told.contains("secret"), "{told}");
+            assert!(
+                !system.exists("/team/x", At::Latest).await.unwrap(),
+                "{told}"
+            );
+            assert_eq!(text(system, "/secret/y").await, "2");
+        }
+    }
+}
+
+/// That there is an operation out of sight, and who undid it, is not told.
+#[tokio::test]
+async fn an_operation_out_of_sight_is_as_good_as_none() {
+    let Callers { system, user, .. } = &callers().await;
+    put(system, "/team/a", "1").await;
+    put(system, "/secret/a", "1").await;
+    let hidden = system.revision().await.unwrap();
+    let told = refused(user.undo(operation(hidden)).await, Kind::NotFound);
+    system.undo(operation(hidden)).await.unwrap();
+    let undone = refused(user.undo(operation(hidden)).await, Kind::NotFound);
+    assert_eq!(undone.to_string(), told.to_string());
+}
