@@ -358,13 +358,16 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// As [`Session::write`]; what was written stays and can be flushed again.
+    /// As [`Session::write`]; what was written stays and can be flushed again. `Conflict` also when
+    /// a lease that the session stands on was lost: what was written under it is in no version if
+    /// somebody else has written to the file since.
     ///
     /// # Cancel safety
     ///
     /// Dropped, it goes on in the background.
     pub async fn flush(&self) -> Result<()> {
-        self.file.write_back(&self.session).await.map(drop)
+        self.file.write_back(&self.session).await?;
+        self.session.check_fences().await
     }
 
     /// Makes what was written a version of the file, and it and all before it durable.
@@ -441,7 +444,7 @@ async fn close(session: Session, file: Arc<OpenFile>) -> Result<()> {
         let written = file.write_back(&session).await;
         match session.zone.handles.close(&file, written.is_err()) {
             Closed::NotYet => {}
-            closed => break (written.map(drop), closed),
+            closed => break (written.and(session.check_fences().await), closed),
         }
     };
     match closed {

@@ -38,6 +38,7 @@ mod resource;
 mod rows;
 mod sweep;
 
+pub(crate) use fence::is_of_lost_lease;
 pub use inspect::LOCKS_LIMIT_MAX;
 pub(crate) use presence::Waiting;
 pub(crate) use rows::Floors;

@@ -8,13 +8,14 @@ use std::task::Poll;
 use bytes::{Bytes, BytesMut};
 use nexus_kernel::{Durability, Error, Outcome, Result, Timestamp};
 use nexus_service_api::Context;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::draft::{Draft, Part, zeros};
 use super::gone;
 use super::pieces::Spilled;
 use crate::cache::CachedInode;
 use crate::content::{CONTENT_BYTES_MAX, ChunkReader, Pinned, Stored};
+use crate::locks::is_of_lost_lease;
 use crate::log::ChangeKind;
 use crate::records::InodeRecord;
 use crate::session::Session;
@@ -51,7 +52,7 @@ struct State {
     /// The inode as last seen: what is read should it be gone.
     inode: Option<Arc<CachedInode>>,
     draft: Option<Arc<Draft>>,
-    /// Who wrote to the draft last: the author of what it becomes.
+    /// Who wrote the draft: the author of what it becomes.
     writer: Context,
     /// When the draft was last written to: the file's time, before and after it is flushed.
     written: Timestamp,
@@ -96,6 +97,23 @@ impl State {
     fn committed(&mut self) {
         self.draft = None;
         self.pins = Vec::new();
+    }
+
+    /// Forgets the draft, which is never to be one.
+    fn drop_draft(&mut self) {
+        self.committed();
+        self.intact = 0;
+    }
+
+    /// Whether there is a draft that must not be one version with what `context` writes: a version
+    /// has one author, and stands on one set of leases.
+    fn is_of_another(&self, context: &Context) -> bool {
+        let writer = &self.writer;
+        self.draft.is_some()
+            && (writer.fences != context.fences
+                || writer.principal != context.principal
+                || writer.on_behalf_of != context.on_behalf_of
+                || writer.session != context.session)
     }
 
     /// Keeps the draft for another try after a failed one. If that may have applied, or may
@@ -236,7 +254,7 @@ impl OpenFile {
         bytes: Bytes,
     ) -> Result<u64> {
         let _changing = self.changing.lock().await;
-        let mut state = self.state.lock().await;
+        let mut state = self.state_for(session).await?;
         let stored = state.refresh(&session.zone, self.ino).await?.record.size;
         let size = state
             .draft
@@ -262,7 +280,7 @@ impl OpenFile {
     pub(super) async fn truncate(&self, session: &Session, size: u64) -> Result<()> {
         check_size(size)?;
         let _changing = self.changing.lock().await;
-        let mut state = self.state.lock().await;
+        let mut state = self.state_for(session).await?;
         let stored = state.refresh(&session.zone, self.ino).await?.record.size;
         // Where it is extended, nothing changes before the end that it has.
         let before = state
@@ -282,12 +300,46 @@ impl OpenFile {
     ///
     /// Dropped, it goes on in the background.
     pub(super) async fn write_back(self: &Arc<Self>, session: &Session) -> Result<bool> {
-        let (file, zone) = (Arc::clone(self), Arc::clone(&session.zone));
-        in_background(async move { file.store_draft(&zone).await }).await
+        let (file, session) = (Arc::clone(self), session.clone());
+        in_background(async move {
+            let _changing = file.changing.lock().await;
+            let is_of_another = file.state.lock().await.is_of_another(&session.context);
+            match is_of_another {
+                true => file.settle(&session.zone).await,
+                false => file.store_draft(&session.zone).await,
+            }
+        })
+        .await
     }
 
+    /// The state, for `session` to add to its draft: what others wrote is a version by then.
+    /// `changing` is held.
+    async fn state_for(&self, session: &Session) -> Result<MutexGuard<'_, State>> {
+        let state = self.state.lock().await;
+        if !state.is_of_another(&session.context) {
+            return Ok(state);
+        }
+        drop(state);
+        self.settle(&session.zone).await?;
+        Ok(self.state.lock().await)
+    }
+
+    /// Makes the draft of somebody else a version, or drops it if the lease that it stands on was
+    /// lost: who wrote it is told by the check of a flush. `changing` is held.
+    async fn settle(&self, zone: &Arc<Shared>) -> Result<bool> {
+        match self.store_draft(zone).await {
+            Err(error) if is_of_lost_lease(&error) => {
+                let mut state = self.state.lock().await;
+                state.drop_draft();
+                self.count(zone, &state);
+                Ok(false)
+            }
+            stored => stored,
+        }
+    }
+
+    /// `changing` is held.
     async fn store_draft(&self, zone: &Arc<Shared>) -> Result<bool> {
-        let _changing = self.changing.lock().await;
         let mut progress = self.progress.lock().await;
         for attempt in 0..ATTEMPTS_MAX {
             let (inode, draft, intact) = {

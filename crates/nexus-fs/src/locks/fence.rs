@@ -31,6 +31,19 @@ impl Tx<'_> {
 }
 
 impl Session {
+    /// Whether the leases that this request stands on are held now, for who wrote earlier and
+    /// commits nothing any more.
+    ///
+    /// # Errors
+    ///
+    /// As a change would answer.
+    pub(crate) async fn check_fences(&self) -> Result<()> {
+        for fence in &self.context.fences {
+            self.fence_guard(fence, self.zone.now()).await?;
+        }
+        Ok(())
+    }
+
     /// What holds for as long as a lease is not touched, if it is in force at `now`.
     async fn fence_guard(&self, fence: &Fence, now: nexus_kernel::Timestamp) -> Result<Guard> {
         let target = match self.leased_target(&fence.resource, Action::Stat).await {
@@ -53,6 +66,11 @@ impl Session {
         }
         Err(stale(fence, "it has expired").with("expired", format_rfc3339(row.until())))
     }
+}
+
+/// Whether a change was refused because the lease that it stands on is not held.
+pub(crate) fn is_of_lost_lease(error: &Error) -> bool {
+    error.kind() == Kind::Conflict && error.fact("token").is_some()
 }
 
 fn stale(fence: &Fence, reason: &'static str) -> Error {

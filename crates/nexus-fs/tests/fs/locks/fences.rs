@@ -1,6 +1,8 @@
 //! Changes that stand on a lease.
 
-use nexus_fs::{BatchStep, MkdirOptions, MoveOptions, RemoveOptions, SetAttributes, WriteOptions};
+use nexus_fs::{
+    BatchStep, MkdirOptions, MoveOptions, OpenMode, RemoveOptions, SetAttributes, WriteOptions,
+};
 use nexus_kernel::{Durability, Kind};
 use nexus_service_api::{Fence, Rights};
 
@@ -177,6 +179,35 @@ async fn a_fence_tells_nothing_about_what_is_out_of_sight() {
             Kind::PermissionDenied,
         );
     }
+}
+
+/// Whose lease is lost has written nothing, also where others write to the file that it has open;
+/// and they are not held up by it.
+#[tokio::test(start_paused = true)]
+async fn what_was_written_under_a_lost_lease_is_in_no_version() {
+    let world = World::new().await;
+    let (ada, bob) = (world.agent("ada"), world.agent("bob"));
+    let ino = ada.stat("/a", nexus_fs::At::Latest).await.unwrap().ino;
+    let lease = take(&ada, "/a").await.unwrap();
+    let session = fenced(&ada, lease.token, "/a");
+    let late = session.open_handle(ino, OpenMode::ReadWrite).await.unwrap();
+    late.write(0, "LATE".into()).await.unwrap();
+    super::expire().await;
+    let lease = take(&bob, "/a").await.unwrap();
+    let session = fenced(&bob, lease.token, "/a");
+    let holder = session.open_handle(ino, OpenMode::ReadWrite).await.unwrap();
+    holder.write(3, " two".into()).await.unwrap();
+    late.write(0, "LATER".into()).await.unwrap();
+    holder.flush().await.unwrap();
+    assert_eq!(holder.read(0, 100).await.unwrap(), "one two");
+    refused(late.flush().await, Kind::Conflict);
+    refused(late.close().await, Kind::Conflict);
+    holder.close().await.unwrap();
+    let versions = bob.versions("/a", 10, None).await.unwrap();
+    assert_eq!(versions.len(), 2);
+    assert_eq!(versions[0].author, "agent:bob");
+    let read = bob.read("/a", nexus_fs::At::Latest).await.unwrap();
+    assert_eq!(read.bytes, "one two");
 }
 
 /// What a lost lease must not keep anybody from.
