@@ -1,5 +1,7 @@
 //! Turns a plan into the rows of a transaction.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use nexus_kernel::{Guard, Op, Result};
 
@@ -28,6 +30,7 @@ pub(super) async fn apply(
     for ((parent, name), dentry) in &plan.names {
         tx.set_name(*parent, name, *dentry).await?;
     }
+    stop_clearing(tx, plan).await?;
     for (ino, moves) in &plan.moves {
         move_inode(tx, *ino, moves, rows).await?;
     }
@@ -138,7 +141,7 @@ async fn move_directory(tx: &mut Tx<'_>, ino: u64, moves: &Moves) -> Result<()> 
         let record = tx.inode_mut(ino).await?;
         (record.parent, record.name) = (*parent, name.clone());
         record.changed = now;
-        return stop_clearing(tx, ino).await;
+        return Ok(());
     }
     if !is_empty(tx, ino).await? {
         tx.detach(ino);
@@ -149,12 +152,31 @@ async fn move_directory(tx: &mut Tx<'_>, ino: u64, moves: &Moves) -> Result<()> 
     tx.remove_inode(ino).await
 }
 
-/// Takes a tree that comes back out of the queue of those to be cleared away.
-async fn stop_clearing(tx: &mut Tx<'_>, top: u64) -> Result<()> {
-    let page = tx.view().scan(keys::purges_of(top), 2).await?;
-    for entry in page.entries {
-        tx.insist(Guard::Present(entry.key.clone()));
-        tx.also(Op::Delete(entry.key));
+/// Takes trees that come back out of the queue of those to be cleared away. Where only a part of
+/// one comes back, whoever clears the rest looks anew what that is.
+async fn stop_clearing(tx: &mut Tx<'_>, plan: &Plan) -> Result<()> {
+    let mut tops = BTreeSet::new();
+    for (ino, moves) in &plan.moves {
+        let stored = tx.stored_inode(*ino);
+        if !moves.is_removal() && stored.is_some_and(|(record, _)| record.is_dir()) {
+            tops.extend(tx.view().detached_top(*ino).await?);
+        }
+    }
+    for top in tops {
+        let comes_back = plan.moves.get(&top);
+        let comes_back = comes_back.is_some_and(|moves| !moves.is_removal());
+        let page = tx.view().scan(keys::purges_of(top), 2).await?;
+        for entry in page.entries {
+            tx.insist(match entry.value.bytes.is_empty() {
+                true => Guard::RevisionIs(entry.key.clone(), entry.value.revision),
+                // Clearing has begun since it was made whole: this attempt is lost.
+                false => Guard::Absent(entry.key.clone()),
+            });
+            tx.also(Op::Delete(entry.key));
+            if !comes_back {
+                tx.also(Op::PutStamped(keys::purge_entry(top), Bytes::new()));
+            }
+        }
     }
     Ok(())
 }

@@ -50,6 +50,8 @@ pub(super) struct Touched {
     pub name_paths: BTreeMap<Name, String>,
     /// Trees that were deleted as a whole.
     pub deleted: Vec<DeletedTree>,
+    /// Directories that were there, out of their place, when what is below them was looked at.
+    pub seen: BTreeSet<u64>,
     /// Inodes with which the operations have also done what is not the caller's to see, or not
     /// below the path that was named, each with the last that did: they stay as they are.
     pub hidden: BTreeMap<u64, Revision>,

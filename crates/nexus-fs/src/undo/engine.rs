@@ -5,17 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use nexus_kernel::{Durability, Error, Guard, Result, Revision};
 
 use super::apply::apply;
-use super::collect::{Operations, Touched};
+use super::collect::{DeletedTree, Operations, Touched};
 use super::groups::Groups;
 use super::judge::{Judge, Judged, Others};
 use super::plan::Plan;
+use super::regrow::Held;
 use super::report::{effects, permit, steps};
 use super::rows::Rows;
 use super::structure::{Problem, Structure};
 use super::{OnConflict, UndoOptions, UndoReport};
+use crate::keys;
 use crate::lineage::SourceKind;
 use crate::log::{RESTORE, UNDO};
 use crate::path;
+use crate::purge::BEGUN;
 use crate::session::Session;
 use crate::steps::ATTEMPTS_MAX;
 use crate::tx::Tx;
@@ -35,24 +38,26 @@ impl Session {
     pub async fn undo(&self, options: UndoOptions) -> Result<UndoReport> {
         let prefix = options.path_prefix.as_deref().map(path::normalize);
         let prefix = prefix.transpose()?.map(str::to_owned);
+        let mut trees: Vec<DeletedTree> = Vec::new();
         for attempt in 0..ATTEMPTS_MAX {
             let operations = self.operations(&options, prefix.as_deref()).await?;
             let first = operations.first().ok_or_else(nothing_to_undo)?;
             self.check_reaches_back_to(first).await?;
             let touched = operations.touched();
-            let held = match options.dry_run {
-                true => Vec::new(),
-                false => self.regrow_deleted(&touched.deleted).await?,
-            };
+            let ours = touched.deleted.iter().filter(|_| !options.dry_run);
+            let held = self.regrow_deleted(ours.chain(&trees)).await?;
             let work = Work {
                 ours: Ours::Operations(&operations),
                 touched: &touched,
+                held: &held,
                 on_conflict: options.on_conflict,
                 dry_run: options.dry_run,
                 durability: options.durability,
             };
-            if let Some(report) = work.attempt(self, attempt).await? {
-                return Ok(report);
+            match work.attempt(self, attempt).await? {
+                Attempt::Done(report) => return Ok(report),
+                Attempt::Deleted(more) => trees.extend(more),
+                Attempt::Lost => {}
             }
             drop(held);
             tokio::task::yield_now().await;
@@ -86,12 +91,34 @@ impl Ours<'_> {
             Self::After(point) => revision > *point,
         }
     }
+
+    /// Whether all that was read of history was still there. The floor rises before rows go.
+    async fn check_readable(&self, session: &Session) -> Result<()> {
+        match self {
+            Self::Operations(operations) => match operations.first() {
+                Some(first) => session.check_reaches_back_to(first).await,
+                None => Ok(()),
+            },
+            Self::After(point) => session.zone.check_readable(*point).await,
+        }
+    }
+}
+
+/// What came of an attempt.
+pub(super) enum Attempt {
+    Done(UndoReport),
+    /// Others were first.
+    Lost,
+    /// It would go on, but for these trees: some of them may have been cleared away.
+    Deleted(Vec<DeletedTree>),
 }
 
 /// One attempt at an undo or a restore.
 pub(super) struct Work<'w> {
     pub ours: Ours<'w>,
     pub touched: &'w Touched,
+    /// Trees that are whole, and stay so.
+    pub held: &'w [Held],
     pub on_conflict: OnConflict,
     pub dry_run: bool,
     pub durability: Durability,
@@ -108,12 +135,7 @@ struct Settled {
 }
 
 impl Work<'_> {
-    /// None after a lost race.
-    pub(super) async fn attempt(
-        &self,
-        session: &Session,
-        attempt: usize,
-    ) -> Result<Option<UndoReport>> {
+    pub(super) async fn attempt(&self, session: &Session, attempt: usize) -> Result<Attempt> {
         let mut tx = Tx::begin(session, attempt);
         tx.depends_on_path();
         let ours = |revision: Revision| self.ours.contain(revision);
@@ -127,6 +149,7 @@ impl Work<'_> {
         };
         let judged = judge.judge(&rows);
         let settled = self.settle(&tx, &rows, &judged, as_if_there).await?;
+        self.ours.check_readable(session).await?;
         let steps = steps(&tx, self.touched, &settled.plan).await?;
         permit(session, &steps).await?;
         let report = UndoReport {
@@ -137,14 +160,20 @@ impl Work<'_> {
         };
         let aborts = self.on_conflict == OnConflict::Abort && !report.conflicts.is_empty();
         if self.dry_run {
-            return Ok(Some(report));
+            return Ok(Attempt::Done(report));
         }
         if aborts {
             return Err(conflict(&report));
         }
+        let Some(deleted) = self.deleted_trees(&tx, &settled.plan).await? else {
+            return Ok(Attempt::Lost);
+        };
+        if !deleted.is_empty() {
+            return Ok(Attempt::Deleted(deleted));
+        }
         let plan = settled.plan.without_what_goes(&tx).await?;
         if plan.names.is_empty() && plan.inodes.is_empty() {
-            return self.nothing_to_do(report).map(Some);
+            return self.nothing_to_do(report).map(Attempt::Done);
         }
         settled
             .guards
@@ -166,10 +195,50 @@ impl Work<'_> {
             tx.as_operation(RESTORE, Vec::new());
         }
         let committed = tx.commit(self.durability).await?;
-        Ok(committed.map(|committed| UndoReport {
-            revisions: vec![committed.revision],
-            ..report
+        Ok(committed.map_or(Attempt::Lost, |committed| {
+            Attempt::Done(UndoReport {
+                revisions: vec![committed.revision],
+                ..report
+            })
         }))
+    }
+
+    /// The deleted trees out of which something comes back, and that may not be whole. None if
+    /// what was looked at has been cleared away since.
+    async fn deleted_trees(&self, tx: &Tx<'_>, plan: &Plan) -> Result<Option<Vec<DeletedTree>>> {
+        let mut trees = Vec::new();
+        for (ino, moves) in &plan.moves {
+            if moves.is_removal() || self.held.iter().any(|held| held.top == *ino) {
+                continue;
+            }
+            let Some((record, _)) = tx.stored_inode(*ino) else {
+                if self.touched.seen.contains(ino) {
+                    return Ok(None);
+                }
+                continue;
+            };
+            if record.is_dir() {
+                trees.extend(self.begun_tree(tx, *ino).await?);
+            }
+        }
+        trees.sort_unstable();
+        trees.dedup();
+        Ok(Some(trees))
+    }
+
+    /// The deleted tree that a directory is in, if clearing that away has begun.
+    async fn begun_tree(&self, tx: &Tx<'_>, dir: u64) -> Result<Option<DeletedTree>> {
+        let view = tx.view();
+        let Some(top) = view.detached_top(dir).await? else {
+            return Ok(None);
+        };
+        let page = view.scan(keys::purges_of(top), 1).await?;
+        let mut entries = page.entries.iter();
+        if !entries.any(|entry| entry.value.bytes == BEGUN) {
+            return Ok(None);
+        }
+        let removal = view.removal_of(top).await?;
+        Ok(removal.map(|revision| DeletedTree { top, revision }))
     }
 
     fn operations(&self) -> Vec<Revision> {

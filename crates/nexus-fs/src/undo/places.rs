@@ -170,3 +170,25 @@ impl<'p> Places<'p> {
 pub(super) fn is_dir(dentry: &DentryRecord) -> bool {
     kind_of(dentry.kind).ok() == Some(FileKind::Directory)
 }
+
+impl View<'_> {
+    /// The directory out of the tree that a directory is, or is below; none if it is in the tree.
+    pub(super) async fn detached_top(self, dir: u64) -> Result<Option<u64>> {
+        let mut here = dir;
+        for _ in 0..path::DEPTH_MAX {
+            if here == Ino::ROOT.0 {
+                return Ok(None);
+            }
+            let Some(inode) = self.inode(here).await? else {
+                return Ok(None);
+            };
+            let (parent, name) = (inode.record.parent, &inode.record.name);
+            let dentry = self.dentry(parent, name).await?;
+            if dentry.is_none_or(|(dentry, _)| dentry.ino != here) {
+                return Ok(Some(here));
+            }
+            here = parent;
+        }
+        Ok(None)
+    }
+}

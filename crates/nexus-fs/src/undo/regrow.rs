@@ -10,11 +10,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nexus_kernel::{Durability, Guard, Op, Result};
+use nexus_service_api::Action;
 use parking_lot::Mutex;
 
 use super::collect::DeletedTree;
 use super::engine::busy;
+use super::places::{Places, Where};
+use super::report::permit_one;
+use super::rows::before;
 use crate::keys;
+use crate::path;
 use crate::purge::BEGUN;
 use crate::records::{kind_of, unreadable};
 use crate::session::Session;
@@ -40,11 +45,11 @@ impl HeldTrees {
 /// Keeps a tree from being cleared away until dropped.
 pub(super) struct Held {
     zone: Arc<Shared>,
-    top: u64,
+    pub(super) top: u64,
 }
 
 impl Held {
-    pub(super) fn new(zone: &Arc<Shared>, top: u64) -> Self {
+    fn new(zone: &Arc<Shared>, top: u64) -> Self {
         *zone.held_trees.0.lock().entry(top).or_default() += 1;
         let zone = Arc::clone(zone);
         Self { zone, top }
@@ -68,7 +73,10 @@ impl Drop for Held {
 impl Session {
     /// Makes deleted trees whole again, out of sight. They stay so while what this answers is
     /// kept.
-    pub(super) async fn regrow_deleted(&self, trees: &[DeletedTree]) -> Result<Vec<Held>> {
+    pub(super) async fn regrow_deleted(
+        &self,
+        trees: impl Iterator<Item = &DeletedTree>,
+    ) -> Result<Vec<Held>> {
         let mut held = Vec::new();
         for tree in trees {
             held.push(Held::new(&self.zone, tree.top));
@@ -127,6 +135,7 @@ impl Session {
                 None if !gone => return Ok(None),
                 None => {}
             }
+            self.permit_return(tree).await?;
             if gone {
                 put_back_inode(&mut tx, tree.top, None, then).await?;
             }
@@ -138,6 +147,30 @@ impl Session {
             }
         }
         Err(busy())
+    }
+
+    /// Nothing is brought back for who may not have it where it was.
+    async fn permit_return(&self, tree: DeletedTree) -> Result<()> {
+        let at = |at| View {
+            zone: &self.zone,
+            at,
+            fresh: true,
+        };
+        let then = at(Some(before(tree.revision)));
+        let Some(inode) = then.inode(tree.top).await? else {
+            return Ok(());
+        };
+        let mut place = Where::Gone;
+        for view in [at(None), then] {
+            if place.found().is_none() {
+                place = Places::now(view).directory(inode.record.parent).await?;
+            }
+        }
+        let Some((parent, above)) = place.found() else {
+            return Ok(());
+        };
+        let path = path::join(parent, &inode.record.name);
+        permit_one(self, Action::Create, tree.top, (&path, above)).await
     }
 
     async fn put_back(

@@ -165,7 +165,7 @@ pub(super) async fn permit(session: &Session, steps: &[Step]) -> Result<()> {
 }
 
 /// A refusal names the path only if the caller may see it.
-async fn permit_one(
+pub(super) async fn permit_one(
     session: &Session,
     action: Action,
     ino: u64,

@@ -8,10 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use nexus_kernel::{Durability, Error, Result, Revision};
 use nexus_service_api::Action;
 
-use super::collect::{Name, Touched};
-use super::engine::{Ours, Work, busy};
+use super::collect::{DeletedTree, Name, Touched};
+use super::engine::{Attempt, Ours, Work, busy};
 use super::places::Places;
-use super::regrow::Held;
 use super::{OnConflict, UndoReport};
 use crate::path;
 use crate::records::{DentryRecord, InodeRecord, kind_of};
@@ -52,7 +51,9 @@ impl Session {
         let path = path::normalize(path)?;
         let seeds = seeds(path, &options.paths)?;
         let point = self.point(&at).await?;
+        let mut trees: Vec<DeletedTree> = Vec::new();
         for attempt in 0..ATTEMPTS_MAX {
+            let held = self.regrow_deleted(trees.iter()).await?;
             let mut comparison = Comparison::new(self, point);
             for seed in &seeds {
                 let above = |other: &String| other != seed && path::is_within(seed, other);
@@ -60,21 +61,20 @@ impl Session {
                 comparison.add_seed(seed, has_directory).await?;
             }
             let comparison = comparison.walk().await?;
-            let _held: Vec<Held> = comparison
-                .missing
-                .iter()
-                .map(|top| Held::new(&self.zone, *top))
-                .collect();
             let work = Work {
                 ours: Ours::After(point),
                 touched: &comparison.touched,
+                held: &held,
                 on_conflict: OnConflict::Force,
                 dry_run: options.dry_run,
                 durability: options.durability,
             };
-            if let Some(report) = work.attempt(self, attempt).await? {
-                return Ok(report);
+            match work.attempt(self, attempt).await? {
+                Attempt::Done(report) => return Ok(report),
+                Attempt::Deleted(more) => trees.extend(more),
+                Attempt::Lost => {}
             }
+            drop(held);
             tokio::task::yield_now().await;
         }
         Err(busy())
@@ -120,8 +120,6 @@ struct Comparison<'c> {
     /// Directories of then, still to be compared.
     stack: Vec<u64>,
     seen: BTreeSet<u64>,
-    /// Directories that have left their place: perhaps they are being cleared away.
-    missing: BTreeSet<u64>,
 }
 
 impl<'c> Comparison<'c> {
@@ -139,7 +137,6 @@ impl<'c> Comparison<'c> {
             touched: Touched::default(),
             stack: Vec::new(),
             seen: BTreeSet::new(),
-            missing: BTreeSet::new(),
         }
     }
 
@@ -257,12 +254,12 @@ impl<'c> Comparison<'c> {
     /// Something has left its place: it may have gone elsewhere.
     async fn displaced(&mut self, dentry: DentryRecord) -> Result<()> {
         self.touch(dentry.ino);
-        if is_dir(&dentry) {
-            self.missing.insert(dentry.ino);
-        }
         let Some(inode) = self.now.inode(dentry.ino).await? else {
             return Ok(());
         };
+        if is_dir(&dentry) {
+            self.touched.seen.insert(dentry.ino);
+        }
         if let Some(name) = self.named(self.now, &inode.record, dentry.ino).await? {
             self.touched.name(name, self.since);
         }

@@ -53,11 +53,7 @@ impl World {
 
     /// Waits until every tree that was deleted has been cleared away.
     pub(crate) async fn cleared(&self) {
-        let queue = || Scan::forward(KeyRange::prefix("q"), 1);
-        let queued = || self.stores.metastore.scan(queue(), Freshness::Linearizable);
-        while !queued().await.unwrap().entries.is_empty() {
-            tokio::task::yield_now().await;
-        }
+        cleared(&self.stores).await;
     }
 
     /// Nothing stored contradicts anything else.
@@ -68,6 +64,15 @@ impl World {
         let mut problems: Vec<String> = problems.collect().await;
         problems.extend(rows::problems(&*self.stores.metastore).await);
         assert!(problems.is_empty(), "{problems:#?}");
+    }
+}
+
+/// Waits until every tree that was deleted has been cleared away.
+pub(crate) async fn cleared(stores: &Stores) {
+    let queue = || Scan::forward(KeyRange::prefix("q"), 1);
+    let queued = || stores.metastore.scan(queue(), Freshness::Linearizable);
+    while !queued().await.unwrap().entries.is_empty() {
+        tokio::task::yield_now().await;
     }
 }
 

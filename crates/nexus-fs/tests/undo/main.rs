@@ -22,6 +22,7 @@ mod common;
 mod conflicts;
 mod kinds;
 mod large;
+mod meanwhile;
 mod random;
 mod redo;
 mod restores;

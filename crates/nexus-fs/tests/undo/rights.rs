@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use nexus_fs::{At, OnConflict, RestoreOptions, Session, UndoOptions, UndoWhat, Zone, ZoneConfig};
+use nexus_fs::{
+    At, OnConflict, RestoreOptions, Session, Stores, UndoOptions, UndoWhat, Zone, ZoneConfig,
+};
 use nexus_kernel::{Error, Kind, Result};
 use nexus_service_api::{Action, Authorizer, Context, Principal, PrincipalKind, Target};
 
-use crate::common::{operation, refused, rename};
+use crate::common::{cleared, operation, refused, remove, rename};
 use crate::support::{memory_stores, put, text};
 
 /// Users may do anything at and below `/team`; agents may read there.
@@ -46,6 +48,7 @@ impl Authorizer for Team {
 }
 
 struct Callers {
+    stores: Stores,
     _zone: Zone,
     system: Session,
     user: Session,
@@ -53,7 +56,8 @@ struct Callers {
 }
 
 async fn callers() -> Callers {
-    let zone = Zone::open(memory_stores(), Arc::new(Team), ZoneConfig::default());
+    let stores = memory_stores();
+    let zone = Zone::open(stores.clone(), Arc::new(Team), ZoneConfig::default());
     let zone = zone.await.unwrap();
     let caller = |kind, id: &str| {
         let principal = Principal {
@@ -68,6 +72,7 @@ async fn callers() -> Callers {
         user: caller(PrincipalKind::User, "ada"),
         reader: caller(PrincipalKind::Agent, "reader"),
         _zone: zone,
+        stores,
     }
 }
 
@@ -176,4 +181,22 @@ async fn an_operation_out_of_sight_is_as_good_as_none() {
     system.undo(operation(hidden)).await.unwrap();
     let undone = refused(user.undo(operation(hidden)).await, Kind::NotFound);
     assert_eq!(undone.to_string(), told.to_string());
+}
+
+/// Nothing is brought back, not even out of sight, for who may not have it.
+#[tokio::test]
+async fn who_may_only_read_makes_a_zone_write_nothing() {
+    let Callers {
+        system,
+        reader,
+        stores,
+        ..
+    } = &callers().await;
+    put(system, "/team/d/a", "1").await;
+    put(system, "/team/d/e/b", "1").await;
+    let by = remove(system, "/team/d").await;
+    cleared(stores).await;
+    let before = system.revision().await.unwrap();
+    refused(reader.undo(operation(by)).await, Kind::PermissionDenied);
+    assert_eq!(system.revision().await.unwrap(), before);
 }
