@@ -34,6 +34,7 @@ pub(crate) struct Disks {
     metadata: SimulatedDisk,
     objects: SimDisk,
     lie: Lie,
+    value_bytes_max: usize,
 }
 
 impl Disks {
@@ -55,7 +56,14 @@ impl Disks {
             metadata,
             objects,
             lie,
+            value_bytes_max: Limits::STANDARD.value_bytes_max,
         }
+    }
+
+    /// With a metastore whose values are that short.
+    pub(crate) fn with_values_up_to(mut self, bytes: usize) -> Self {
+        self.value_bytes_max = bytes;
+        self
     }
 
     /// What the machine finds when it is turned on again.
@@ -63,6 +71,7 @@ impl Disks {
         self.power.off();
         let objects = self.objects.after_power_loss(random.random());
         Self::with(self.metadata.restart(), objects, self.lie)
+            .with_values_up_to(self.value_bytes_max)
     }
 
     /// Makes the database. It is made under another name and renamed when it is whole, so what
@@ -95,58 +104,71 @@ impl Disks {
             power: self.power.clone(),
         };
         let store = RedbMetastore::with_backend(&config, disk)?;
-        match self.lie {
-            Lie::OfTheOrder => Ok(Arc::new(Unordered(store))),
-            _ => Ok(store),
-        }
+        Ok(Arc::new(Altered {
+            store,
+            is_ordered: self.lie != Lie::OfTheOrder,
+            value_bytes_max: self.value_bytes_max,
+        }))
     }
 }
 
-/// A store that waits for nobody's barrier.
-struct Unordered(Arc<RedbMetastore>);
+/// A store with a limit of its own, or one that waits for nobody's barrier.
+struct Altered {
+    store: Arc<RedbMetastore>,
+    is_ordered: bool,
+    value_bytes_max: usize,
+}
 
 #[async_trait]
-impl Metastore for Unordered {
+impl Metastore for Altered {
     fn limits(&self) -> Limits {
-        self.0.limits()
+        Limits {
+            value_bytes_max: self.value_bytes_max,
+            ..self.store.limits()
+        }
     }
 
     async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Value>> {
-        self.0.get(key, freshness).await
+        self.store.get(key, freshness).await
     }
 
     async fn get_many(&self, keys: &[Bytes], freshness: Freshness) -> Result<Vec<Option<Value>>> {
-        self.0.get_many(keys, freshness).await
+        self.store.get_many(keys, freshness).await
     }
 
     async fn scan(&self, scan: Scan, freshness: Freshness) -> Result<Page> {
-        self.0.scan(scan, freshness).await
+        self.store.scan(scan, freshness).await
     }
 
     async fn commit(&self, txn: Txn) -> Result<Commit> {
-        self.0.commit(txn).await
+        self.limits().check_txn(&txn)?;
+        self.store.commit(txn).await
     }
 
     async fn changed(&self, after: Revision) -> Result<Revision> {
-        self.0.changed(after).await
+        self.store.changed(after).await
     }
 
     async fn sync(&self) -> Result<Revision> {
-        self.0.sync().await
+        self.store.sync().await
     }
 
-    fn set_barrier(&self, _: Arc<dyn FlushBarrier>) {}
+    fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>) {
+        if self.is_ordered {
+            self.store.set_barrier(barrier);
+        }
+    }
 
     async fn snapshot(&self) -> Result<Arc<dyn MetastoreSnapshot>> {
-        self.0.snapshot().await
+        self.store.snapshot().await
     }
 
     async fn restore(&self, step: RestoreStep) -> Result<()> {
-        self.0.restore(step).await
+        self.store.restore(step).await
     }
 
     async fn restoring(&self) -> Result<Option<Restoring>> {
-        self.0.restoring().await
+        self.store.restoring().await
     }
 }
 

@@ -101,7 +101,7 @@ impl Step {
 
 /// All that a caller sees.
 #[derive(Debug, PartialEq)]
-struct State {
+pub(crate) struct State {
     tree: BTreeMap<String, Option<Vec<u8>>>,
     snapshots: Vec<String>,
     /// What each commit was, and what it changed.
@@ -178,7 +178,7 @@ async fn perform_all(files: &Session, disks: &Disks, steps: &[Step]) -> usize {
     steps.len()
 }
 
-async fn start(disks: &Disks) -> (Stores, Zone, Session) {
+pub(crate) async fn start(disks: &Disks) -> (Stores, Zone, Session) {
     let clock = Arc::<ManualClock>::default();
     let stores = disks.stores(clock.clone()).unwrap();
     let zone = open(&stores, &tight_config(clock)).await.unwrap();
@@ -186,7 +186,7 @@ async fn start(disks: &Disks) -> (Stores, Zone, Session) {
     (stores, zone, session)
 }
 
-async fn check_sound(session: &Session, stores: &Stores, random: &mut StdRng) {
+pub(crate) async fn check_sound(session: &Session, stores: &Stores, random: &mut StdRng) {
     purged(stores).await;
     assert_eq!(problems(session).await, Vec::<String>::new());
     let unsound = rows::problems(&*stores.metastore).await;
@@ -199,7 +199,7 @@ async fn check_sound(session: &Session, stores: &Stores, random: &mut StdRng) {
     inspection.garbage().await.unwrap();
 }
 
-async fn state(session: &Session, stores: &Stores) -> State {
+pub(crate) async fn state(session: &Session, stores: &Stores) -> State {
     purged(stores).await;
     let options = ListOptions {
         recursive: true,

@@ -27,6 +27,8 @@ mod disks;
 mod faults;
 mod forking;
 mod inspect;
+mod locking;
 mod machine;
 mod power_loss;
 mod through_handles;
+mod undoing;
