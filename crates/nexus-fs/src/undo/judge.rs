@@ -151,8 +151,11 @@ impl<F: Fn(Revision) -> bool> Judge<'_, F> {
     }
 
     fn inode(&self, rows: &InodeRows) -> JudgedInode {
-        let contents = self.standing(&rows.timeline.part(Contents::of));
-        let metadata = rows.metadata.iter();
+        let content = rows.timeline.part(Contents::of);
+        let contents = self.standing(&content);
+        // What we took away with a file of our own does not come back without it.
+        let stays_gone = contents.before().is_none() && self.is_taken_by_us(&content);
+        let metadata = rows.metadata.iter().filter(|_| !stays_gone);
         let goes = matches!(contents.before(), Some(None));
         JudgedInode {
             attributes: self.standing(&rows.timeline.part(Attributes::of)),
@@ -162,6 +165,11 @@ impl<F: Fn(Revision) -> bool> Judge<'_, F> {
             uses: if goes { self.uses(rows) } else { vec![] },
             contents,
         }
+    }
+
+    fn is_taken_by_us(&self, contents: &Timeline<Contents>) -> bool {
+        let last = contents.writes.last();
+        last.is_some_and(|(revision, value)| value.is_none() && (self.ours)(*revision))
     }
 
     fn uses(&self, rows: &InodeRows) -> Vec<Revision> {

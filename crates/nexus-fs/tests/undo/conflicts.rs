@@ -132,6 +132,21 @@ async fn a_file_that_others_use_does_not_go() {
     world.assert_sound().await;
 }
 
+/// What others said of it went with it, and is in nobody's way.
+#[tokio::test]
+async fn a_file_that_was_made_and_deleted_by_us_leaves_nothing_to_undo() {
+    let world = World::new().await;
+    put(&world.ours, "/a", "1").await;
+    label(&world.others, "/a", "key", Some("value")).await;
+    mode(&world.others, "/a", 0o600).await;
+    remove(&world.ours, "/a").await;
+    refused(world.others.undo(of("ours")).await, Kind::NotFound);
+    put(&world.ours, "/b", "1").await;
+    let report = world.undo().await;
+    assert_eq!(report.effects, [effect("/b", UndoKind::Remove)]);
+    world.assert_sound().await;
+}
+
 #[tokio::test]
 async fn a_directory_that_others_work_in_does_not_go() {
     let world = World::new().await;

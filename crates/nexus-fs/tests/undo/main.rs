@@ -23,6 +23,7 @@ mod conflicts;
 mod kinds;
 mod large;
 mod meanwhile;
+mod oracle;
 mod random;
 mod redo;
 mod restores;
