@@ -367,7 +367,7 @@ impl Handle {
     /// Dropped, it goes on in the background.
     pub async fn flush(&self) -> Result<()> {
         self.file.write_back(&self.session).await?;
-        self.session.check_fences().await
+        check_leases(&self.session).await
     }
 
     /// Makes what was written a version of the file, and it and all before it durable.
@@ -439,12 +439,18 @@ impl Handle {
     }
 }
 
+/// Whether the leases are held that a session stands on, which may have nothing to commit any more.
+async fn check_leases(session: &Session) -> Result<()> {
+    let now = session.zone.now();
+    session.fence_guards(now).await.map(drop)
+}
+
 async fn close(session: Session, file: Arc<OpenFile>) -> Result<()> {
     let (written, closed) = loop {
         let written = file.write_back(&session).await;
         match session.zone.handles.close(&file, written.is_err()) {
             Closed::NotYet => {}
-            closed => break (written.and(session.check_fences().await), closed),
+            closed => break (written.and(check_leases(&session).await), closed),
         }
     };
     match closed {

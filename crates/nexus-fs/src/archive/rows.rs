@@ -13,6 +13,7 @@ use crate::etag::{Etag, HashAlgorithm};
 use crate::fork::{in_part, is_forked};
 use crate::keys;
 use crate::lineage::DerivedRecord;
+use crate::locks::is_lock_name;
 use crate::log::RECORD_ROWS_MAX;
 use crate::path::{self, check_name, shown};
 use crate::records::{self, DentryRecord, Ended, InodeRecord, LogRecord, ManifestPage, Pin, place};
@@ -260,17 +261,18 @@ fn dentry(parent: u64, value: &Bytes) -> Result<(), Why> {
 
 fn log_record(value: &Bytes) -> Result<LogRecord, Why> {
     let record: LogRecord = decode(value)?;
-    let paths = record.changes.iter().flat_map(|change| {
-        [Some(&change.path), change.old_path.as_ref()]
-            .into_iter()
-            .flatten()
-    });
-    for path in paths {
-        if !path::names(path).all(|name| check_name(name).is_ok()) {
+    for change in &record.changes {
+        let paths = [Some(&change.path), change.old_path.as_ref()];
+        if !paths.into_iter().flatten().all(|path| is_place(path)) {
             return Err("a path that no file can have");
         }
     }
     Ok(record)
+}
+
+/// Whether a change can be at this path, or of a lock on something that is no file.
+fn is_place(path: &str) -> bool {
+    is_lock_name(path) || path::names(path).all(|name| check_name(name).is_ok())
 }
 
 /// What was until a revision: its record, unless history was collected there.

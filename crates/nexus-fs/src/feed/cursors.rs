@@ -352,13 +352,15 @@ impl Session {
         self.zone.metastore.get(key, Freshness::Linearizable).await
     }
 
-    /// Whether the guards held.
+    /// Whether the guards held. A request whose lease is lost moves no cursor: the next holder
+    /// would never meet what it skipped.
     async fn applied(
         &self,
-        guards: Vec<Guard>,
+        mut guards: Vec<Guard>,
         ops: Vec<Op>,
         durability: Durability,
     ) -> Result<bool> {
+        guards.extend(self.fence_guards(self.zone.now()).await?);
         let txn = Txn {
             id: None,
             guards,

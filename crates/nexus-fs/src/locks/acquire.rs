@@ -5,7 +5,7 @@ use std::time::Duration;
 use nexus_kernel::{Durability, Error, Guard, Op, Result, Revision, Timestamp};
 use nexus_service_api::Action;
 
-use super::judge::{Claim, Verdict, expired, judge, live};
+use super::judge::{Claim, Verdict, check_permits, expired, judge, live};
 use super::presence::{Place, SeenThrough, Tenure};
 use super::resource::Target;
 use super::rows::{LockRecord, Row, Standing, lease_key, place_key};
@@ -163,6 +163,8 @@ impl Session {
             let standing = self.zone.standing(&target.lock).await?;
             let now = self.zone.now();
             check_queue(target, &standing, now)?;
+            let all = standing.leases.iter().chain(&standing.queue);
+            check_permits(options.mode, all.filter(|row| row.is_live(now)))?;
             let mut change = LockCommit::new();
             for row in expired(&standing.queue, now, None) {
                 change.remove(place_key(&target.lock, row.stamp), row);

@@ -1,6 +1,6 @@
 //! Changes that stand on a lease.
 
-use nexus_kernel::{Error, Guard, Kind, Result};
+use nexus_kernel::{Error, Guard, Kind, Result, Timestamp};
 use nexus_service_api::{Action, FENCES_MAX, Fence};
 
 use super::rows::lease_key;
@@ -15,37 +15,35 @@ impl Tx<'_> {
     ///
     /// `Conflict` when one is not; `PermissionDenied` for a resource that the caller may not see.
     pub(crate) async fn check_fences(&mut self) -> Result<()> {
-        let session = self.session;
-        let fences = &session.context.fences;
-        if fences.len() > FENCES_MAX {
-            return Err(
-                Error::limit("a request carries up to 8 fences").with("fences", fences.len())
-            );
-        }
-        for fence in fences {
-            let guard = session.fence_guard(fence, self.now).await?;
-            self.insist(guard);
-        }
+        let guards = self.session.fence_guards(self.now).await?;
+        guards.into_iter().for_each(|guard| self.insist(guard));
         Ok(())
     }
 }
 
 impl Session {
-    /// Whether the leases that this request stands on are held now, for who wrote earlier and
-    /// commits nothing any more.
+    /// What holds for as long as the leases that this request stands on do, if they are in force at
+    /// `now`.
     ///
     /// # Errors
     ///
-    /// As a change would answer.
-    pub(crate) async fn check_fences(&self) -> Result<()> {
-        for fence in &self.context.fences {
-            self.fence_guard(fence, self.zone.now()).await?;
+    /// As [`Tx::check_fences`].
+    pub(crate) async fn fence_guards(&self, now: Timestamp) -> Result<Vec<Guard>> {
+        let fences = &self.context.fences;
+        if fences.len() > FENCES_MAX {
+            return Err(
+                Error::limit("a request carries up to 8 fences").with("fences", fences.len())
+            );
         }
-        Ok(())
+        let mut guards = Vec::with_capacity(fences.len());
+        for fence in fences {
+            guards.push(self.fence_guard(fence, now).await?);
+        }
+        Ok(guards)
     }
 
     /// What holds for as long as a lease is not touched, if it is in force at `now`.
-    async fn fence_guard(&self, fence: &Fence, now: nexus_kernel::Timestamp) -> Result<Guard> {
+    async fn fence_guard(&self, fence: &Fence, now: Timestamp) -> Result<Guard> {
         let target = match self.leased_target(&fence.resource, Action::Stat).await {
             Err(error) if error.kind() == Kind::NotFound => {
                 return Err(stale(

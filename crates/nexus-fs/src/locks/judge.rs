@@ -31,12 +31,12 @@ pub(super) enum Verdict {
 /// `LimitExceeded` when too many share the lock.
 pub(super) fn judge(standing: &Standing, claim: Claim) -> Result<Verdict> {
     let holders: Vec<&Row> = live(&standing.leases, claim.now).collect();
-    let queue: Vec<&Row> = live(&standing.queue, claim.now).collect();
-    check_permits(claim.mode, holders.iter().chain(&queue).map(|row| row.mode))?;
-    let before = queue
-        .iter()
-        .filter(|row| claim.place.is_none_or(|own| row.stamp < own));
-    if let Some(until) = before.map(|row| row.until()).min() {
+    let queue = live(&standing.queue, claim.now);
+    let before: Vec<&Row> = queue
+        .filter(|row| claim.place.is_none_or(|own| row.stamp < own))
+        .collect();
+    check_permits(claim.mode, holders.iter().chain(&before).copied())?;
+    if let Some(until) = before.iter().map(|row| row.until()).min() {
         return Ok(Verdict::Taken { until });
     }
     if !goes_with(claim.mode, &holders) {
@@ -79,11 +79,15 @@ fn goes_with(mode: LockMode, holders: &[&Row]) -> bool {
     }
 }
 
-fn check_permits(asked: LockMode, used: impl Iterator<Item = LockMode>) -> Result<()> {
+/// Whether all who hold a counting lock, and wait for it, count alike.
+pub(super) fn check_permits<'r>(
+    asked: LockMode,
+    used: impl Iterator<Item = &'r Row>,
+) -> Result<()> {
     let LockMode::Counting { permits: asked } = asked else {
         return Ok(());
     };
-    let mut counts = used.filter_map(|mode| match mode {
+    let mut counts = used.filter_map(|row| match row.mode {
         LockMode::Counting { permits } => Some(permits),
         LockMode::Exclusive | LockMode::Shared => None,
     });

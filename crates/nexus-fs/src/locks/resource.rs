@@ -86,6 +86,13 @@ fn parse(resource: &str) -> Result<Named<'_>> {
     })
 }
 
+/// Whether this is how the log names a lock that is not on a path.
+pub(crate) fn is_lock_name(shown: &str) -> bool {
+    let number = shown.strip_prefix("ino:");
+    let name = shown.strip_prefix("name:");
+    number.is_some_and(|number| number.parse::<u64>().is_ok()) || name.is_some_and(is_free_name)
+}
+
 fn is_free_name(name: &str) -> bool {
     (1..=LOCK_NAME_BYTES_MAX).contains(&name.len()) && !name.contains(char::is_control)
 }

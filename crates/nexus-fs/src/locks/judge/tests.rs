@@ -112,6 +112,17 @@ fn another_number_of_permits_is_refused_while_the_lock_is_used_or_waited_for() {
 }
 
 #[test]
+fn who_waits_is_not_refused_for_one_who_came_later() {
+    let other = LockMode::Counting { permits: 3 };
+    let first = Claim {
+        place: Some(101),
+        ..newcomer(COUNTING)
+    };
+    let queue = standing(&[], &[(COUNTING, 5000), (other, 5000)]);
+    check(&queue, first, Verdict::Free);
+}
+
+#[test]
 fn nobody_passes_one_who_waits() {
     let queue = standing(&[(LockMode::Shared, 9000)], &[(LockMode::Exclusive, 5000)]);
     check(&queue, newcomer(LockMode::Shared), taken(5000));

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use nexus_fs::{
-    AcquireOptions, At, ExportOptions, ForkOptions, LineageQuery, MoveOptions, NewSnapshot,
-    RemoveOptions, RetentionLimits,
+    AcquireOptions, At, ExportOptions, ForkOptions, LineageQuery, LogQuery, MoveOptions,
+    NewSnapshot, RemoveOptions, RetentionLimits,
 };
 use nexus_kernel::{Kind, Timestamp};
 
@@ -80,6 +80,24 @@ async fn all_that_a_zone_has_beside_files_comes_along() {
     put(&copy, "/f/new", "1").await;
     put(&copy, "/d/new", "2").await;
     assert_eq!(problems(&copy).await, Vec::<String>::new());
+}
+
+/// A lock may have a name that no file can have, and the log tells what became of it.
+#[tokio::test]
+async fn locks_with_names_that_are_no_paths_come_along() {
+    let (_zone, files) = fresh().await;
+    let long = format!("name:{}", "n".repeat(255));
+    for resource in ["name:a/../b", "name:x/./y", &long] {
+        let lease = files.acquire_lock(resource, AcquireOptions::default());
+        lease.await.unwrap();
+        files.force_unlock(resource, None).await.unwrap();
+    }
+    let archive = export(&files).await;
+    let copy = import(&memory_stores(), &archive).await;
+    let query = LogQuery::default;
+    let told = system(&copy).log(query()).await.unwrap();
+    assert_eq!(told.records.len(), 3);
+    assert_eq!(told.records, files.log(query()).await.unwrap().records);
 }
 
 /// Where history was collected, the copy says so as the original does.

@@ -99,9 +99,10 @@ async fn agree(seed: u64, from: &Stores, to: &Stores) {
     for _ in 0..20 {
         let _ = do_something(&copy, &mut random).await;
     }
-    let again = memory_stores();
-    let second = import(&again, &export(&copy).await).await;
-    same::same_state(&copy, &system(&second), At::Latest).await;
+    let (again, archive) = (memory_stores(), export(&copy).await);
+    let second = import(&again, &archive).await;
+    let until = At::Revision(revision_of(&archive).await);
+    same::same_state(&copy, &system(&second), until).await;
 }
 
 struct OnDisk {

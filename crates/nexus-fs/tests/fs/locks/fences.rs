@@ -1,7 +1,8 @@
 //! Changes that stand on a lease.
 
 use nexus_fs::{
-    BatchStep, MkdirOptions, MoveOptions, OpenMode, RemoveOptions, SetAttributes, WriteOptions,
+    BatchStep, CursorName, MkdirOptions, MoveOptions, OpenMode, RemoveOptions, SetAttributes,
+    WriteOptions,
 };
 use nexus_kernel::{Durability, Kind};
 use nexus_service_api::{Fence, Rights};
@@ -99,6 +100,30 @@ async fn every_change_stands_on_the_fences_of_its_request() {
         .unwrap()
         .entries;
     assert_eq!(entries.len(), 1);
+}
+
+/// Also how far a consumer has come: who takes over the lock must not miss what it never met.
+#[tokio::test(start_paused = true)]
+async fn a_cursor_is_moved_only_while_the_lease_is_held() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    let name: CursorName = "index".parse().unwrap();
+    let lease = take(&ada, "name:indexer").await.unwrap();
+    let session = fenced(&ada, lease.token, "name:indexer");
+    let created = session.create_cursor(&name, None).await.unwrap();
+    let position = created.position;
+    session
+        .acknowledge(&name, position, Durability::Sync)
+        .await
+        .unwrap();
+    release(&ada, &lease).await.unwrap();
+    let other: CursorName = "other".parse().unwrap();
+    refused(session.create_cursor(&other, None).await, Kind::Conflict);
+    let late = session.acknowledge(&name, position, Durability::Sync).await;
+    refused(late, Kind::Conflict);
+    refused(session.rewind_cursor(&name, position).await, Kind::Conflict);
+    refused(session.delete_cursor(&name).await, Kind::Conflict);
+    assert_eq!(ada.cursor(&name).await.unwrap().position, position);
 }
 
 #[tokio::test(start_paused = true)]
