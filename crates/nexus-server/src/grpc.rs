@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use axum::response::Response as AnyResponse;
-use axum::{Router, middleware};
+use axum::{Router, middleware, routing};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use nexus_fs::Session;
@@ -43,6 +43,7 @@ mod locks;
 mod retention;
 mod snapshots;
 mod undo;
+mod watch;
 mod workspaces;
 
 pub(crate) use inodes::{Handles, SWEEP_EVERY};
@@ -98,6 +99,7 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
         .route_service("/nexus.v1.Undo/{*method}", undo)
         .route_service("/nexus.v1.Compare/{*method}", compare)
         .route_service("/nexus.v1.Files/{*method}", files)
+        .route(watch::PATH, routing::any(watch::serve))
         .route_service("/nexus.v1.Admin/{*method}", admin)
         .route_service("/nexus.v1.Archive/{*method}", archive)
         .route_service("/nexus.v1.Feed/{*method}", feed)

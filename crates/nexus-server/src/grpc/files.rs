@@ -10,7 +10,7 @@ use tonic::{Request, Streaming};
 use super::compare;
 use super::convert::{self, at, changed, cursor, durability};
 use super::incoming::{incoming, outgoing};
-use super::{Answers, Reply, answer, answers, feed};
+use super::{Answers, Reply, answer, answers, internal};
 use crate::app::Shared;
 use crate::door::expected_etag;
 use crate::paging::page_limit;
@@ -365,14 +365,9 @@ impl Files for FilesDoor {
         answer(&self.0, request, log).await
     }
 
-    async fn watch(&self, request: Request<WatchRequest>) -> Reply<Self::WatchStream> {
-        let closing = self.0.app.closing.clone().cancelled_owned();
-        let watch = |files: Session, ask: WatchRequest| async move {
-            let feed = files.feed(feed::query(ask)?).await?;
-            let records = feed.records().take_until(closing).boxed();
-            Ok(answers(records, convert::record))
-        };
-        answer(&self.0, request, watch).await
+    /// Goes to [`watch`](super::watch) before it could come here.
+    async fn watch(&self, _: Request<WatchRequest>) -> Reply<Self::WatchStream> {
+        Err(internal())
     }
 
     async fn duplicates(&self, request: Request<DuplicatesRequest>) -> Reply<DuplicatesResponse> {

@@ -6,6 +6,7 @@ use nexus_proto::v1::archive_client::ArchiveClient;
 use nexus_proto::v1::compare_client::CompareClient;
 use nexus_proto::v1::export_request::Part;
 use nexus_proto::v1::feed_client::FeedClient;
+use nexus_proto::v1::files_client::FilesClient;
 use nexus_proto::v1::inodes_client::InodesClient;
 use nexus_proto::v1::locks_client::LocksClient;
 use nexus_proto::v1::retention_client::RetentionClient;
@@ -52,6 +53,10 @@ async fn refusals(server: &Server, bytes: usize) -> Vec<(&'static str, Status)> 
     call!(CompareClient.lineage(LineageRequest {
         path: text(),
         ..LineageRequest::default()
+    }));
+    call!(FilesClient.watch(WatchRequest {
+        patterns: vec![text()],
+        ..WatchRequest::default()
     }));
     call!(FeedClient.get_cursor(GetCursorRequest { name: text() }));
     call!(LocksClient.inspect(InspectLockRequest { resource: text() }));
