@@ -5,6 +5,9 @@
 //! merges, imports. Inodes do not change when files move, so lineage follows a file through its
 //! names. Going up, a source counts in the state that it had then, so the way up ends; going
 //! down, what was made of a copy counts from the copy on.
+//!
+//! A fork writes no row for what it shows: going up, a file of a fork leads to that of the origin
+//! which it was when the fork was made (`forked`). Going down, only the fork itself is found.
 
 use nexus_kernel::{Error, Result, Revision, Timestamp};
 use nexus_service_api::Action;
@@ -14,6 +17,7 @@ use crate::resolve::resolve;
 use crate::session::Session;
 use crate::types::{At, Ino};
 
+mod forked;
 mod source;
 mod trace;
 mod versions;

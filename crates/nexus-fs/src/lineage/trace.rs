@@ -33,6 +33,8 @@ struct Level {
     ino: u64,
     direction: LineageDirection,
     range: KeyRange,
+    /// Up: only what was made until this revision.
+    until: Revision,
     /// Down: only what was made at or after this revision.
     since: Revision,
     ready: VecDeque<Step>,
@@ -235,26 +237,33 @@ impl LineageFile {
 impl Level {
     fn up(ino: u64, until: Revision) -> Self {
         let range = keys::derivations_until(ino, until);
-        Self::new(ino, LineageDirection::Ancestors, range, Revision::ZERO)
+        Self {
+            until,
+            ..Self::new(ino, LineageDirection::Ancestors, range)
+        }
     }
 
     fn down(ino: u64, since: Revision) -> Self {
         let range = keys::descendants(ino);
-        Self::new(ino, LineageDirection::Descendants, range, since)
+        Self {
+            since,
+            ..Self::new(ino, LineageDirection::Descendants, range)
+        }
     }
 
-    fn new(ino: u64, direction: LineageDirection, range: KeyRange, since: Revision) -> Self {
+    fn new(ino: u64, direction: LineageDirection, range: KeyRange) -> Self {
         Self {
             ino,
             direction,
             range,
-            since,
+            until: Revision::MAX,
+            since: Revision::ZERO,
             ready: VecDeque::new(),
             more: true,
         }
     }
 
-    /// What the inode was derived from, newest first.
+    /// What the inode was derived from, newest first; where it was forked from comes last.
     async fn load_up(&mut self, session: &Session) -> Result<Vec<Step>> {
         let store = &session.zone.metastore;
         let scan = Scan::backward(self.range.clone(), PAGE);
@@ -265,6 +274,15 @@ impl Level {
             let at = Revision(keys::last_number(&entry.key));
             steps.extend(self::steps(self.ino, at, entry.value.bytes)?);
             self.range.end = entry.key;
+        }
+        if !self.more {
+            let forked = session.forked(self.ino, self.until).await?;
+            steps.extend(forked.map(|forked| Step {
+                ino: self.ino,
+                at: forked.at,
+                derived: forked.derived,
+                source: forked.source,
+            }));
         }
         Ok(steps)
     }

@@ -157,6 +157,67 @@ async fn a_fork_has_a_lineage() {
     assert_eq!(lines(&told), ["down 1 fork: /to v0 <- /from v0"]);
 }
 
+/// A file of a fork, changed there or not, comes from that of the origin as it was then, and from
+/// what that came from, through a fork of the fork too; one that was made there does not, and no
+/// point before the fork knows of it.
+#[tokio::test]
+async fn a_file_of_a_fork_comes_from_the_origins() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/src", "1").await;
+    put(&files, "/from/y", "1").await;
+    copy(&files, "/src", "/from/x").await;
+    let fork = ForkOptions::default;
+    files.fork("/from", "/to", fork()).await.unwrap();
+    let before = files.revision().await.unwrap();
+    put(&files, "/from/x", "later").await;
+    rename(&files, "/from/x", "/from/z").await;
+    let expected = [
+        "up 1 fork: /to/x v1 <- /from/x v1 (now /from/z)",
+        "up 2 copy: /from/x v1 (now /from/z) <- /src v1",
+    ];
+    assert_eq!(lines(&lineage(&files, "/to/x").await), expected);
+    put(&files, "/to/x", "changed").await;
+    edit(&files, "/to/y", "1", "2").await;
+    put(&files, "/to/new", "1").await;
+    assert_eq!(lines(&lineage(&files, "/to/x").await), expected);
+    let told = lineage(&files, "/to/y").await;
+    assert_eq!(
+        lines(&told),
+        [
+            "up 1 edit: /to/y v2 <- /to/y v1",
+            "up 1 fork: /to/y v1 <- /from/y v1",
+        ]
+    );
+    assert!(lineage(&files, "/to/new").await.entries.is_empty());
+    files.fork("/to", "/further", fork()).await.unwrap();
+    let told = lineage(&files, "/further/x").await;
+    assert_eq!(
+        lines(&told),
+        [
+            "up 1 fork: /further/x v2 <- /to/x v2",
+            "up 2 fork: /to/x v1 <- /from/x v1 (now /from/z)",
+            "up 3 copy: /from/x v1 (now /from/z) <- /src v1",
+        ]
+    );
+    let query = LineageQuery {
+        at: At::Revision(before),
+        ..LineageQuery::default()
+    };
+    let told = files.lineage("/to/x", query).await.unwrap();
+    assert_eq!(lines(&told), expected);
+}
+
+/// Nobody learns from a fork where its files were when that is out of sight.
+#[tokio::test]
+async fn a_file_of_a_fork_does_not_tell_what_is_out_of_sight() {
+    let (_zone, system, user) = confined().await;
+    put(&system, "/secret/x", "1").await;
+    let fork = system.fork("/secret", "/team/f", ForkOptions::default());
+    fork.await.unwrap();
+    let told = lineage(&user, "/team/f/x").await;
+    assert_eq!((told.entries.len(), told.hidden), (0, 1));
+}
+
 /// Files that were copied to and fro have a lineage that ends, also within one commit.
 #[tokio::test]
 async fn a_lineage_never_goes_in_circles() {
