@@ -237,11 +237,15 @@ async fn change_inode(
     let mut record = tx.inode_mut(ino).await?.clone();
     record.changed = now;
     if let Some(contents) = &changed.contents {
-        if !contents.is_in(&record) {
+        if contents.is_in(&record) {
+            // The same bytes may have lain elsewhere, and are counted where they lie now.
+            record.modified = contents.modified;
+            record.author = contents.author.clone();
+        } else {
             record.version = newest_version(rows) + 1;
             insist_on_history(tx, ino, &changed.contents, rows);
+            set_contents(&mut record, contents);
         }
-        set_contents(&mut record, contents);
     }
     if let Some(attributes) = changed.attributes.clone() {
         (record.mode, record.uid) = (attributes.mode, attributes.uid);

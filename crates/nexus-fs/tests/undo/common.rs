@@ -6,13 +6,13 @@ use bytes::Bytes;
 use futures::StreamExt;
 use nexus_fs::{
     At, FileKind, ListOptions, MoveOptions, RemoveOptions, Session, SetAttributes, Stores,
-    UndoEffect, UndoKind, UndoOptions, UndoReport, UndoWhat, Zone,
+    UndoEffect, UndoKind, UndoOptions, UndoReport, UndoWhat, Zone, ZoneConfig,
 };
 use nexus_kernel::{Durability, Error, Freshness, KeyRange, Kind, Result, Revision, Scan};
 use nexus_service_api::Context;
 
 use crate::rows;
-use crate::support::{memory_stores, open};
+use crate::support::{memory_stores, open_with};
 
 /// A zone, what it stands on, and two callers.
 pub(crate) struct World {
@@ -28,7 +28,11 @@ impl World {
     }
 
     pub(crate) async fn on(stores: Stores) -> Self {
-        let zone = open(&stores).await;
+        Self::with(stores, ZoneConfig::default()).await
+    }
+
+    pub(crate) async fn with(stores: Stores, config: ZoneConfig) -> Self {
+        let zone = open_with(&stores, config).await;
         Self {
             ours: run(&zone, "ours"),
             others: run(&zone, "others"),

@@ -1,11 +1,13 @@
 //! Each kind of operation, undone.
 
 use bytes::Bytes;
-use nexus_fs::{At, MoveOptions, Replace, SetAttributes, UndoEffect, UndoKind, WriteOptions};
+use nexus_fs::{
+    At, MoveOptions, Replace, SetAttributes, UndoEffect, UndoKind, WriteOptions, ZoneConfig,
+};
 use nexus_kernel::{Durability, Timestamp};
 
 use crate::common::{World, effect, everything, label, mode, remove, rename, undo};
-use crate::support::{put, text};
+use crate::support::{memory_stores, put, text};
 
 /// Does something and undoes it: all is as before, and tells the effects.
 macro_rules! comes_back {
@@ -293,4 +295,25 @@ async fn a_fork_goes_whole_and_what_was_done_in_one_is_undone() {
         remove(&world.ours, "/theirs").await;
         world.cleared().await;
     });
+}
+
+/// The same bytes stay where they lie, wherever they lay when they were written before.
+#[tokio::test]
+async fn the_same_content_stays_where_it_lies() {
+    for (before, now) in [(0, 64), (64, 0)] {
+        let stores = memory_stores();
+        let config = |inline_bytes_max| ZoneConfig {
+            inline_bytes_max,
+            ..ZoneConfig::default()
+        };
+        let world = World::with(stores.clone(), config(before)).await;
+        put(&world.others, "/f", "1").await;
+        drop(world);
+        let world = World::with(stores, config(now)).await;
+        put(&world.ours, "/f", "1").await;
+        world.undo().await;
+        world.assert_sound().await;
+        world.others.gc(false).await.unwrap();
+        assert_eq!(text(&world.others, "/f").await, "1");
+    }
 }
