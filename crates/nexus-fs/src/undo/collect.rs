@@ -53,7 +53,8 @@ pub(super) struct Touched {
     /// Directories that were there, out of their place, when what is below them was looked at.
     pub seen: BTreeSet<u64>,
     /// Inodes with which the operations have also done what is not the caller's to see, or not
-    /// below the path that was named, each with the last that did: they stay as they are.
+    /// below the path that was named, and those whose place another has taken, each with the last
+    /// that did: they stay as they are.
     pub hidden: BTreeMap<u64, Revision>,
 }
 

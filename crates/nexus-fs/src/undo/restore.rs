@@ -119,6 +119,10 @@ struct Comparison<'c> {
     touched: Touched,
     /// Directories of then, still to be compared.
     stack: Vec<u64>,
+    /// Directories of now alone, still to be looked through.
+    added: Vec<u64>,
+    /// What has come from elsewhere, and the name that it had.
+    came: Vec<(u64, Name)>,
     seen: BTreeSet<u64>,
 }
 
@@ -136,6 +140,8 @@ impl<'c> Comparison<'c> {
             since: point.next(),
             touched: Touched::default(),
             stack: Vec::new(),
+            added: Vec::new(),
+            came: Vec::new(),
             seen: BTreeSet::new(),
         }
     }
@@ -179,7 +185,7 @@ impl<'c> Comparison<'c> {
             self.enter(dentry, path);
         }
         if let End::Found(dentry) = now.end {
-            self.came(dentry.ino).await?;
+            self.came(dentry).await?;
         }
         Ok(())
     }
@@ -202,7 +208,26 @@ impl<'c> Comparison<'c> {
             self.session.check_goes_on()?;
             self.compare(dir).await?;
         }
+        while let Some(dir) = self.added.pop() {
+            self.session.check_goes_on()?;
+            self.look_through(dir).await?;
+        }
+        self.send_back().await?;
         Ok(self)
+    }
+
+    /// What was elsewhere then does not go with a directory that it has come into since.
+    async fn look_through(&mut self, dir: u64) -> Result<()> {
+        let path = self.touched.paths.get(&dir).cloned().unwrap_or_default();
+        for (name, dentry) in self.children(self.now, dir).await? {
+            let path = path::join(&path, &name);
+            if self.came(dentry).await? {
+                self.differs(dir, &name, &path);
+                self.touch(dentry.ino);
+            }
+            self.touched.paths.entry(dentry.ino).or_insert(path);
+        }
+        Ok(())
     }
 
     async fn compare(&mut self, dir: u64) -> Result<()> {
@@ -224,7 +249,7 @@ impl<'c> Comparison<'c> {
                 self.differs(dir, name, &path);
                 self.touched.paths.entry(dentry.ino).or_insert(path);
                 self.touch(dentry.ino);
-                self.came(dentry.ino).await?;
+                self.came(*dentry).await?;
             }
         }
         self.changed(was.values()).await
@@ -266,16 +291,34 @@ impl<'c> Comparison<'c> {
         Ok(())
     }
 
-    /// Something has come: it may have been elsewhere. It goes back if there is room.
-    async fn came(&mut self, ino: u64) -> Result<()> {
+    /// Something has come; answers whether it was there then, perhaps elsewhere.
+    async fn came(&mut self, dentry: DentryRecord) -> Result<bool> {
+        let ino = dentry.ino;
         let Some(inode) = self.then.inode(ino).await? else {
-            return Ok(());
+            if is_dir(&dentry) {
+                self.added.push(ino);
+            }
+            return Ok(false);
         };
-        let Some(name) = self.named(self.then, &inode.record, ino).await? else {
-            return Ok(());
-        };
-        if self.now.dentry(name.0, &name.1).await?.is_none() {
-            self.touched.name(name, self.since);
+        if let Some(name) = self.named(self.then, &inode.record, ino).await? {
+            self.came.push((ino, name));
+        }
+        Ok(true)
+    }
+
+    /// What has come goes back if there is room, or will be; else it stays.
+    async fn send_back(&mut self) -> Result<()> {
+        for (ino, name) in std::mem::take(&mut self.came) {
+            if self.touched.names.contains_key(&name) {
+                continue;
+            }
+            match self.now.dentry(name.0, &name.1).await? {
+                Some((there, by)) if there.ino != ino => {
+                    self.touched.hidden.insert(ino, by);
+                }
+                Some(_) => {}
+                None => self.touched.name(name, self.since),
+            }
         }
         Ok(())
     }

@@ -42,6 +42,12 @@ impl Problem {
     }
 }
 
+/// What does not go with a directory: whose it is, and whether force takes it along.
+struct Stays {
+    by: Option<Revision>,
+    can_force: bool,
+}
+
 pub(super) struct Structure<'s, 't> {
     pub tx: &'s Tx<'t>,
     pub rows: &'s Rows,
@@ -245,12 +251,9 @@ impl Structure<'_, '_> {
         let mut stack = vec![ino];
         while let Some(dir) = stack.pop() {
             self.tx.session.check_goes_on()?;
-            if let Some(by) = self.look_into(dir, made, &mut stack, findings).await? {
-                findings.problems.push(Problem {
-                    ino,
-                    by,
-                    can_force: true,
-                });
+            if let Some(stays) = self.look_into(dir, made, &mut stack, findings).await? {
+                let Stays { by, can_force } = stays;
+                findings.problems.push(Problem { ino, by, can_force });
                 return Ok(());
             }
         }
@@ -264,7 +267,7 @@ impl Structure<'_, '_> {
         made: Revision,
         stack: &mut Vec<u64>,
         findings: &mut Findings,
-    ) -> Result<Option<Option<Revision>>> {
+    ) -> Result<Option<Stays>> {
         let mut after: Option<String> = None;
         let mut rest = keys::dentries(dir, None);
         loop {
@@ -282,16 +285,29 @@ impl Structure<'_, '_> {
                 if matches!(self.plan.names.get(&name), Some(None)) {
                     continue;
                 }
+                if let Some(by) = self.hidden.get(&child.dentry.ino) {
+                    return Ok(Some(Stays {
+                        by: Some(*by),
+                        can_force: false,
+                    }));
+                }
                 // What a fork shows has no row, and came with it.
                 let since = row.map_or(Revision::ZERO, |row| row.revision);
                 if since > made && !self.is_name_back(&name, since, made).await? {
-                    return Ok(Some(self.whose(since, child.dentry.ino)));
+                    let by = self.whose(since, child.dentry.ino);
+                    return Ok(Some(Stays {
+                        by,
+                        can_force: true,
+                    }));
                 }
                 findings.guards.push(unchanged(key, since));
                 staying.push(child.dentry);
             }
             if let Some(by) = self.changed_since(made, &staying, findings).await? {
-                return Ok(Some(by));
+                return Ok(Some(Stays {
+                    by,
+                    can_force: true,
+                }));
             }
             stack.extend(staying.iter().filter(|d| is_dir(d)).map(|d| d.ino));
             match last {

@@ -150,3 +150,55 @@ async fn the_whole_zone_is_restored() {
     assert_eq!(everything(&world.ours).await, was);
     world.assert_sound().await;
 }
+
+/// What has come into the directory from elsewhere goes back, also out of a directory that is new.
+#[tokio::test]
+async fn what_was_moved_in_goes_back() {
+    let world = World::new().await;
+    put(&world.others, "/w/kept", "1").await;
+    put(&world.others, "/other/f", "2").await;
+    put(&world.others, "/other/d/x", "3").await;
+    let was = everything(&world.ours).await;
+    let point = world.ours.revision().await.unwrap();
+    put(&world.others, "/w/new/sub/made", "4").await;
+    rename(&world.others, "/other/f", "/w/new/sub/f").await;
+    rename(&world.others, "/other/d", "/w/new/d").await;
+    world.restore("/w", point).await;
+    assert_eq!(everything(&world.ours).await, was);
+    world.assert_sound().await;
+}
+
+/// Where its place is taken, it stays, with the directory that it is in.
+#[tokio::test]
+async fn what_was_moved_in_stays_where_there_is_no_room_for_it() {
+    let world = World::new().await;
+    put(&world.others, "/w/kept", "1").await;
+    put(&world.others, "/other/f", "2").await;
+    put(&world.others, "/other/d/x", "3").await;
+    let point = world.ours.revision().await.unwrap();
+    put(&world.others, "/w/kept", "4").await;
+    put(&world.others, "/w/new/made", "5").await;
+    rename(&world.others, "/other/f", "/w/new/f").await;
+    rename(&world.others, "/other/d", "/w/d").await;
+    put(&world.others, "/other/f", "6").await;
+    put(&world.others, "/other/d/y", "7").await;
+    let report = world.restore("/w", point).await;
+    let told = report.conflicts.iter();
+    let told: Vec<(&str, bool)> = told
+        .map(|conflict| (conflict.path.as_str(), conflict.can_force))
+        .collect();
+    assert_eq!(
+        told,
+        [("/w/d", false), ("/w/new", false), ("/w/new/f", false)]
+    );
+    for (path, content) in [
+        ("/w/kept", "1"),
+        ("/w/d/x", "3"),
+        ("/w/new/f", "2"),
+        ("/other/f", "6"),
+        ("/other/d/y", "7"),
+    ] {
+        assert_eq!(text(&world.ours, path).await, content);
+    }
+    world.assert_sound().await;
+}
