@@ -14,6 +14,7 @@
 use nexus_kernel::{Error, Result, Revision};
 use nexus_service_api::Action;
 
+use crate::records::DentryRecord;
 use crate::resolve::{End, resolve};
 use crate::session::Session;
 use crate::types::{At, Stat};
@@ -179,6 +180,33 @@ impl Session {
             .with("from", sides[OLD].at)
             .with("to", sides[NEW].at));
         }
+        self.compare_sides(sides, options, way).await
+    }
+
+    /// How a directory changed between two revisions, wherever it was at the first of them: paths
+    /// are told as if it had been where it is. What the caller may see goes by that, too.
+    pub(crate) async fn diff_directory(
+        &self,
+        (path, chain): (&str, &[u64]),
+        directory: DentryRecord,
+        revisions: [Revision; 2],
+        options: DiffTreeOptions,
+    ) -> Result<TreeDiff> {
+        let [from, to] = revisions.map(async |at| {
+            let view = self.view(At::Revision(at)).await?;
+            let found = view.inode(directory.ino).await?.map(|_| directory);
+            Ok::<_, Error>(Side::new(view, at, found, path.to_owned(), chain))
+        });
+        let sides = [from.await?, to.await?];
+        self.compare_sides(sides, options, Way::Shorter).await
+    }
+
+    async fn compare_sides(
+        &self,
+        sides: [Side<'_>; 2],
+        options: DiffTreeOptions,
+        way: Way,
+    ) -> Result<TreeDiff> {
         let (from, to) = (sides[OLD].at, sides[NEW].at);
         let mut gather = Gather::new(self, sides);
         gather.gather(way).await?;

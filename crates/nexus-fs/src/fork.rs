@@ -14,8 +14,8 @@ mod shown;
 
 pub(crate) use create::fork;
 pub use merge::{
-    MERGE_CHANGES_MAX, MERGE_TEXT_BYTES_MAX, MergeChange, MergeChangeKind, MergeConflict,
-    MergeConflictKind, MergeOptions, MergeReport, MergeStrategy,
+    MERGE_CHANGES_MAX, MERGE_LINE_STEPS_MAX, MERGE_TEXT_BYTES_MAX, MergeChange, MergeChangeKind,
+    MergeConflict, MergeConflictKind, MergeOptions, MergeReport, MergeStrategy,
 };
 pub(crate) use parts::{
     PART_SHIFT, PARTS_KEPT, Part, PartRecord, WHITEOUT, in_part, is_forked, part_of,

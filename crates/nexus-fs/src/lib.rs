@@ -114,8 +114,8 @@ pub use feed::{
 };
 pub use file_diff::{BinaryDiff, DIFF_BYTES_MAX, DiffMode, FileDiff};
 pub use fork::{
-    MERGE_CHANGES_MAX, MERGE_TEXT_BYTES_MAX, MergeChange, MergeChangeKind, MergeConflict,
-    MergeConflictKind, MergeOptions, MergeReport, MergeStrategy,
+    MERGE_CHANGES_MAX, MERGE_LINE_STEPS_MAX, MERGE_TEXT_BYTES_MAX, MergeChange, MergeChangeKind,
+    MergeConflict, MergeConflictKind, MergeOptions, MergeReport, MergeStrategy,
 };
 pub use handles::{Handle, OpenMode, PastFile, PastZone};
 pub use history::VersionAt;

@@ -25,7 +25,7 @@ mod sides;
 mod text;
 
 pub(crate) use sides::MergedRecord;
-pub use text::MERGE_TEXT_BYTES_MAX;
+pub use text::{MERGE_LINE_STEPS_MAX, MERGE_TEXT_BYTES_MAX};
 
 /// Most changes of one merge.
 pub const MERGE_CHANGES_MAX: usize = 10_000;
@@ -219,10 +219,12 @@ impl Session {
     /// [`MERGE_CHANGES_MAX`] changes, `PermissionDenied` without the right to read the fork and to
     /// make the changes.
     pub async fn merge(&self, fork: &str, options: MergeOptions) -> Result<MergeReport> {
+        let mut texts = contents::Texts::default();
         for attempt in 0..ATTEMPTS_MAX {
             let mut tx = Tx::begin(self, attempt);
             tx.depends_on_path();
-            let (sides, mut plan) = match sides_and_plan(&mut tx, fork, &options).await {
+            let (sides, mut plan) = match sides_and_plan(&mut tx, fork, &options, &mut texts).await
+            {
                 Err(_) if tx.is_torn() && attempt < crate::steps::TORN_MAX => continue,
                 planned => planned?,
             };
@@ -259,9 +261,10 @@ async fn sides_and_plan<'t>(
     tx: &mut Tx<'t>,
     fork: &str,
     options: &MergeOptions,
+    texts: &mut contents::Texts,
 ) -> Result<(sides::Sides<'t>, plan::Plan)> {
     let sides = sides::Sides::find(tx, fork, options.into.as_deref()).await?;
-    let plan = plan::Plan::make(tx, &sides, options).await?;
+    let plan = plan::Plan::make(tx, &sides, options, texts).await?;
     Ok((sides, plan))
 }
 

@@ -14,8 +14,8 @@ use crate::types::FileKind;
 use crate::view::next_key;
 use crate::zone::Shared;
 
-/// Names read at a time.
-const PAGE: usize = 500;
+/// Rows read at a time.
+const PAGE: usize = 100;
 
 impl Shared {
     /// The pins that a fork has: of what it is made from, of itself as it was made, and of what
@@ -25,13 +25,22 @@ impl Shared {
         let bases = self.bases_of(part).await?.into_iter().map(Revision);
         let mut pins: Vec<_> = bases.map(|at| (at, keys::fork_pin(at, fork))).collect();
         pins.push((part.since, keys::pin(part.since, "")));
-        let scan = Scan::forward(keys::merges_of(fork), PAGE);
-        let merges = self.metastore.scan(scan, Freshness::Linearizable).await?;
-        for row in merges.entries {
-            let target = keys::last_number(&row.key);
-            let merged: MergedRecord = records::decode(row.value.bytes)?;
-            let at = Revision(merged.revision);
-            pins.push((at, keys::merge_pin(at, fork, target)));
+        let mut range = keys::merges_of(fork);
+        loop {
+            let scan = Scan::forward(range.clone(), PAGE);
+            let merges = self.metastore.scan(scan, Freshness::Linearizable).await?;
+            let last = merges.entries.last().filter(|_| merges.more);
+            let next = last.map(|row| next_key(&row.key));
+            for row in merges.entries {
+                let target = keys::last_number(&row.key);
+                let merged: MergedRecord = records::decode(row.value.bytes)?;
+                let at = Revision(merged.revision);
+                pins.push((at, keys::merge_pin(at, fork, target)));
+            }
+            match next {
+                Some(next) => range.start = next,
+                None => break,
+            }
         }
         Ok(pins)
     }

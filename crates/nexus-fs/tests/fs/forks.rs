@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use nexus_fs::{
-    At, ForkOptions, MkdirOptions, MoveOptions, OpenMode, RemoveOptions, Session, SetAttributes,
-    Stores,
+    At, ForkOptions, MergeOptions, MkdirOptions, MoveOptions, OpenMode, RemoveOptions, Session,
+    SetAttributes, Stores,
 };
 use nexus_kernel::{Durability, Freshness, KeyRange, Kind, Scan};
 use nexus_service_api::Context;
@@ -231,7 +231,7 @@ async fn handles_work_in_a_fork() {
 
 /// The pins that hold on to history for good.
 async fn lasting_pins(stores: &Stores) -> usize {
-    let scan = Scan::forward(KeyRange::prefix("P"), 100);
+    let scan = Scan::forward(KeyRange::prefix("P"), 10_000);
     let page = stores.metastore.scan(scan, Freshness::Linearizable).await;
     let entries = page.unwrap().entries.into_iter();
     entries.filter(|entry| entry.value.bytes.is_empty()).count()
@@ -266,6 +266,37 @@ async fn history_is_held_for_a_fork_as_long_as_any_of_it_is_there() {
     assert_eq!(lasting_pins(&stores).await, less);
     files.remove("/kept", RECURSIVE).await.unwrap();
     cleared().await;
+    assert_eq!(lasting_pins(&stores).await, 0);
+}
+
+/// However many forks one was merged into, with it goes all that was held for that.
+#[tokio::test]
+async fn what_is_held_for_merges_goes_with_the_fork() {
+    const SIBLINGS: usize = 101;
+    let stores = memory_stores();
+    let zone = open(&stores).await;
+    let files = zone.session(Context::system());
+    put(&files, "/a/x", "1").await;
+    put(&files, "/all/x", "1").await;
+    fork(&files, "/a", "/b").await;
+    for i in 0..SIBLINGS {
+        let into = format!("/all/{i}");
+        fork(&files, "/a", &into).await;
+        put(&files, "/b/x", &i.to_string()).await;
+        let options = MergeOptions {
+            into: Some(into),
+            durability: Durability::Relaxed,
+            ..MergeOptions::default()
+        };
+        assert!(files.merge("/b", options).await.unwrap().applied);
+    }
+    assert!(lasting_pins(&stores).await > SIBLINGS);
+    for path in ["/b", "/all"] {
+        files.remove(path, RECURSIVE).await.unwrap();
+    }
+    while rows(&stores, "q").await > 0 {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(lasting_pins(&stores).await, 0);
 }
 

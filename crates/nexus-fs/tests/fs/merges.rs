@@ -8,12 +8,13 @@ use nexus_fs::{
     MoveOptions, RemoveOptions, Session, SetAttributes,
 };
 use nexus_kernel::{Durability, Kind};
+use nexus_service_api::Context;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use crate::forks::fork;
-use crate::support::{fresh, put, text, tree};
+use crate::support::{fresh, memory_stores, open, put, text, tree};
 
 mod details;
 mod names;
@@ -363,11 +364,30 @@ async fn a_strategy_decides_conflicts() {
     }
 }
 
-/// A dry run tells what a merge would do, and does nothing.
+/// A dry run tells what a merge would do, and does nothing: no content is stored that nobody has.
 #[tokio::test]
 async fn a_dry_run_changes_nothing() {
-    let (_zone, files) = fresh().await;
+    let stores = memory_stores();
+    let zone = open(&stores).await;
+    let files = zone.session(Context::system());
     diverged(&files, &[Do::Write("a", "A\n")], &[]).await;
+    // Both have changed a text that is too long for a row.
+    let long = |first: &str, last: &str| format!("{first}\n{}{last}\n", "line\n".repeat(20_000));
+    put(&files, "/t/long", &long("1", "1")).await;
+    fork(&files, "/t", "/g").await;
+    put(&files, "/t/long", &long("ours", "1")).await;
+    put(&files, "/g/long", &long("1", "theirs")).await;
+    let blobs = || async { stores.objects.list("b/", None, 100).await.unwrap() };
+    let stored = blobs().await;
+    let dry_run = MergeOptions {
+        dry_run: true,
+        ..MergeOptions::default()
+    };
+    let report = files.merge("/g", dry_run).await.unwrap();
+    assert_eq!(report.changes[0].kind, MergeChangeKind::Merged);
+    assert_eq!(blobs().await, stored);
+    let report = files.merge("/g", MergeOptions::default()).await.unwrap();
+    assert!(report.applied && blobs().await != stored);
     let before = files.revision().await.unwrap();
     let options = MergeOptions {
         dry_run: true,

@@ -3,6 +3,7 @@
 use nexus_kernel::Result;
 
 use super::apply::{Addition, Placement, Where};
+use super::contents::Texts;
 use super::deeds::Act;
 use super::made::Made;
 use super::names::Going;
@@ -22,6 +23,8 @@ pub(super) struct Planner<'p, 'a> {
     pub sides: &'p Sides<'a>,
     pub places: Places,
     pub strategy: MergeStrategy,
+    pub dry_run: bool,
+    pub texts: &'p mut Texts,
     pub plan: Plan,
 }
 
@@ -231,14 +234,18 @@ impl Planner<'_, '_> {
     }
 
     pub(super) async fn spot_in_before(&mut self, path: &str, ino: u64) -> Result<Option<Spot>> {
-        let Some((parent, name)) = name_in_fork(&self.sides.before(), path, ino).await? else {
+        let Some((parent, name)) =
+            name_in_fork(self.sides, &self.sides.before(), path, ino).await?
+        else {
             return Ok(None);
         };
         self.spot(ino, parent, &name).await
     }
 
     pub(super) async fn spot_in_theirs(&mut self, path: &str, ino: u64) -> Result<Option<Spot>> {
-        let Some((parent, name)) = name_in_fork(&self.sides.theirs(), path, ino).await? else {
+        let Some((parent, name)) =
+            name_in_fork(self.sides, &self.sides.theirs(), path, ino).await?
+        else {
             return Ok(None);
         };
         self.spot(ino, parent, &name).await

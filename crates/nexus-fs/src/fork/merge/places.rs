@@ -154,18 +154,28 @@ async fn record_in_fork(sides: &Sides<'_>, ino: u64) -> Result<Option<(u64, Stri
     Ok(None)
 }
 
-/// The directory and name of a file of the fork: by a path that it has in a state, or else the
-/// first that it is known by.
+/// The directory and name of a file of the fork in a state: by a path below the fork as it is
+/// called now, if it has that, or else the first that it is known by.
 pub(super) async fn name_in_fork(
+    sides: &Sides<'_>,
     view: &View<'_>,
     path: &str,
     ino: u64,
 ) -> Result<Option<(u64, String)>> {
-    let place = crate::resolve::resolve(view, path, false).await?;
-    if let Some((parent, name)) = Tx::name_of(&place)
-        && place.found().is_ok_and(|dentry| dentry.ino == ino)
-    {
-        return Ok(Some((parent, name.to_owned())));
+    let below = path.strip_prefix(&*sides.fork_path).unwrap_or_default();
+    let (directory, last) = path::split(below).unzip();
+    let mut parent = Some(sides.root());
+    for name in path::names(directory.unwrap_or_default()) {
+        parent = match parent {
+            Some(parent) => view.dentry(parent, name).await?.map(|(found, _)| found.ino),
+            None => None,
+        };
+    }
+    if let (Some(parent), Some(name)) = (parent, last) {
+        let found = view.dentry(parent, name).await?;
+        if found.is_some_and(|(found, _)| found.ino == ino) {
+            return Ok(Some((parent, name.to_owned())));
+        }
     }
     let inode = view.inode(ino).await?;
     Ok(inode.map(|inode| (inode.record.parent, inode.record.name.clone())))

@@ -6,6 +6,7 @@ use nexus_kernel::{Error, Result};
 
 use super::apply::{Addition, Placement};
 use super::change::Planner;
+use super::contents::Texts;
 use super::deeds::{Act, Deed};
 use super::names::{Going, of_kind};
 use super::places::Places;
@@ -15,8 +16,9 @@ use super::{
     MergeOptions, MergeStrategy,
 };
 use crate::diff_tree::{DiffTreeOptions, TreeChange, TreeChangeKind};
+use crate::records::{DentryRecord, kind_code};
 use crate::tx::Tx;
-use crate::types::At;
+use crate::types::FileKind;
 
 /// The changes of a merge.
 #[derive(Default)]
@@ -44,6 +46,7 @@ impl Plan {
         tx: &mut Tx<'a>,
         sides: &Sides<'a>,
         options: &MergeOptions,
+        texts: &mut Texts,
     ) -> Result<Self> {
         let differences = differences(tx, sides).await?;
         let mut planner = Planner {
@@ -51,6 +54,8 @@ impl Plan {
             sides,
             places: Places::default(),
             strategy: options.strategy,
+            dry_run: options.dry_run,
+            texts,
             plan: Self::default(),
         };
         planner.names(&differences).await?;
@@ -110,14 +115,15 @@ impl Plan {
 
 /// What changed in the fork.
 async fn differences(tx: &Tx<'_>, sides: &Sides<'_>) -> Result<Vec<TreeChange>> {
-    let before = sides.path_before().await?;
-    let diff = tx
-        .session
-        .diff_trees(
-            (&before, At::Revision(sides.base)),
-            (&sides.fork_path, At::Revision(sides.merged)),
-            DiffTreeOptions { expand: true },
-        )
+    let fork = DentryRecord {
+        ino: sides.root(),
+        kind: kind_code(FileKind::Directory),
+    };
+    let place = (&sides.fork_path[..], &sides.fork_chain[..]);
+    let options = DiffTreeOptions { expand: true };
+    let revisions = [sides.base, sides.merged];
+    let diff = { tx.session }
+        .diff_directory(place, fork, revisions, options)
         .await?;
     if diff.changes.len() <= MERGE_CHANGES_MAX {
         return Ok(diff.changes);

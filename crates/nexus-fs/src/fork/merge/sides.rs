@@ -10,7 +10,7 @@ use prost::Message;
 use crate::fork::parts::{Part, part_of};
 use crate::keys;
 use crate::log::MERGE;
-use crate::records::{self, unreadable};
+use crate::records;
 use crate::resolve::Place;
 use crate::steps::not_a_directory;
 use crate::tx::Tx;
@@ -36,6 +36,8 @@ pub(super) struct Target {
 pub(super) struct Sides<'a> {
     part: Arc<Part>,
     pub fork_path: String,
+    /// The inodes on its path.
+    pub fork_chain: Vec<u64>,
     /// The fork's states: what was merged before, and what is to be now.
     pub base: Revision,
     pub merged: Revision,
@@ -64,6 +66,7 @@ impl<'a> Sides<'a> {
             None => part.since,
         };
         Ok(Self {
+            fork_chain: place.chain.to_vec(),
             fork_path: place.path.into_owned(),
             base,
             merged: tx.zone().revision().await?,
@@ -94,13 +97,6 @@ impl<'a> Sides<'a> {
 
     pub(super) fn root(&self) -> u64 {
         self.part.root()
-    }
-
-    /// The path that the fork had when changes begin to count.
-    pub(super) async fn path_before(&self) -> Result<String> {
-        let found = self.before().path_of(self.root()).await?;
-        let (path, _) = found.ok_or_else(|| unreadable("path of a fork"))?;
-        Ok(path)
     }
 
     /// The inode of the target that an inode of the fork comes from, or has in common with it.

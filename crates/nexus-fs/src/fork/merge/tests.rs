@@ -19,8 +19,41 @@ fn lines_that_one_side_changed_are_taken_and_others_are_marked() {
         ),
     ];
     for (base, ours, theirs, merged) in cases {
-        assert_eq!(merge_lines(base, ours, theirs), merged);
+        assert_eq!(merge_lines([base, ours, theirs], u64::MAX), Some(merged));
     }
+}
+
+/// Long texts that differ in little are merged, and those that differ in much are not even tried.
+#[test]
+fn texts_that_differ_in_too_much_are_not_merged() {
+    const LINES: usize = 2_000;
+    const STEPS_MAX: u64 = 100_000;
+    let text = |changed: std::ops::Range<usize>, word: &str| -> String {
+        let lines = (0..LINES).map(|line| match changed.contains(&line) {
+            true => format!("{word} {line}\n"),
+            false => format!("{line}\n"),
+        });
+        lines.collect()
+    };
+    let base = text(0..0, "");
+    // Each changed line is one that goes and one that comes, among the lines of both texts.
+    let most = STEPS_MAX as usize / (2 * LINES) / 2;
+    let cases = [
+        (0..1, LINES - 1..LINES, true),
+        (0..most, LINES - most..LINES, true),
+        (0..most + 1, LINES - 1..LINES, false),
+        (0..1, LINES - most - 1..LINES, false),
+        (0..LINES, 0..LINES, false),
+    ];
+    for (ours, theirs, expected) in cases {
+        let (ours, theirs) = (text(ours, "ours"), text(theirs, "theirs"));
+        let merged = merge_lines([&base, &ours, &theirs], STEPS_MAX);
+        let clean = matches!(merged, Some(Merged::Clean(_)));
+        assert_eq!(clean, expected);
+        assert_eq!(merged.is_some(), expected);
+    }
+    // Nothing at all is compared at once.
+    assert!(merge_lines(["", "", "x\n"], STEPS_MAX).is_some());
 }
 
 #[test]
