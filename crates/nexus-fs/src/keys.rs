@@ -43,6 +43,7 @@
 //! | `wx` | ino | nothing: an inode of a fork has rows of its own for its metadata |
 //! | `wr` | ino, parent ino, name | nothing: what was a name of an inode beyond its first |
 //! | `wn` | directory ino | a registered workspace |
+//! | `wt` | directory ino | nothing: rewritten when names in a directory of a fork change |
 //!
 //! What has gone from a fork has an empty `i` or `d` row, so that what the origin has there does
 //! not show.
@@ -409,6 +410,10 @@ pub(crate) fn parse_border(key: &[u8]) -> Option<(u64, u64)> {
 
 pub(crate) fn own_metadata(ino: u64) -> Bytes {
     Key::tag(b'w', 9).text("x").number(ino).done()
+}
+
+pub(crate) fn names_of_fork(directory: u64) -> Bytes {
+    Key::tag(b'w', 9).text("t").number(directory).done()
 }
 
 pub(crate) fn former_name(ino: u64, parent: u64, name: &str) -> Bytes {

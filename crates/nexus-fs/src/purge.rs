@@ -245,13 +245,13 @@ async fn clear(tx: &mut Tx<'_>, work: Work, queued: &Bytes) -> Result<()> {
             }
         }
         Work::Directory { parent, name, dir } => {
-            must_be_clear(tx, dir).await?;
+            must_be_clear(tx, dir);
             tx.set_name(parent, &name, None).await?;
             clear_metadata(tx, dir).await?;
             tx.remove_inode(dir).await?;
         }
         Work::Done { top } => {
-            must_be_clear(tx, top).await?;
+            must_be_clear(tx, top);
             clear_metadata(tx, top).await?;
             tx.remove_inode(top).await?;
         }
@@ -261,9 +261,8 @@ async fn clear(tx: &mut Tx<'_>, work: Work, queued: &Bytes) -> Result<()> {
 
 /// Insists that nothing is left in a directory. What a fork shows of one that is out of the tree
 /// stays, and nobody gets there.
-async fn must_be_clear(tx: &mut Tx<'_>, dir: u64) -> Result<()> {
-    if is_forked(dir) {
-        return Ok(());
+fn must_be_clear(tx: &mut Tx<'_>, dir: u64) {
+    if !is_forked(dir) {
+        tx.must_be_empty(dir);
     }
-    tx.must_be_empty(dir).await
 }

@@ -210,7 +210,7 @@ impl Session {
         let place = resolve(&view, path, true).await?;
         self.permit_at(Action::Stat, &place).await?;
         let directory = place.found()?.ino;
-        let record = self.registered(&view, directory).await?;
+        let (record, _) = self.registered(&view, directory).await?;
         let record = record.ok_or_else(|| not_registered(&place.path))?;
         Ok(record.workspace(place.path.into_owned(), directory))
     }
@@ -315,13 +315,20 @@ impl Session {
         }
     }
 
-    async fn registered(&self, view: &View<'_>, directory: u64) -> Result<Option<WorkspaceRecord>> {
-        let Some(row) = view.get(&keys::workspace(directory)).await? else {
-            return Ok(None);
+    /// The registration of a directory, unless its time has come, and that it is as it was read.
+    async fn registered(
+        &self,
+        view: &View<'_>,
+        directory: u64,
+    ) -> Result<(Option<WorkspaceRecord>, Guard)> {
+        let key = keys::workspace(directory);
+        let Some(row) = view.get(&key).await? else {
+            return Ok((None, Guard::Absent(key)));
         };
         let record: WorkspaceRecord = records::decode(row.bytes)?;
         let now = self.zone.config.clock.now();
-        Ok(Some(record).filter(|record| !record.has_expired(now)))
+        let standing = Some(record).filter(|record| !record.has_expired(now));
+        Ok((standing, Guard::RevisionIs(key, row.revision)))
     }
 }
 
@@ -391,7 +398,8 @@ impl<'v> Rows<'v> {
 async fn register(tx: &mut Tx<'_>, path: &str, new: &NewWorkspace) -> Result<Workspace> {
     let (path, directory) = directory(tx, path).await?;
     let session = tx.session;
-    let standing = session.registered(&tx.view(), directory).await?;
+    let (standing, guard) = session.registered(&tx.view(), directory).await?;
+    tx.insist(guard);
     if standing.is_some() {
         return Err(Error::already_exists(
             "the directory is a workspace already; unregister it first",
@@ -408,9 +416,10 @@ async fn register(tx: &mut Tx<'_>, path: &str, new: &NewWorkspace) -> Result<Wor
         time: tx.now.0,
         expires: new.ttl.map(|ttl| tx.now.0.saturating_add(nanos(ttl))),
     };
-    let key = keys::workspace(directory);
-    insist_as_it_is(tx, directory).await?;
-    tx.also(Op::Put(key, records::encode(&record)));
+    tx.also(Op::Put(
+        keys::workspace(directory),
+        records::encode(&record),
+    ));
     let change = tx.note(ChangeKind::WorkspaceRegister, &path, directory, 0);
     change.subject.clone_from(&record.name);
     Ok(record.workspace(path, directory))
@@ -418,26 +427,13 @@ async fn register(tx: &mut Tx<'_>, path: &str, new: &NewWorkspace) -> Result<Wor
 
 async fn unregister(tx: &mut Tx<'_>, path: &str) -> Result<Workspace> {
     let (path, directory) = directory(tx, path).await?;
-    let standing = tx.session.registered(&tx.view(), directory).await?;
+    let (standing, guard) = tx.session.registered(&tx.view(), directory).await?;
+    tx.insist(guard);
     let record = standing.ok_or_else(|| not_registered(&path))?;
-    insist_as_it_is(tx, directory).await?;
     tx.also(Op::Delete(keys::workspace(directory)));
     let change = tx.note(ChangeKind::WorkspaceUnregister, &path, directory, 0);
     change.subject.clone_from(&record.name);
     Ok(record.workspace(path, directory))
-}
-
-/// Insists on the registration, or that there is none, and on the directory. Its inode is not
-/// changed, but whatever else registers it meanwhile makes this run again.
-async fn insist_as_it_is(tx: &mut Tx<'_>, directory: u64) -> Result<()> {
-    tx.inode(directory).await?;
-    let key = keys::workspace(directory);
-    let guard = match tx.view().get(&key).await? {
-        Some(row) => Guard::RevisionIs(key, row.revision),
-        None => Guard::Absent(key),
-    };
-    tx.insist(guard);
-    Ok(())
 }
 
 async fn directory(tx: &mut Tx<'_>, path: &str) -> Result<(String, u64)> {
@@ -448,6 +444,8 @@ async fn directory(tx: &mut Tx<'_>, path: &str) -> Result<(String, u64)> {
     if place.kind() != Some(FileKind::Directory) {
         return Err(not_a_directory(&place.path));
     }
+    // It does not change, but it has to be there still.
+    tx.inode(directory).await?;
     Ok((place.path.into_owned(), directory))
 }
 

@@ -295,7 +295,8 @@ fn child(key: &[u8]) -> Result<u64, Why> {
 fn fork(key: &[u8]) -> Result<(), Why> {
     match key.split_first() {
         Some((b'b' | b'r', key)) => number_then(key).and_then(|(_, name)| child(name).map(drop)),
-        Some((b'p' | b'f' | b'x' | b'n', key)) => number(key).map(drop),
+        Some((b'm', key)) => number_then(key).and_then(|(_, target)| number(target).map(drop)),
+        Some((b'p' | b'x' | b'n' | b't', key)) => number(key).map(drop),
         _ => Err("no kind of fork's row"),
     }
 }

@@ -5,13 +5,16 @@ use nexus_service_api::Action;
 
 use super::not_a_directory;
 use super::write::check_present;
-use crate::fork::part_of;
+use crate::fork::{is_forked, part_of};
 use crate::log::ChangeKind;
 use crate::records::{DentryRecord, kind_of};
 use crate::resolve::Place;
 use crate::tx::Tx;
 use crate::types::{FileKind, Precondition, RemoveOptions};
 use crate::view::Child;
+
+/// Names of a directory of a fork read at a time, to see whether there are any.
+const FORKED_PAGE: usize = 256;
 
 pub(super) async fn remove(
     tx: &mut Tx<'_>,
@@ -82,13 +85,12 @@ pub(super) async fn remove_empty(
     dir: u64,
     path: &str,
 ) -> Result<()> {
-    if !is_empty(tx, dir).await? {
+    if !stays_empty(tx, dir).await? {
         return Err(Error::not_empty(
             "the directory is not empty; empty it, or remove it recursively",
         )
         .with("path", path));
     }
-    tx.must_be_empty(dir).await?;
     tx.set_name(parent, name, None).await?;
     if part_of(parent) != part_of(dir) {
         // The last way into a fork may have gone, which then needs its origin no more.
@@ -98,6 +100,19 @@ pub(super) async fn remove_empty(
     tx.remove_inode(dir).await
 }
 
+/// As [`is_empty`], and insists on it: nothing comes into it before the commit.
+pub(crate) async fn stays_empty(tx: &mut Tx<'_>, dir: u64) -> Result<bool> {
+    if is_forked(dir) {
+        tx.watch_names(dir).await?;
+        return is_empty(tx, dir).await;
+    }
+    let empty = is_empty(tx, dir).await?;
+    if empty {
+        tx.must_be_empty(dir);
+    }
+    Ok(empty)
+}
+
 /// Whether a directory has no entries, as this transaction leaves it.
 pub(crate) async fn is_empty(tx: &Tx<'_>, dir: u64) -> Result<bool> {
     let (gone, made): (Vec<_>, Vec<_>) = tx.pending_names(dir).partition(|(_, exists)| !exists);
@@ -105,9 +120,13 @@ pub(crate) async fn is_empty(tx: &Tx<'_>, dir: u64) -> Result<bool> {
         return Ok(false);
     }
     let view = tx.view();
+    // What has gone from a fork is passed over, and there may be much of it.
+    let more = if is_forked(dir) { FORKED_PAGE } else { 1 };
     let mut after: Option<String> = None;
     loop {
-        let page = view.children(dir, after.as_deref(), gone.len() + 1).await?;
+        let page = view
+            .children(dir, after.as_deref(), gone.len() + more)
+            .await?;
         let (stored, last) = page;
         let is_gone = |child: &Child| gone.iter().any(|(name, _)| *name == child.name);
         if !stored.iter().all(is_gone) {

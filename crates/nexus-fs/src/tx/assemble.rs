@@ -94,6 +94,9 @@ impl Tx<'_> {
             }
             if slot.now.is_none() && was_directory(slot) {
                 txn.ops.push(Op::Delete(keys::directory_time(*ino)));
+                if is_forked(*ino) {
+                    txn.ops.push(Op::Delete(keys::names_of_fork(*ino)));
+                }
             }
         }
         let inodes = &self.inodes;

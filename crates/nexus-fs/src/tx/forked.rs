@@ -12,10 +12,6 @@ use crate::fork::{WHITEOUT, is_forked, part_of};
 use crate::keys;
 use crate::records::{self, DentryRecord, InodeRecord, kind_code};
 use crate::types::FileKind;
-use crate::view::next_key;
-
-/// Rows of a directory read at a time.
-const PAGE: usize = 1_000;
 
 #[derive(Default)]
 pub(super) struct Forked {
@@ -23,8 +19,6 @@ pub(super) struct Forked {
     pub names: BTreeMap<u64, Vec<(u64, String)>>,
     /// What a fork shows of the metadata of inodes; none of one that has rows of its own for it.
     metadata: BTreeMap<u64, Option<BTreeMap<String, Bytes>>>,
-    /// The whiteouts in directories that must be empty.
-    whiteouts: BTreeMap<u64, BTreeMap<String, Revision>>,
     /// Of the forks into which names of this transaction lead.
     pins: BTreeSet<Bytes>,
     /// Files that get a name outside of their fork. They may outlive what it is made from, so they
@@ -123,54 +117,48 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Reads the whiteouts of a directory of a fork, to insist on them.
-    pub(super) async fn load_whiteouts(&mut self, dir: u64) -> Result<()> {
-        if !is_forked(dir) {
-            return Ok(());
-        }
-        let mut whiteouts = BTreeMap::new();
-        let mut range = keys::dentries(dir, None);
-        loop {
-            let page = self.view.scan(range.clone(), PAGE).await?;
-            let rows = page.entries.iter();
-            for row in rows.filter(|row| row.value.bytes == WHITEOUT) {
-                let name = std::str::from_utf8(&row.key[9..]);
-                let name = name.map_err(|_| records::unreadable("dentry"))?;
-                whiteouts.insert(name.to_owned(), row.value.revision);
-            }
-            match page.entries.last().filter(|_| page.more) {
-                Some(last) => range.start = next_key(&last.key),
-                None => break,
-            }
-        }
-        self.forked.whiteouts.insert(dir, whiteouts);
+    /// Insists that no other changes names in a directory of a fork from here on. Of a directory
+    /// there may be more whiteouts than one commit can insist on.
+    pub(crate) async fn watch_names(&mut self, dir: u64) -> Result<()> {
+        let key = keys::names_of_fork(dir);
+        let row = self.view.get(&key).await?;
+        self.insist(match row {
+            Some(row) => Guard::RevisionIs(key, row.revision),
+            None => Guard::Absent(key),
+        });
         Ok(())
     }
 
-    /// Guards that a directory holds nothing but whiteouts and the names this transaction has in
-    /// hand.
+    /// Guards that a directory outside of forks holds nothing but the names that this transaction
+    /// has in hand.
     pub(super) fn empty_around_known(&self, dir: u64) -> Vec<Guard> {
-        let whiteouts = self.forked.whiteouts.get(&dir);
-        let mut known: BTreeMap<&str, Option<Revision>> = BTreeMap::new();
-        for (name, revision) in whiteouts.into_iter().flatten() {
-            known.insert(name, Some(*revision));
-        }
-        // Those have guards of their own.
-        known.extend(self.pending_names(dir).map(|(name, _)| (name, None)));
         let mut rest = keys::dentries(dir, None);
         let mut guards = Vec::new();
-        for (name, revision) in known {
-            let key = keys::dentry(dir, name);
+        // Those have guards of their own.
+        for (name, _) in self.pending_names(dir) {
             let gap = KeyRange {
                 start: rest.start,
-                end: key.clone(),
+                end: keys::dentry(dir, name),
             };
             rest.start = keys::dentries(dir, Some(name)).start;
             guards.push(Guard::RangeEmpty(gap));
-            guards.extend(revision.map(|revision| Guard::RevisionIs(key, revision)));
         }
         guards.push(Guard::RangeEmpty(rest));
         guards
+    }
+
+    /// Tells those who watch names that some change here.
+    fn assemble_watched_names(&self, txn: &mut Txn) {
+        let changed = self.dentries.iter().filter(|(_, slot)| slot.is_changed());
+        let mut last = None;
+        for ((dir, _), _) in changed.filter(|((dir, _), _)| is_forked(*dir)) {
+            let goes = { self.inodes.get(dir) }.is_some_and(|slot| slot.now.is_none());
+            if last != Some(*dir) && !goes {
+                let row = keys::names_of_fork(*dir);
+                txn.ops.push(Op::Put(row, Bytes::new()));
+            }
+            last = Some(*dir);
+        }
     }
 
     /// Adds what the first change of what a fork shows brings with it, and keeps the names that
@@ -178,6 +166,7 @@ impl Tx<'_> {
     pub(super) fn assemble_forked(&mut self, txn: &mut Txn) {
         self.assemble_shown_names(txn);
         self.assemble_shown_metadata(txn);
+        self.assemble_watched_names(txn);
         for ((parent, name), slot) in self.dentries.iter().filter(|(_, slot)| slot.is_changed()) {
             let crosses = |dentry: &DentryRecord| part_of(dentry.ino) != part_of(*parent);
             let before = slot.base.map(|(dentry, _)| dentry).filter(crosses);

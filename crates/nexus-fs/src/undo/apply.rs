@@ -14,7 +14,7 @@ use crate::keys;
 use crate::lineage::{Origin, Source, SourceKind};
 use crate::log::ChangeKind;
 use crate::records::{InodeRecord, place, unreadable};
-use crate::steps::{clear_metadata, is_empty};
+use crate::steps::{clear_metadata, stays_empty};
 use crate::tx::Tx;
 use crate::types::FileKind;
 
@@ -143,11 +143,10 @@ async fn move_directory(tx: &mut Tx<'_>, ino: u64, moves: &Moves) -> Result<()> 
         record.changed = now;
         return Ok(());
     }
-    if !is_empty(tx, ino).await? {
+    if !stays_empty(tx, ino).await? {
         tx.detach(ino);
         return Ok(());
     }
-    tx.must_be_empty(ino).await?;
     clear_metadata(tx, ino).await?;
     tx.remove_inode(ino).await
 }

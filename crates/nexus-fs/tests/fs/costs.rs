@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_driver_memory::MemoryMetastore;
 use nexus_fs::{
-    At, BatchStep, KEYS_MAX, ListOptions, LogQuery, Session, Stores, UndoOptions, UndoWhat,
-    WriteOptions, Zone,
+    At, BatchStep, ForkOptions, KEYS_MAX, ListOptions, LogQuery, RemoveOptions, Session, Stores,
+    UndoOptions, UndoWhat, WriteOptions, Zone,
 };
 use nexus_kernel::{
     Commit, Durability, FlushBarrier, Freshness, Kind, Limits, Metastore, MetastoreSnapshot, Page,
@@ -357,4 +357,41 @@ async fn setting_metadata_reads_the_keys_of_a_file_once() {
     assert_eq!(refused.unwrap_err().kind(), Kind::LimitExceeded);
     let exchange = [vec![("0".to_owned(), None)], one_more].concat();
     files.set_metadata("/f", exchange, sync).await.unwrap();
+}
+
+/// A directory of a fork from which very much was deleted is removed as any.
+#[tokio::test]
+async fn a_directory_of_a_fork_is_removed_after_much_was_deleted() {
+    const FILES: usize = 1_500;
+    let limits = Limits {
+        txn_items_max: FILES,
+        ..Limits::STANDARD
+    };
+    let all: Vec<String> = (0..FILES).map(|n| format!("{n:05}")).collect();
+    for recursive in [false, true] {
+        let (store, _zone, files) = limited(limits).await;
+        files.mkdir("/a", Default::default()).await.unwrap();
+        for names in all.chunks(100) {
+            let steps = names.iter().map(|name| write(format!("/a/{name}")));
+            let done = files.batch(steps.collect(), Durability::Sync).await;
+            done.unwrap();
+        }
+        let made = files.fork("/a", "/b", ForkOptions::default());
+        made.await.unwrap();
+        for names in all.chunks(100) {
+            let steps = names.iter().map(|name| remove(format!("/b/{name}")));
+            let done = files.batch(steps.collect(), Durability::Sync).await;
+            done.unwrap();
+        }
+        store.take();
+        let options = RemoveOptions {
+            recursive,
+            ..RemoveOptions::default()
+        };
+        let removed = files.remove("/b", options).await;
+        removed.unwrap();
+        let rows = store.take();
+        assert!(rows < 10 * FILES, "{rows} rows for {FILES} names");
+        assert!(!files.exists("/b", At::Latest).await.unwrap());
+    }
 }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_driver_memory::MemoryMetastore;
 use nexus_fs::{
-    At, Ino, MoveOptions, OpenMode, RemoveOptions, Session, SetAttributes, Stores, WriteOptions,
-    Zone,
+    At, ForkOptions, Ino, MkdirOptions, MoveOptions, NewWorkspace, OpenMode, RemoveOptions,
+    Session, SetAttributes, Stores, WriteOptions, Zone,
 };
 use nexus_kernel::{
     Commit, Durability, Error, FlushBarrier, Freshness, Kind, Limits, Metastore, MetastoreSnapshot,
@@ -16,6 +16,7 @@ use nexus_kernel::{
 };
 use nexus_service_api::Context;
 use nexus_testkit::metastore::{Faults, FaultyMetastore};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -27,6 +28,8 @@ struct SlowAnswers {
     inner: MemoryMetastore,
     holds_commit: AtomicBool,
     holds: AtomicBool,
+    /// How the key begins of which the next read is kept back, once it has been read.
+    holds_read: Mutex<Option<&'static str>>,
     applied: Notify,
     released: Notify,
 }
@@ -38,7 +41,13 @@ impl Metastore for SlowAnswers {
     }
 
     async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Value>> {
-        self.inner.get(key, freshness).await
+        let found = self.inner.get(key, freshness).await;
+        let held = { self.holds_read.lock() }.take_if(|prefix| key.starts_with(prefix.as_bytes()));
+        if held.is_some() {
+            self.applied.notify_one();
+            self.released.notified().await;
+        }
+        found
     }
 
     async fn get_many(&self, keys: &[Bytes], freshness: Freshness) -> Result<Vec<Option<Value>>> {
@@ -113,6 +122,18 @@ impl SlowAnswers {
 }
 
 impl SlowAnswers {
+    /// Begins something that reads a row, and comes back when it has been read.
+    async fn begin_read<T: Send + 'static>(
+        &self,
+        prefix: &'static str,
+        change: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        *self.holds_read.lock() = Some(prefix);
+        let task = tokio::spawn(change);
+        self.applied.notified().await;
+        task
+    }
+
     /// Begins something that commits, and comes back before the commit has applied.
     async fn begin_late<T: Send + 'static>(
         &self,
@@ -390,5 +411,65 @@ async fn reads_show_what_became_of_a_write_whose_answer_was_lost() {
         put(&files, "/f", "3").await;
         assert_eq!(text(&files, "/f").await, "3");
         assert_eq!(files.stat("/f", At::Latest).await.unwrap().version, 3);
+    }
+}
+
+/// Of two who register a directory as a workspace one does.
+#[tokio::test]
+async fn a_directory_is_registered_once() {
+    let (store, _zone, files) = slow().await;
+    let made = files.mkdir("/d", MkdirOptions::default());
+    made.await.unwrap();
+    let late = files.clone();
+    let late = async move { late.register_workspace("/d", NewWorkspace::default()).await };
+    let late = store.begin_read("wn", late).await;
+    let new = NewWorkspace {
+        name: Some("early".to_owned()),
+        ..NewWorkspace::default()
+    };
+    files.register_workspace("/d", new).await.unwrap();
+    store.released.notify_one();
+    let refused = late.await.unwrap().unwrap_err();
+    assert_eq!(refused.kind(), Kind::AlreadyExists);
+    let standing = files.workspace("/d").await.unwrap();
+    assert_eq!(standing.name.as_deref(), Some("early"));
+    // Nor does one end a registration that it has not seen.
+    let late = files.clone();
+    let late = async move { late.unregister_workspace("/d").await };
+    let late = store.begin_read("wn", late).await;
+    files.unregister_workspace("/d").await.unwrap();
+    let new = NewWorkspace {
+        name: Some("again".to_owned()),
+        ..NewWorkspace::default()
+    };
+    files.register_workspace("/d", new).await.unwrap();
+    store.released.notify_one();
+    let ended = late.await.unwrap().unwrap();
+    assert_eq!(ended.name.as_deref(), Some("again"));
+}
+
+/// A directory of a fork into which something comes while it is looked through stays.
+#[tokio::test]
+async fn a_directory_of_a_fork_is_not_removed_with_what_comes_meanwhile() {
+    for came_before in [false, true] {
+        let (store, _zone, files) = slow().await;
+        put(&files, "/a/d/x", "1").await;
+        let made = files.fork("/a", "/b", ForkOptions::default());
+        made.await.unwrap();
+        if came_before {
+            put(&files, "/b/d/y", "1").await;
+            remove(files.clone(), "/b/d/y").await.unwrap();
+        }
+        remove(files.clone(), "/b/d/x").await.unwrap();
+        let late = files.clone();
+        let late = async move { late.rmdir("/b/d", RemoveOptions::default()).await };
+        let late = store.begin_read("wt", late).await;
+        put(&files, "/b/d/x", "2").await;
+        remove(files.clone(), "/b/d/x").await.unwrap();
+        put(&files, "/b/d/y", "2").await;
+        store.released.notify_one();
+        let refused = late.await.unwrap().unwrap_err();
+        assert_eq!(refused.kind(), Kind::NotEmpty);
+        assert_eq!(text(&files, "/b/d/y").await, "2");
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use nexus_fs::{
-    AcquireOptions, At, ExportOptions, ForkOptions, LineageQuery, LogQuery, MoveOptions,
-    NewSnapshot, RemoveOptions, RetentionLimits,
+    AcquireOptions, At, ExportOptions, ForkOptions, LineageQuery, LogQuery, MergeOptions,
+    MoveOptions, NewSnapshot, NewWorkspace, RemoveOptions, RetentionLimits,
 };
 use nexus_kernel::{Kind, Timestamp};
 
@@ -33,8 +33,13 @@ async fn all_that_a_zone_has_beside_files_comes_along() {
     put(&files, "/f/0", "changed in the fork").await;
     let remove = RemoveOptions::default();
     files.remove("/f/1", remove).await.unwrap();
+    let merged = files.merge("/f", MergeOptions::default()).await;
+    assert!(merged.unwrap().applied);
+    put(&files, "/f/2", "changed since the merge").await;
+    let registered = files.register_workspace("/f", NewWorkspace::default());
+    registered.await.unwrap();
     files
-        .copy("/d/2", "/copy", MoveOptions::default())
+        .copy("/d/3", "/copy", MoveOptions::default())
         .await
         .unwrap();
     let limits = RetentionLimits {
