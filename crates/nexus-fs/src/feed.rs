@@ -26,6 +26,7 @@ mod segment;
 mod sight;
 mod tail;
 
+pub(crate) use cursors::check_row;
 pub use cursors::{
     CURSOR_NAME_BYTES_MAX, CURSORS_LIMIT_MAX, CURSORS_MAX, CursorName, CursorOwner, CursorPage,
     FeedCursor,

@@ -13,10 +13,11 @@ mod release;
 mod shown;
 
 pub(crate) use create::fork;
+pub(crate) use merge::MergedRecord;
 pub use merge::{
     MERGE_CHANGES_MAX, MERGE_LINE_STEPS_MAX, MERGE_TEXT_BYTES_MAX, MergeChange, MergeChangeKind,
     MergeConflict, MergeConflictKind, MergeOptions, MergeReport, MergeStrategy,
 };
 pub(crate) use parts::{
-    PART_SHIFT, PARTS_KEPT, Part, PartRecord, WHITEOUT, in_part, is_forked, part_of,
+    PART_SHIFT, PARTS_KEPT, Part, PartPair, PartRecord, WHITEOUT, in_part, is_forked, part_of,
 };

@@ -42,7 +42,7 @@ pub(crate) use fence::is_of_lost_lease;
 pub use inspect::LOCKS_LIMIT_MAX;
 pub(crate) use presence::Waiting;
 pub(crate) use resource::is_lock_name;
-pub(crate) use rows::Floors;
+pub(crate) use rows::{Floors, check_row};
 pub(crate) use sweep::run as sweep;
 
 use resource::Target;

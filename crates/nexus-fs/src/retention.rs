@@ -17,6 +17,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use nexus_kernel::{Durability, Error, Guard, Op, Result, Timestamp};
 use prost::Message;
 
@@ -200,6 +201,17 @@ impl Shared {
         });
         policies.collect()
     }
+}
+
+/// Whether a row, with what follows the tag of its key, is a policy; if not, why.
+pub(crate) fn check_row(pattern: &[u8], value: &Bytes) -> Result<(), &'static str> {
+    let pattern = std::str::from_utf8(pattern).map_err(|_| "a pattern that is not UTF-8")?;
+    check_pattern(pattern).map_err(|_| "a pattern that no policy can have")?;
+    let record = PolicyRecord::decode(value.clone());
+    let record = record.map_err(|_| "a record that cannot be read")?;
+    let policy = record.into_policy(pattern.to_owned());
+    let checked = policy.limits.check();
+    checked.map_err(|_| "limits that no policy can have")
 }
 
 impl RetentionLimits {

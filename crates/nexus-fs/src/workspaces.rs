@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use bytes::Bytes;
 use nexus_kernel::{
     Durability, Entry, Error, Guard, KeyRange, Kind, Op, Result, Revision, Timestamp,
 };
@@ -133,6 +134,12 @@ struct WorkspaceRecord {
     time: i64,
     #[prost(sfixed64, optional, tag = "8")]
     expires: Option<i64>,
+}
+
+/// Whether the value of a row is a workspace; if not, why.
+pub(crate) fn check_row(value: &Bytes) -> Result<(), &'static str> {
+    let record = WorkspaceRecord::decode(value.clone());
+    record.map(drop).map_err(|_| "a record that cannot be read")
 }
 
 impl WorkspaceRecord {

@@ -10,8 +10,7 @@ use prost::Message;
 
 use crate::content::CONTENT_BYTES_MAX;
 use crate::etag::{Etag, HashAlgorithm};
-use crate::fork::{in_part, is_forked};
-use crate::keys;
+use crate::fork::{MergedRecord, PartPair, PartRecord, in_part, is_forked};
 use crate::lineage::DerivedRecord;
 use crate::locks::is_lock_name;
 use crate::log::RECORD_ROWS_MAX;
@@ -21,6 +20,7 @@ use crate::snapshots::SnapshotRecord;
 use crate::steps::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::types::{FileKind, Ino};
 use crate::zone::FormatRecord;
+use crate::{feed, keys, locks, retention, workspaces};
 
 /// Longest name of a setting, a run, a snapshot, a holder.
 const TEXT_BYTES_MAX: usize = 1000;
@@ -40,6 +40,8 @@ pub(super) struct ZoneRows {
 
 /// Why a row cannot be one of a zone.
 type Why = &'static str;
+
+const NO_KIND_OF_FORK: Why = "no kind of fork's row";
 
 impl ZoneRows {
     pub(super) fn new(header: &Header) -> Result<Self> {
@@ -107,14 +109,18 @@ impl ZoneRows {
                 std::str::from_utf8(holder).map_err(|_| "a holder that is not UTF-8")?;
                 decode::<Pin>(value).map(drop)
             }),
-            b'y' => text(key),
+            b'k' => self
+                .stamped(key)
+                .and_then(|_| locks::check_row(&row.key, value)),
+            b'u' => self.undo_mark(key, value),
+            b'b' => feed::check_row(&row.key, value, self.end),
+            b'y' => retention::check_row(key, value),
             b'a' => self
                 .stamped(key)
                 .and_then(number)
                 .and_then(|_| decode::<DerivedRecord>(value).map(drop)),
-            b'w' => fork(key),
-            // Small records, which are read as carefully as anything from a store.
-            b'k' | b'u' | b'b' | b'A' => Ok(()),
+            b'A' => self.stamped(key).and_then(|key| pair(key, value)),
+            b'w' => self.fork(key, value),
             _ => return Err(newer(row)),
         };
         checked.map_err(|why| forged(row, why))
@@ -175,6 +181,51 @@ impl ZoneRows {
         let (key, stamp) = key.split_last_chunk::<8>().ok_or("no revision")?;
         match u64::from_be_bytes(*stamp) <= self.end.0 {
             true => Ok(key),
+            false => Err("a revision that the archive does not have"),
+        }
+    }
+
+    fn undo_mark(&self, key: &[u8], value: &Bytes) -> Result<(), Why> {
+        self.revision(number(key)?)?;
+        // Without a value it is the commit of the row that undid it.
+        match value.is_empty() {
+            true => Ok(()),
+            false => self.revision(number(value)?),
+        }
+    }
+
+    /// What is written of forks and workspaces: three kinds of row have a name.
+    fn fork(&self, key: &[u8], value: &Bytes) -> Result<(), Why> {
+        let (kind, key) = key.split_first().ok_or(NO_KIND_OF_FORK)?;
+        match kind {
+            b'b' => number_then(key).and_then(|(_, name)| {
+                let parent = child(name)?;
+                dentry(parent, value)
+            }),
+            b'r' => number_then(key).and_then(|(_, name)| child(name).map(drop)),
+            b'x' | b't' => number(key).map(drop),
+            b'm' => {
+                let merged: MergedRecord = decode(value)?;
+                self.revision(merged.revision)?;
+                number_then(key).and_then(|(_, target)| number(target).map(drop))
+            }
+            b'n' => number(key).and_then(|_| workspaces::check_row(value)),
+            b'p' => {
+                let record: PartRecord = decode(value)?;
+                self.revision(record.base)?;
+                let is_of_it = |pair: &PartPair| pair.part == number(key).unwrap_or(0);
+                match record.pairs.iter().any(is_of_it) {
+                    true => number(key).map(drop),
+                    false => Err("a part that is none of its fork"),
+                }
+            }
+            _ => Err(NO_KIND_OF_FORK),
+        }
+    }
+
+    fn revision(&self, revision: u64) -> Result<(), Why> {
+        match (1..=self.end.0).contains(&revision) {
+            true => Ok(()),
             false => Err("a revision that the archive does not have"),
         }
     }
@@ -291,13 +342,12 @@ fn child(key: &[u8]) -> Result<u64, Why> {
     Ok(parent)
 }
 
-/// What is written of forks: two kinds of row have a name.
-fn fork(key: &[u8]) -> Result<(), Why> {
-    match key.split_first() {
-        Some((b'b' | b'r', key)) => number_then(key).and_then(|(_, name)| child(name).map(drop)),
-        Some((b'm', key)) => number_then(key).and_then(|(_, target)| number(target).map(drop)),
-        Some((b'p' | b'x' | b'n' | b't', key)) => number(key).map(drop),
-        _ => Err("no kind of fork's row"),
+/// Two inodes, and nothing to say of them.
+fn pair(key: &[u8], value: &Bytes) -> Result<(), Why> {
+    let (source, ino) = number_then(key)?;
+    match (source, number(ino)?, value.is_empty()) {
+        (1.., 1.., true) => Ok(()),
+        _ => Err("no two inodes"),
     }
 }
 

@@ -4,11 +4,13 @@
 //! then acknowledges it; after a stop it goes on at the cursor. So it meets every change at least
 //! once, and exactly once where it keeps what it made of the changes and the position together.
 
+use bytes::Bytes;
 use nexus_kernel::{
     Commit, Durability, Error, Freshness, Guard, KeyRange, Op, Result, Revision, Scan, Timestamp,
     Txn, Value,
 };
 use nexus_service_api::Action;
+use prost::Message;
 
 use super::FeedPosition;
 use crate::keys;
@@ -86,6 +88,32 @@ struct CursorRecord {
 struct OwnerRecord {
     #[prost(uint32, tag = "1")]
     cursors: u32,
+}
+
+/// Whether a row, with its key, is one of a cursor or its owner, at a position that there is; if
+/// not, why.
+pub(crate) fn check_row(key: &[u8], value: &Bytes, end: Revision) -> Result<(), &'static str> {
+    let unreadable = "a record that cannot be read";
+    let text = std::str::from_utf8(key).map_err(|_| "a name that is not UTF-8")?;
+    let (owner, name) = text[1..].split_once('\0').ok_or("no end of its owner")?;
+    if owner.is_empty() || owner.contains(char::is_control) {
+        return Err("a cursor of nobody");
+    }
+    if name.is_empty() {
+        let record = OwnerRecord::decode(value.clone()).map_err(|_| unreadable)?;
+        return match record.cursors <= CURSORS_MAX {
+            true => Ok(()),
+            false => Err("more cursors than can be"),
+        };
+    }
+    if !name::is_name(name) {
+        return Err("a name that no cursor can have");
+    }
+    let record = CursorRecord::decode(value.clone()).map_err(|_| unreadable)?;
+    match record.revision <= end.0 {
+        true => Ok(()),
+        false => Err("a revision that the archive does not have"),
+    }
 }
 
 /// What a cursor is moved for.

@@ -93,7 +93,7 @@ pub(crate) fn is_lock_name(shown: &str) -> bool {
     number.is_some_and(|number| number.parse::<u64>().is_ok()) || name.is_some_and(is_free_name)
 }
 
-fn is_free_name(name: &str) -> bool {
+pub(super) fn is_free_name(name: &str) -> bool {
     (1..=LOCK_NAME_BYTES_MAX).contains(&name.len()) && !name.contains(char::is_control)
 }
 

@@ -10,8 +10,9 @@ use nexus_kernel::{Error, Freshness, KeyRange, Result, Revision, Scan, Timestamp
 use prost::Message;
 use quick_cache::sync::Cache;
 
+use super::resource::is_free_name;
 use super::{LEASES_MAX, LockMode, WAITERS_MAX};
-use crate::keys;
+use crate::keys::{self, LockOn};
 use crate::records::{self, unreadable};
 use crate::zone::Shared;
 
@@ -60,6 +61,23 @@ impl LockRecord {
             LockMode::Shared => (1, 0),
             LockMode::Counting { permits } => (2, permits),
         };
+    }
+}
+
+/// Whether a row, with its key, is one of a lock; if not, why.
+pub(crate) fn check_row(key: &[u8], value: &Bytes) -> Result<(), &'static str> {
+    let row = keys::parse_lock(key).ok_or("no lock")?;
+    if matches!(row.on, LockOn::Name(name) if !is_free_name(name)) {
+        return Err("a name that no lock can have");
+    }
+    let record = LockRecord::decode(value.clone()).map_err(|_| "a record that cannot be read")?;
+    let permits = 1..=LEASES_MAX;
+    match record.mode().map_err(|_| "no mode of a lock")? {
+        LockMode::Counting { permits: count } if !permits.contains(&(count as usize)) => {
+            Err("a lock for more or fewer than can be")
+        }
+        _ if record.holder.is_empty() => Err("a lease of nobody"),
+        _ => Ok(()),
     }
 }
 

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use nexus_fs::{
-    AcquireOptions, At, ExportOptions, ForkOptions, LineageQuery, LogQuery, MergeOptions,
-    MoveOptions, NewSnapshot, NewWorkspace, RemoveOptions, RetentionLimits,
+    AcquireOptions, At, CursorName, ExportOptions, ForkOptions, LineageQuery, LogQuery,
+    MergeOptions, MoveOptions, NewSnapshot, NewWorkspace, RemoveOptions, RetentionLimits,
+    UndoOptions, UndoWhat,
 };
 use nexus_kernel::{Kind, Timestamp};
 
 use super::{export, import, noise, problems, revision_of, same, system, write};
-use crate::support::{fresh, memory_stores, put};
+use crate::support::{fresh, memory_stores, put, text};
 
 /// Snapshots, forks, locks, policies and lineage come along, for whatever gets rows is in an
 /// archive; a token that is given out on the other side is larger than any of this one.
@@ -103,6 +104,43 @@ async fn locks_with_names_that_are_no_paths_come_along() {
     let told = system(&copy).log(query()).await.unwrap();
     assert_eq!(told.records.len(), 3);
     assert_eq!(told.records, files.log(query()).await.unwrap().records);
+}
+
+/// Merges, undone operations, cursors and workspaces come along too, and go on where they were.
+#[tokio::test]
+async fn what_was_merged_undone_and_acknowledged_comes_along() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/d/a", "1").await;
+    let fork = ForkOptions::default();
+    files.fork("/d", "/f", fork).await.unwrap();
+    put(&files, "/f/a", "2").await;
+    files.merge("/f", MergeOptions::default()).await.unwrap();
+    put(&files, "/f/a", "3").await;
+    let spoiled = write(&files, "/d/b", noise(1, 100)).await;
+    let undo = |what| files.undo(UndoOptions::new(what));
+    undo(UndoWhat::Operation(spoiled)).await.unwrap();
+    files
+        .register_workspace("/d", NewWorkspace::default())
+        .await
+        .unwrap();
+    let cursor: CursorName = "reader".parse().unwrap();
+    files.create_cursor(&cursor, None).await.unwrap();
+
+    let stores = memory_stores();
+    let copy = import(&stores, &export(&files).await).await;
+    let copy = system(&copy);
+    assert_eq!(
+        copy.cursor(&cursor).await.unwrap(),
+        files.cursor(&cursor).await.unwrap()
+    );
+    assert_eq!(copy.workspace("/d").await.unwrap().path, "/d");
+    let again = copy
+        .undo(UndoOptions::new(UndoWhat::Operation(spoiled)))
+        .await;
+    assert_eq!(again.unwrap_err().kind(), Kind::AlreadyExists);
+    let merged = copy.merge("/f", MergeOptions::default()).await.unwrap();
+    assert_eq!(merged.changes.len(), 1, "only what changed since the merge");
+    assert_eq!(text(&copy, "/d/a").await, "3");
 }
 
 /// Where history was collected, the copy says so as the original does.

@@ -46,6 +46,8 @@ fn numbered(tag: &[u8], ino: u64, rest: &[u8]) -> Vec<u8> {
     [tag, &ino.to_be_bytes()[..], rest].concat()
 }
 
+/// No record.
+const GARBAGE: &[u8] = &[0xFF];
 /// A name of inode 1.
 const DENTRY: &[u8] = &[8, 1];
 
@@ -141,6 +143,113 @@ fn forged_rows() -> Vec<(&'static str, Entry)> {
     ]
 }
 
+/// Rows of locks and undone operations.
+fn forged_locks() -> Vec<(&'static str, Entry)> {
+    let stamp = 1_u64.to_be_bytes();
+    let late = 99_000_u64.to_be_bytes();
+    let lock = |name: &[u8], stamp: &[u8]| [b"kn", name, b"\0h", stamp].concat();
+    // A holder, and a mode.
+    let lease: &[u8] = &[10, 3, b'u', b':', b'a', 32, 0];
+    let counting = |permits: u8| vec![10, 3, b'u', b':', b'a', 32, 2, 40, permits];
+    vec![
+        ("an unreadable lease", row(lock(b"x", &stamp), GARBAGE)),
+        ("a lease of nobody", row(lock(b"x", &stamp), &b""[..])),
+        ("a lease of a later revision", row(lock(b"x", &late), lease)),
+        (
+            "a lease of no lock",
+            row([&b"kz"[..], &stamp].concat(), lease),
+        ),
+        ("a lock of no name", row(lock(b"", &stamp), lease)),
+        ("a lock of an odd name", row(lock(b"a\nb", &stamp), lease)),
+        (
+            "a lease of no mode",
+            row(lock(b"x", &stamp), &[10, 1, b'a', 32, 9][..]),
+        ),
+        ("a lock for nobody", row(lock(b"x", &stamp), counting(0))),
+        ("a mark of no number", row(&b"u\x01"[..], &b""[..])),
+        (
+            "a mark of a later revision",
+            row(numbered(b"u", 99_000, b""), &b""[..]),
+        ),
+        (
+            "a mark of no revision",
+            row(numbered(b"u", 0, b""), &b""[..]),
+        ),
+        ("an unreadable mark", row(numbered(b"u", 1, b""), GARBAGE)),
+        (
+            "a mark by a later revision",
+            row(numbered(b"u", 1, b""), late.to_vec()),
+        ),
+    ]
+}
+
+/// Rows of cursors.
+fn forged_cursors() -> Vec<(&'static str, Entry)> {
+    vec![
+        ("an unreadable cursor", row(&b"bu:a\0c"[..], GARBAGE)),
+        ("an unreadable owner", row(&b"bu:a\0"[..], GARBAGE)),
+        ("a cursor of nobody", row(&b"b\0c"[..], &b""[..])),
+        ("a cursor without an end", row(&b"bu:a"[..], &b""[..])),
+        (
+            "a cursor that is not UTF-8",
+            row(&b"b\xFF\0c"[..], &b""[..]),
+        ),
+        ("a cursor of an odd name", row(&b"bu:a\0a/b"[..], &b""[..])),
+        (
+            "a cursor of a later revision",
+            row(&b"bu:a\0c"[..], &[8, 0xFF, 0xFF, 0x7F][..]),
+        ),
+        (
+            "more cursors than can be",
+            row(&b"bu:a\0"[..], &[8, 0xFF, 0xFF, 0x7F][..]),
+        ),
+    ]
+}
+
+/// Rows of lineage, forks, workspaces and policies.
+fn forged_rows_beside_files() -> Vec<(&'static str, Entry)> {
+    let number = |n: u64| n.to_be_bytes();
+    let [stamp, late] = [1, 99_000].map(number);
+    vec![
+        (
+            "a short descendant",
+            row(numbered(b"A", 1, &stamp), &b""[..]),
+        ),
+        (
+            "a descendant of a later revision",
+            row(numbered(b"A", 1, &[number(2), late].concat()), &b""[..]),
+        ),
+        (
+            "a descendant of nothing",
+            row(numbered(b"A", 0, &[number(2), stamp].concat()), &b""[..]),
+        ),
+        (
+            "a descendant with a value",
+            row(numbered(b"A", 1, &[number(2), stamp].concat()), GARBAGE),
+        ),
+        (
+            "no kind of fork's row",
+            row(numbered(b"wf", 1, b""), &b""[..]),
+        ),
+        (
+            "an unreadable merge",
+            row(numbered(b"wm", 1, &number(2)), GARBAGE),
+        ),
+        ("an unreadable part", row(numbered(b"wp", 1, b""), GARBAGE)),
+        (
+            "a part of no fork",
+            row(numbered(b"wp", 1, b""), &[8, 1][..]),
+        ),
+        (
+            "an unreadable workspace",
+            row(numbered(b"wn", 1, b""), GARBAGE),
+        ),
+        ("an unreadable policy", row(&b"y/**"[..], GARBAGE)),
+        ("a policy of no pattern", row(&b"yx"[..], &b""[..])),
+        ("a policy of no versions", row(&b"y/**"[..], &[16, 0][..])),
+    ]
+}
+
 /// A row that no zone could have written is refused, and the zone does not come to be.
 #[tokio::test]
 async fn rows_that_no_zone_can_have_are_refused() {
@@ -148,7 +257,8 @@ async fn rows_that_no_zone_can_have_are_refused() {
     put(&files, "/d/a", "1").await;
     write(&files, "/b", noise(1, 100_000)).await;
     let archive = export(&files).await;
-    for (what, row) in forged_rows() {
+    let beside = [forged_locks(), forged_cursors(), forged_rows_beside_files()].concat();
+    for (what, row) in forged_rows().into_iter().chain(beside) {
         let archive = with_rows(&archive, |rows| {
             rows.retain(|other| other.key != row.key);
             rows.push(row);
