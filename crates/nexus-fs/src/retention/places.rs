@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use nexus_kernel::{Freshness, Result, Scan};
+use nexus_kernel::{Freshness, Kind, Result, Scan};
 
 use super::rows::Row;
 use crate::keys;
@@ -73,8 +73,12 @@ impl Places {
 /// The record of an inode, or the last one that history has of it.
 async fn newest_record(zone: &Shared, ino: u64) -> Result<Option<InodeRecord>> {
     let view = zone.view(At::Latest).await?;
-    if let Some(inode) = view.inode(ino).await? {
-        return Ok(Some(inode.record.clone()));
+    match view.inode(ino).await {
+        Ok(Some(inode)) => return Ok(Some(inode.record.clone())),
+        Ok(None) => {}
+        // A fork that has gone showed it, and what it was of is collected: nobody knows any more.
+        Err(error) if error.kind() == Kind::NotFound => {}
+        Err(error) => return Err(error),
     }
     let last = last_row(zone, ino).await?;
     Ok(last.and_then(|row| row.record))

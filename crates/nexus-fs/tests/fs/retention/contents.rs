@@ -5,13 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use nexus_driver_memory::MemoryMetastore;
-use nexus_fs::{ChunkSizes, RetentionLimits, Session, Stores, WriteOptions, Zone, ZoneConfig};
+use nexus_fs::{
+    ChunkSizes, ForkOptions, RemoveOptions, RetentionLimits, Session, SetAttributes, Stores,
+    WriteOptions, Zone, ZoneConfig,
+};
 use nexus_kernel::{Durability, Kind, Limits, Metastore, Result};
 use nexus_service_api::{Action, Authorizer, Context, Target};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use tokio::sync::Notify;
 
+use super::{HOUR, Kept};
 use crate::costs::limited_store;
 use crate::support::memory_stores;
 
@@ -78,6 +82,38 @@ async fn write(files: &Session, seed: u64, bytes: usize) {
     let content = noise(seed, bytes).into();
     let written = files.write("/f", content, WriteOptions::default()).await;
     written.unwrap();
+}
+
+/// What a deleted fork has left is collected, though nobody knows any more where it was.
+#[tokio::test]
+async fn what_a_deleted_fork_has_left_is_collected() {
+    let kept = Kept::new().await;
+    kept.write("/d/sub/f", "one").await;
+    let forked = kept.files.fork("/d", "/k", ForkOptions::default());
+    forked.await.unwrap();
+    kept.write("/k/sub/f", "two").await;
+    let options = RemoveOptions {
+        recursive: true,
+        ..RemoveOptions::default()
+    };
+    kept.files.remove("/k", options).await.unwrap();
+    kept.cleared().await;
+    let mode = SetAttributes {
+        mode: Some(0o700),
+        ..SetAttributes::default()
+    };
+    let changed = kept.files.set_attributes("/d/sub", mode, Durability::Sync);
+    changed.await.unwrap();
+    kept.keep("/**", Some(HOUR), None).await;
+    // Nothing is known from before.
+    let kept = Kept::on(kept.stores.clone()).await;
+    for _ in 0..5 {
+        kept.pass(2 * HOUR);
+        kept.write("/other", "text").await;
+        kept.compact().await;
+    }
+    kept.pass(2 * HOUR);
+    assert_eq!(kept.compact().await.versions, 1, "only that of /other");
 }
 
 /// More chunks lose their last use in one step than a transaction has room for.
