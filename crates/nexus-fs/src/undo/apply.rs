@@ -10,6 +10,7 @@ use super::judge::Contents;
 use super::plan::{InodePlan, Moves, Plan};
 use super::report::Step;
 use super::rows::{InodeRows, Rows};
+use crate::fork::is_forked;
 use crate::keys;
 use crate::lineage::{Origin, Source, SourceKind};
 use crate::log::ChangeKind;
@@ -156,9 +157,20 @@ async fn move_directory(tx: &mut Tx<'_>, ino: u64, moves: &Moves) -> Result<()> 
 async fn stop_clearing(tx: &mut Tx<'_>, plan: &Plan) -> Result<()> {
     let mut tops = BTreeSet::new();
     for (ino, moves) in &plan.moves {
-        let stored = tx.stored_inode(*ino);
-        if !moves.is_removal() && stored.is_some_and(|(record, _)| record.is_dir()) {
-            tops.extend(tx.view().detached_top(*ino).await?);
+        if moves.is_removal() {
+            continue;
+        }
+        // What a fork only shows has no row, and is there.
+        match tx.view().inode(*ino).await? {
+            Some(inode) if inode.record.is_dir() => {
+                tops.extend(tx.view().detached_top(*ino).await?);
+            }
+            Some(_) => {}
+            // A fork that was empty went at once, and is queued for what it held to be released.
+            None if is_forked(*ino) => {
+                tops.insert(*ino);
+            }
+            None => {}
         }
     }
     for top in tops {

@@ -211,13 +211,13 @@ impl Work<'_> {
             if moves.is_removal() || self.held.iter().any(|held| held.top == *ino) {
                 continue;
             }
-            let Some((record, _)) = tx.stored_inode(*ino) else {
+            let Some(inode) = tx.view().inode(*ino).await? else {
                 if self.touched.seen.contains(ino) {
                     return Ok(None);
                 }
                 continue;
             };
-            if record.is_dir() {
+            if inode.record.is_dir() {
                 trees.extend(self.begun_tree(tx, *ino).await?);
             }
         }

@@ -317,3 +317,23 @@ async fn the_same_content_stays_where_it_lies() {
         assert_eq!(text(&world.others, "/f").await, "1");
     }
 }
+
+/// The fork of an empty directory has nothing to clear away, only something to let go of: which it
+/// does not any more once it is back.
+#[tokio::test]
+async fn an_empty_fork_that_comes_back_stays() {
+    let world = World::new().await;
+    let files = &world.others;
+    files
+        .mkdir("/a", nexus_fs::MkdirOptions::default())
+        .await
+        .unwrap();
+    let made = files.fork("/a", "/b", nexus_fs::ForkOptions::default());
+    made.await.unwrap();
+    let removed = remove(files, "/b").await;
+    undo(files, removed).await;
+    world.assert_sound().await;
+    put(files, "/b/new", "text").await;
+    assert_eq!(text(files, "/b/new").await, "text");
+    world.assert_sound().await;
+}
