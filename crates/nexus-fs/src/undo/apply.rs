@@ -152,6 +152,19 @@ async fn move_directory(tx: &mut Tx<'_>, ino: u64, moves: &Moves) -> Result<()> 
     tx.remove_inode(ino).await
 }
 
+/// Whether an inode that was preloaded is a directory; none if it is not there.
+pub(super) async fn is_dir_there(tx: &Tx<'_>, ino: u64) -> Result<Option<bool>> {
+    if let Some((record, _)) = tx.stored_inode(ino) {
+        return Ok(Some(record.is_dir()));
+    }
+    if !is_forked(ino) {
+        return Ok(None);
+    }
+    // What a fork only shows has no row, and is there.
+    let shown = tx.view().inode(ino).await?;
+    Ok(shown.map(|inode| inode.record.is_dir()))
+}
+
 /// Takes trees that come back out of the queue of those to be cleared away. Where only a part of
 /// one comes back, whoever clears the rest looks anew what that is.
 async fn stop_clearing(tx: &mut Tx<'_>, plan: &Plan) -> Result<()> {
@@ -160,12 +173,9 @@ async fn stop_clearing(tx: &mut Tx<'_>, plan: &Plan) -> Result<()> {
         if moves.is_removal() {
             continue;
         }
-        // What a fork only shows has no row, and is there.
-        match tx.view().inode(*ino).await? {
-            Some(inode) if inode.record.is_dir() => {
-                tops.extend(tx.view().detached_top(*ino).await?);
-            }
-            Some(_) => {}
+        match is_dir_there(tx, *ino).await? {
+            Some(true) => tops.extend(tx.view().detached_top(*ino).await?),
+            Some(false) => {}
             // A fork that was empty went at once, and is queued for what it held to be released.
             None if is_forked(*ino) => {
                 tops.insert(*ino);

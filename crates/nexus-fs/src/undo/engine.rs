@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_kernel::{Durability, Error, Guard, Result, Revision};
 
-use super::apply::apply;
+use super::apply::{apply, is_dir_there};
 use super::collect::{DeletedTree, Operations, Touched};
 use super::groups::Groups;
 use super::judge::{Judge, Judged, Others};
@@ -211,14 +211,11 @@ impl Work<'_> {
             if moves.is_removal() || self.held.iter().any(|held| held.top == *ino) {
                 continue;
             }
-            let Some(inode) = tx.view().inode(*ino).await? else {
-                if self.touched.seen.contains(ino) {
-                    return Ok(None);
-                }
-                continue;
-            };
-            if inode.record.is_dir() {
-                trees.extend(self.begun_tree(tx, *ino).await?);
+            match is_dir_there(tx, *ino).await? {
+                Some(true) => trees.extend(self.begun_tree(tx, *ino).await?),
+                Some(false) => {}
+                None if self.touched.seen.contains(ino) => return Ok(None),
+                None => {}
             }
         }
         trees.sort_unstable();
