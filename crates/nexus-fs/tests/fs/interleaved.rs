@@ -19,16 +19,45 @@ use crate::support::{memory_stores, put, text, tree};
 
 /// Holds back one change where it asks whether it may: its path is resolved by then.
 #[derive(Default)]
-struct Gate {
+pub(crate) struct Gate {
     holds: AtomicBool,
+    /// Only who asks for this is held back, if it is given.
+    only: Option<Action>,
     reached: Notify,
     opened: Notify,
 }
 
+impl Gate {
+    pub(crate) fn of(only: Action) -> Self {
+        Self {
+            only: Some(only),
+            ..Self::default()
+        }
+    }
+
+    /// Begins a change, and comes back when it is held.
+    pub(crate) async fn begin<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.holds.store(true, Ordering::SeqCst);
+        let task = tokio::spawn(change);
+        self.reached.notified().await;
+        task
+    }
+
+    /// Lets it go on to its end.
+    pub(crate) async fn end<T>(&self, change: JoinHandle<T>) -> T {
+        self.opened.notify_one();
+        change.await.unwrap()
+    }
+}
+
 #[async_trait]
 impl Authorizer for Gate {
-    async fn authorize(&self, _: &Context, _: Action, _: Target<'_>) -> Result<()> {
-        if self.holds.swap(false, Ordering::Relaxed) {
+    async fn authorize(&self, _: &Context, action: Action, _: Target<'_>) -> Result<()> {
+        let is_meant = self.only.is_none_or(|only| only == action);
+        if is_meant && self.holds.swap(false, Ordering::SeqCst) {
             self.reached.notify_one();
             self.opened.notified().await;
         }
@@ -68,10 +97,7 @@ impl Fixture {
         &self,
         change: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
-        self.gate.holds.store(true, Ordering::Relaxed);
-        let task = tokio::spawn(change);
-        self.gate.reached.notified().await;
-        task
+        self.gate.begin(change).await
     }
 
     /// Begins a write that looks where it leads before anybody else.
@@ -94,8 +120,7 @@ impl Fixture {
     }
 
     async fn end<T>(&self, change: JoinHandle<T>) -> T {
-        self.gate.opened.notify_one();
-        change.await.unwrap()
+        self.gate.end(change).await
     }
 }
 

@@ -1,50 +1,21 @@
 //! Contents whose last version goes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_trait::async_trait;
 use nexus_driver_memory::MemoryMetastore;
 use nexus_fs::{
     ChunkSizes, ForkOptions, RemoveOptions, RetentionLimits, Session, SetAttributes, Stores,
     WriteOptions, Zone, ZoneConfig,
 };
-use nexus_kernel::{Durability, Kind, Limits, Metastore, Result};
-use nexus_service_api::{Action, Authorizer, Context, Target};
+use nexus_kernel::{Durability, Kind, Limits, Metastore};
+use nexus_service_api::{Action, Context};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
-use tokio::sync::Notify;
 
 use super::{HOUR, Kept};
 use crate::costs::limited_store;
+use crate::interleaved::Gate;
 use crate::support::memory_stores;
-
-/// Lets all pass, and when it is told to holds a change back that has found what it needs.
-#[derive(Default)]
-struct Gate {
-    holds: AtomicBool,
-    reached: Notify,
-    opened: Notify,
-}
-
-#[async_trait]
-impl Authorizer for Gate {
-    async fn authorize(&self, _: &Context, action: Action, _: Target<'_>) -> Result<()> {
-        if action == Action::Write && self.holds.swap(false, Ordering::SeqCst) {
-            self.reached.notify_one();
-            self.opened.notified().await;
-        }
-        Ok(())
-    }
-
-    async fn visible(&self, _: &Context, targets: &[Target<'_>]) -> Result<Vec<bool>> {
-        Ok(vec![true; targets.len()])
-    }
-
-    async fn sees_all_below(&self, _: &Context, _: Target<'_>) -> bool {
-        true
-    }
-}
 
 /// A zone whose contents are cut into small chunks, one version of each file kept.
 async fn chunked(metastore: Arc<dyn Metastore>, gate: Arc<Gate>) -> (Zone, Session) {
@@ -140,17 +111,15 @@ async fn versions_of_large_files_are_collected_whatever_they_hold() {
 #[tokio::test]
 async fn a_version_that_goes_while_it_is_rolled_back_to_is_refused() {
     for bytes in [500, 20_000] {
-        let gate = Arc::new(Gate::default());
+        let gate = Arc::new(Gate::of(Action::Write));
         let (_zone, files) = chunked(Arc::new(MemoryMetastore::new()), gate.clone()).await;
         write(&files, 1, bytes).await;
         write(&files, 2, bytes).await;
-        gate.holds.store(true, Ordering::SeqCst);
         let late = files.clone();
-        let late = tokio::spawn(async move { late.rollback("/f", 1, Durability::Sync).await });
-        gate.reached.notified().await;
+        let rollback = async move { late.rollback("/f", 1, Durability::Sync).await };
+        let late = gate.begin(rollback).await;
         assert_eq!(files.gc(false).await.unwrap().versions, 1);
-        gate.opened.notify_one();
-        let refused = late.await.unwrap().unwrap_err();
+        let refused = gate.end(late).await.unwrap_err();
         assert_eq!(refused.kind(), Kind::NotFound, "{refused}");
         let left = files.read("/f", nexus_fs::At::Latest).await.unwrap();
         assert_eq!(left.bytes, noise(2, bytes));
