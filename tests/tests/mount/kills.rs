@@ -1,7 +1,8 @@
 //! What a program has made durable on a mount is there after the program is killed, and after the
 //! node is: at moments that follow from a seed and are in the middle of something. A rename that
-//! takes a file's place, an append and a removal are there or not, and never half. And whoever
-//! uses a mount whose node is gone is told so at once.
+//! takes a file's place, an append and a removal are there or not, and never half; but the kernel
+//! ends the write of a process that is killed between two pages, as on every filesystem. And
+//! whoever uses a mount whose node is gone is told so at once.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,6 +13,7 @@ use nexus_tests::{Home, Mounted, Process, Random, WAIT_MAX};
 
 const ROUNDS: usize = 6;
 const WRITERS: usize = 3;
+const PAGE: usize = 4096;
 
 /// The number and the length of a content; nothing where there is no file.
 type State = Option<(u64, usize)>;
@@ -21,7 +23,16 @@ type State = Option<(u64, usize)>;
 enum Known {
     Is(State),
     Either(State, State),
+    /// It was this, and the rest of a content is being appended.
+    Grows(State, u64, usize),
     Open,
+}
+
+/// Who was killed.
+#[derive(Clone, Copy)]
+enum Killed {
+    Writer,
+    Node,
 }
 
 /// A process that writes to a folder of its own, and what has to be in the folder.
@@ -57,6 +68,10 @@ impl Writer {
                     let next = state(number, length);
                     (name, Known::Either(self.settled(name), next))
                 }
+                ["grows", name, number, length] => {
+                    let (number, length) = state(number, length).expect("two numbers");
+                    (name, Known::Grows(self.settled(name), number, length))
+                }
                 ["open", name] => (name, Known::Open),
                 // Why it ended.
                 _ => continue,
@@ -75,13 +90,14 @@ impl Writer {
 
     /// Compares, and goes on from what there is.
     #[track_caller]
-    fn check(&mut self, mounted: &Mounted, seed: u64) {
+    fn check(&mut self, mounted: &Mounted, killed: Killed, seed: u64) {
         let folder = mounted.path(&self.folder);
         for (name, known) in &mut self.files {
             let path = folder.join(name);
             let allowed = match known {
                 Known::Is(state) => vec![*state],
                 Known::Either(before, after) => vec![*before, *after],
+                Known::Grows(before, number, length) => grown(*before, *number, *length, killed),
                 Known::Open => {
                     let _ = fs::remove_file(&path);
                     vec![None]
@@ -99,6 +115,16 @@ impl Writer {
 
 fn state(number: &str, length: &str) -> State {
     Some((number.parse().ok()?, length.parse().ok()?))
+}
+
+/// What an append may have left.
+fn grown(before: State, number: u64, length: usize, killed: Killed) -> Vec<State> {
+    let mut allowed = vec![before, Some((number, length))];
+    if let (Killed::Writer, Some((_, from))) = (killed, before) {
+        let pages = (from + 1..length).filter(|at| at % PAGE == 0);
+        allowed.extend(pages.map(|at| Some((number, at))));
+    }
+    allowed
 }
 
 fn holds(path: &Path, state: State) -> bool {
@@ -129,9 +155,9 @@ fn at_work(writers: &[Writer], mounted: &Mounted, moments: &mut Random) -> Vec<P
 }
 
 #[track_caller]
-fn check_all(writers: &mut [Writer], mounted: &Mounted, seed: u64) {
+fn check_all(writers: &mut [Writer], mounted: &Mounted, killed: Killed, seed: u64) {
     for writer in writers {
-        writer.check(mounted, seed);
+        writer.check(mounted, killed, seed);
     }
 }
 
@@ -154,11 +180,11 @@ fn what_was_synced_is_there_after_the_writer_was_killed() {
         for (writer, working) in writers.iter_mut().zip(working) {
             writer.learn(&working.kill_for_last_words());
         }
-        check_all(&mut writers, &mounted, SEED);
+        check_all(&mut writers, &mounted, Killed::Writer, SEED);
         if round % 3 == 2 {
             mounted.unmount();
             mounted = home.mount();
-            check_all(&mut writers, &mounted, SEED);
+            check_all(&mut writers, &mounted, Killed::Writer, SEED);
         }
     }
     mounted.unmount();
@@ -171,7 +197,7 @@ fn what_was_synced_is_there_after_the_node_was_killed() {
     let (home, mut moments, mut writers) = (Home::new(), Random::new(SEED), writers());
     for _ in 0..ROUNDS {
         let mounted = home.mount();
-        check_all(&mut writers, &mounted, SEED);
+        check_all(&mut writers, &mounted, Killed::Node, SEED);
         let working = at_work(&writers, &mounted, &mut moments);
         mounted.kill();
         for (writer, working) in writers.iter_mut().zip(working) {
@@ -181,7 +207,7 @@ fn what_was_synced_is_there_after_the_node_was_killed() {
         }
     }
     let mounted = home.mount();
-    check_all(&mut writers, &mounted, SEED);
+    check_all(&mut writers, &mounted, Killed::Node, SEED);
     mounted.unmount();
     verify(&home);
 }

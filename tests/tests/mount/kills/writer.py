@@ -3,6 +3,7 @@
 #
 #   may NAME NUMBER LENGTH    it is as it was, or the content of that number and length
 #   may NAME                  it is as it was, or not there
+#   grows NAME NUMBER LENGTH  it is as it was, or has grown to the content of that number and length
 #   open NAME                 anything may be there
 #   is NAME NUMBER LENGTH
 #   is NAME                   it is not there
@@ -62,7 +63,7 @@ def append(name, *_):
         return
     number, length = written[name]
     longer = length + choose.randint(1, 4_000)
-    say("may", name, number, longer)
+    say("grows", name, number, longer)
     put(name, os.O_APPEND, content(number, longer)[length:])
     say("is", name, number, longer)
     written[name] = number, longer
