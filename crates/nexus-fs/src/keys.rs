@@ -529,6 +529,17 @@ pub(crate) fn descendant(source: u64, ino: u64) -> Bytes {
         .done()
 }
 
+/// Finds what one inode was derived from another at a revision.
+pub(crate) fn descendant_at(source: u64, ino: u64, at: Revision) -> Bytes {
+    Key(descendant(source, ino).into()).number(at.0).done()
+}
+
+/// The derived inode, in the key of what it was derived from.
+pub(crate) fn derived_inode(key: &[u8]) -> u64 {
+    let ino = key.get(1..).and_then(|key| key.first_chunk());
+    ino.map_or(0, |ino| u64::from_be_bytes(*ino))
+}
+
 /// What was derived from an inode.
 pub(crate) fn descendants(source: u64) -> KeyRange {
     KeyRange::prefix(Key::tag(b'A', 8).number(source).done())

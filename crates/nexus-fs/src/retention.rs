@@ -14,6 +14,8 @@
 //! The collector (`collector`) goes over the rows of history in the order of their keys, a bounded
 //! page at a time, each page one transaction of the metastore that removes rows, leaves markers,
 //! and lowers the counts of contents: what etcd calls compaction.
+//!
+//! What a file was derived from is history as well: it goes with the version that it tells of.
 
 use std::time::Duration;
 
@@ -27,14 +29,17 @@ use crate::path;
 use crate::pattern::PathPattern;
 use crate::records;
 use crate::session::Session;
+use crate::steps::ATTEMPTS_MAX;
 use crate::tx::Tx;
 use crate::types::{At, FileKind, Ino};
 use crate::zone::Shared;
 
+mod clock;
 mod collector;
 mod contents;
 mod floor;
 mod inodes;
+mod lineage;
 mod pinning;
 mod places;
 mod plan;
@@ -126,12 +131,7 @@ impl Session {
         let record = records::encode(&PolicyRecord::from(&policy));
         let put = Op::Put(keys::retention(pattern), record);
         let set = ChangeKind::RetentionSet;
-        match self.commit_policy(set, pattern, vec![], put).await? {
-            true => Ok(policy),
-            false => Err(Error::conflict(
-                "something stood in the way of the policy; try again",
-            )),
-        }
+        self.commit_policy(set, pattern, put).await.map(|()| policy)
     }
 
     /// How much history is kept where, by pattern.
@@ -152,38 +152,39 @@ impl Session {
     /// administer.
     pub async fn remove_retention(&self, pattern: &str) -> Result<()> {
         self.administer().await?;
-        let unknown = || {
-            Error::not_found("there is no policy for this pattern; list the policies")
-                .with("pattern", path::shown(pattern))
-        };
-        check_pattern(pattern).map_err(|_| unknown())?;
+        check_pattern(pattern).map_err(|_| no_such_policy(pattern))?;
         let key = keys::retention(pattern);
-        let guards = vec![Guard::Present(key.clone())];
         let (remove, delete) = (ChangeKind::RetentionRemove, Op::Delete(key));
-        match self.commit_policy(remove, pattern, guards, delete).await? {
-            true => Ok(()),
-            false => Err(unknown()),
-        }
+        self.commit_policy(remove, pattern, delete).await
     }
 
-    /// Commits with a record in the log; says whether the guards held. It is told of the root: who
-    /// may read only a part of the tree is not told of patterns for the rest.
-    async fn commit_policy(
-        &self,
-        kind: ChangeKind,
-        pattern: &str,
-        guards: Vec<Guard>,
-        op: Op,
-    ) -> Result<bool> {
-        let mut tx = Tx::begin(self, 0);
-        for guard in guards {
-            tx.insist(guard);
+    /// Commits with a record in the log. It is told of the root: who may read only a part of the
+    /// tree is not told of patterns for the rest. A collection under way goes by it from its next
+    /// step on.
+    async fn commit_policy(&self, kind: ChangeKind, pattern: &str, op: Op) -> Result<()> {
+        for attempt in 0..ATTEMPTS_MAX {
+            let mut tx = Tx::begin(self, attempt);
+            let collecting = tx.collecting().await?;
+            if let Op::Delete(key) = &op {
+                if tx.view().get(key).await?.is_none() {
+                    return Err(no_such_policy(pattern));
+                }
+                tx.insist(Guard::Present(key.clone()));
+            }
+            tx.before_collection_goes_on(collecting);
+            tx.also(op.clone());
+            let change = tx.note(kind, "/", Ino::ROOT.0, 0);
+            change.file_kind = records::kind_code(FileKind::Directory);
+            change.subject = Some(pattern.to_owned());
+            if tx.commit(Durability::Sync).await?.is_some() {
+                return Ok(());
+            }
+            tokio::task::yield_now().await;
         }
-        tx.also(op);
-        let change = tx.note(kind, "/", Ino::ROOT.0, 0);
-        change.file_kind = records::kind_code(FileKind::Directory);
-        change.subject = Some(pattern.to_owned());
-        Ok(tx.commit(Durability::Sync).await?.is_some())
+        Err(
+            Error::conflict("others kept changing policies first; try again")
+                .with("attempts", ATTEMPTS_MAX),
+        )
     }
 }
 
@@ -257,6 +258,11 @@ impl PolicyRecord {
             time: Timestamp(self.time),
         }
     }
+}
+
+fn no_such_policy(pattern: &str) -> Error {
+    Error::not_found("there is no policy for this pattern; list the policies")
+        .with("pattern", path::shown(pattern))
 }
 
 /// Longest pattern of a policy: it is a key.

@@ -135,6 +135,9 @@ pub(crate) struct Shared {
     /// The revision of [`keys::TOPOLOGY`].
     pub topology: AtomicU64,
     pub last_time: AtomicI64,
+    /// The newest time that was in the log when the zone was opened; where there was none, that of
+    /// the clock.
+    pub opened_at: Timestamp,
     pub counters: Counters,
     pub handles: OpenInodes,
     /// Of those who make a file from what it was.
@@ -204,6 +207,10 @@ impl Zone {
             .await?;
         let topology = topology.map_or(0, |value| value.revision.0);
         let last_time = crate::log::last_time(&*metastore).await?;
+        let opened_at = match last_time {
+            0 => config.clock.now(),
+            newest => Timestamp(newest),
+        };
         let floor = Floor::load(&*metastore).await?;
         let shared = Shared {
             authorizer,
@@ -213,6 +220,7 @@ impl Zone {
             parts: quick_cache::sync::Cache::new(PARTS_KEPT),
             topology: AtomicU64::new(topology),
             last_time: AtomicI64::new(last_time),
+            opened_at,
             counters: Counters::default(),
             handles: OpenInodes::default(),
             turns: Turns::default(),

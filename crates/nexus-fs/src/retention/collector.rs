@@ -11,6 +11,7 @@ use nexus_kernel::{
 use nexus_service_api::Context;
 use prost::Message;
 
+use super::clock::SlowClock;
 use super::contents::{Blobs, Release, Released};
 use super::places::Places;
 use super::plan::Plan;
@@ -59,9 +60,10 @@ pub(crate) async fn run(zone: Arc<Shared>) {
         zone,
         context: Context::system(),
     };
+    let mut clock = SlowClock::begin(&session.zone);
     loop {
         tokio::time::sleep(session.zone.config.retention_every).await;
-        let now = session.zone.config.clock.now();
+        let now = clock.now(&session.zone);
         if let Err(error) = session.collect_history(now, Manner::InBackground).await {
             tracing::warn!(?error, "collecting history failed; it is tried again");
         }
@@ -103,27 +105,24 @@ impl Session {
         let _turn = zone.collecting.lock().await;
         let dry_run = manner == Manner::DryRun;
         let expired = self.expire_snapshots(now, dry_run).await?;
-        let plan = Plan::make(zone, now).await?;
         let mut report = CompactReport {
             snapshots: expired.len() as u64,
-            oldest_readable: plan.floor,
             dry_run,
             ..CompactReport::default()
         };
-        let mut released = Released::default();
-        if !plan.is_idle() {
-            if !dry_run {
-                zone.raise_floor(plan.floor).await?;
-            }
-            let mut pass = Pass {
-                zone,
-                plan: &plan,
-                places: Places::default(),
-                left_out: if dry_run { expired } else { BTreeSet::new() },
-                dry_run,
-            };
-            released = self.go_over(&mut pass, manner, &mut report).await?;
-        }
+        // Before the policies, so that none changes unnoticed.
+        let progress = zone.progress().await?;
+        let mut pass = Pass {
+            zone,
+            plan: Plan::make(zone, now).await?,
+            now,
+            places: Places::default(),
+            left_out: if dry_run { expired } else { BTreeSet::new() },
+            dry_run,
+        };
+        let released = self.go_over(&mut pass, progress, manner, &mut report);
+        let released = released.await?;
+        report.oldest_readable = pass.plan.floor;
         let blobs = released.blobs(zone).await?;
         Ok(Compacted { report, blobs })
     }
@@ -132,18 +131,23 @@ impl Session {
     async fn go_over(
         &self,
         pass: &mut Pass<'_>,
+        mut progress: ProgressRow,
         manner: Manner,
         report: &mut CompactReport,
     ) -> Result<Released> {
         let zone = &self.zone;
-        let mut progress = zone.progress().await?;
         let mut cursor = match manner {
             Manner::InBackground => progress.cursor()?,
             Manner::Now | Manner::DryRun => Bytes::new(),
         };
         let mut released = Released::default();
-        loop {
+        while !pass.plan.is_idle() {
             self.check_goes_on()?;
+            if manner != Manner::DryRun && !zone.raise_floor(pass.plan.floor, &mut progress).await?
+            {
+                pass.look_again(&mut progress).await?;
+                continue;
+            }
             let (step, next) = pass.step(&cursor).await?;
             let (rows, versions) = (step.rows, step.versions);
             let end = next.is_none();
@@ -152,19 +156,20 @@ impl Session {
                 released.add(step.released);
                 check_released(&released)?;
             } else if !zone.take(step, &next, &mut progress).await? {
-                progress = zone.progress().await?;
+                pass.look_again(&mut progress).await?;
                 continue;
             }
             report.rows += rows;
             report.versions += versions;
             if end {
-                return Ok(released);
+                break;
             }
             cursor = next;
             if manner == Manner::InBackground {
                 tokio::time::sleep(zone.config.retention_pause).await;
             }
         }
+        Ok(released)
     }
 
     /// Deletes the snapshots that have expired, unless this is a dry run; answers their pins.
@@ -212,11 +217,34 @@ impl ProgressRow {
         Ok(progress.cursor)
     }
 
+    fn revision(&self) -> Option<Revision> {
+        self.0.as_ref().map(|row| row.revision)
+    }
+
+    fn bytes(&self) -> Bytes {
+        self.0
+            .as_ref()
+            .map_or_else(Bytes::new, |row| row.bytes.clone())
+    }
+
     fn guard(&self, key: Bytes) -> Guard {
         match &self.0 {
             Some(row) => Guard::RevisionIs(key, row.revision),
             None => Guard::Absent(key),
         }
+    }
+}
+
+impl Pass<'_> {
+    /// After a lost race: goes by the policies that there are now, if it may have been one of them
+    /// that came in between.
+    async fn look_again(&mut self, progress: &mut ProgressRow) -> Result<()> {
+        let found = self.zone.progress().await?;
+        if found.revision() != progress.revision() {
+            self.plan = Plan::make(self.zone, self.now).await?;
+        }
+        *progress = found;
+        Ok(())
     }
 }
 
@@ -229,19 +257,24 @@ impl Shared {
         Ok(ProgressRow(row))
     }
 
-    /// Moves the oldest readable revision, before anything goes that is older.
-    async fn raise_floor(&self, floor: Revision) -> Result<()> {
+    /// Moves the oldest readable revision, before anything goes that is older; says whether the
+    /// policies that let it go still hold.
+    async fn raise_floor(&self, floor: Revision, progress: &mut ProgressRow) -> Result<bool> {
         if floor <= self.floor.get() {
-            return Ok(());
+            return Ok(true);
         }
-        self.floor.raise(floor);
         let value = Bytes::copy_from_slice(&floor.0.to_be_bytes());
+        let raise = Op::Max(Bytes::from_static(keys::COMPACTED), value);
         let txn = Txn {
-            ops: vec![Op::Max(Bytes::from_static(keys::COMPACTED), value)],
+            ops: vec![raise],
             durability: Durability::Relaxed,
             ..Txn::default()
         };
-        self.metastore.commit(txn).await.map(drop)
+        let raised = self.go_on_from(progress, progress.bytes(), txn).await?;
+        if raised {
+            self.floor.raise(floor);
+        }
+        Ok(raised)
     }
 
     /// Commits a step; says whether it was still right.
@@ -255,30 +288,42 @@ impl Shared {
             ops,
             locked: _locked,
         } = step.released.into_release(self).await?;
-        let key = Bytes::from_static(keys::COLLECTING);
-        let value = records::encode(&Progress {
-            cursor: next.clone(),
-        });
         let mut txn = Txn {
-            guards: vec![progress.guard(key.clone())],
+            guards,
             ops: step.ops,
             durability: Durability::Relaxed,
             ..Txn::default()
         };
-        txn.guards.extend(guards);
         txn.ops.extend(ops);
-        txn.ops.push(Op::Put(key, value.clone()));
-        match self.metastore.commit(txn).await? {
-            Commit::Applied(revision) => {
-                let collected = &self.counters.collected;
-                collected.fetch_add(step.rows, Ordering::Relaxed);
-                progress.0 = Some(Value {
-                    bytes: value,
-                    revision,
-                });
-                Ok(true)
-            }
-            Commit::Conflict { .. } => Ok(false),
+        let value = records::encode(&Progress {
+            cursor: next.clone(),
+        });
+        let taken = self.go_on_from(progress, value, txn).await?;
+        if taken {
+            let collected = &self.counters.collected;
+            collected.fetch_add(step.rows, Ordering::Relaxed);
         }
+        Ok(taken)
+    }
+
+    /// Commits if nothing has come in between since the row of the progress was read, which it
+    /// rewrites.
+    async fn go_on_from(
+        &self,
+        progress: &mut ProgressRow,
+        value: Bytes,
+        mut txn: Txn,
+    ) -> Result<bool> {
+        let key = Bytes::from_static(keys::COLLECTING);
+        txn.guards.push(progress.guard(key.clone()));
+        txn.ops.push(Op::Put(key, value.clone()));
+        let commit = self.metastore.commit(txn).await?;
+        if let Commit::Applied(revision) = commit {
+            progress.0 = Some(Value {
+                bytes: value,
+                revision,
+            });
+        }
+        Ok(matches!(commit, Commit::Applied(_)))
     }
 }

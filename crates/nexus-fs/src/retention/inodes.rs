@@ -15,7 +15,7 @@ use crate::records::{self, InodeRecord};
 use crate::types::FileKind;
 
 /// Rows read at a time beyond those of a page.
-const NEARBY: usize = 16;
+pub(super) const NEARBY: usize = 16;
 
 /// Some states of one inode, one after the other, and what is around them.
 struct States<'r> {
@@ -184,7 +184,7 @@ impl Pass<'_> {
         }
     }
 
-    async fn nearby(&self, scan: Scan) -> Result<(Vec<Row>, bool)> {
+    pub(super) async fn nearby(&self, scan: Scan) -> Result<(Vec<Row>, bool)> {
         let page = self
             .zone
             .metastore

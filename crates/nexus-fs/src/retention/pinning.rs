@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use nexus_kernel::{Guard, Op, Result, Revision};
+use nexus_kernel::{Guard, Op, Result, Revision, Value};
 
 use crate::keys;
 use crate::records::{self, Pin};
@@ -84,16 +84,27 @@ impl Tx<'_> {
     /// Holds on to a revision of the past, which must still be readable, by this pin. Pins of the
     /// past and steps of the collector insist on the same row, so that neither misses the other.
     pub(crate) async fn hold_revision(&mut self, revision: Revision, pin: Bytes) -> Result<()> {
-        let key = Bytes::from_static(keys::COLLECTING);
-        let collecting = self.view().get(&key).await?;
+        let collecting = self.collecting().await?;
         self.zone().check_readable(revision).await?;
+        self.before_collection_goes_on(collecting);
+        self.also(Op::Put(pin, records::encode(&Pin::default())));
+        Ok(())
+    }
+
+    /// How far the collector is, to be read before what it must not pass over.
+    pub(super) async fn collecting(&self) -> Result<Option<Value>> {
+        self.view().get(keys::COLLECTING).await
+    }
+
+    /// Commits only if the collector has taken no step since, and has it look anew before its
+    /// next one.
+    pub(super) fn before_collection_goes_on(&mut self, collecting: Option<Value>) {
+        let key = Bytes::from_static(keys::COLLECTING);
         let (guard, value) = match collecting {
             Some(row) => (Guard::RevisionIs(key.clone(), row.revision), row.bytes),
             None => (Guard::Absent(key.clone()), Bytes::new()),
         };
         self.insist(guard);
         self.also(Op::Put(key, value));
-        self.also(Op::Put(pin, records::encode(&Pin::default())));
-        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Where inodes are, or were when they went: what policies go by.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use nexus_kernel::{Freshness, Kind, Result, Scan};
 
@@ -20,9 +21,20 @@ const DIRECTORIES_MAX: usize = 10_000;
 pub(super) struct Places {
     /// None for one that leads nowhere.
     directories: HashMap<u64, Option<String>>,
+    /// Where they were, as of the last directory that moved before.
+    topology: u64,
 }
 
 impl Places {
+    /// Looks for directories anew if one has moved.
+    pub(super) fn forget_moved(&mut self, zone: &Shared) {
+        let topology = zone.topology.load(Ordering::Acquire);
+        if topology != self.topology {
+            self.directories.clear();
+            self.topology = topology;
+        }
+    }
+
     /// Where an inode with this record is; none if nobody knows any more.
     pub(super) async fn path(
         &mut self,
@@ -71,7 +83,7 @@ impl Places {
 }
 
 /// The record of an inode, or the last one that history has of it.
-async fn newest_record(zone: &Shared, ino: u64) -> Result<Option<InodeRecord>> {
+pub(super) async fn newest_record(zone: &Shared, ino: u64) -> Result<Option<InodeRecord>> {
     let view = zone.view(At::Latest).await?;
     match view.inode(ino).await {
         Ok(Some(inode)) => return Ok(Some(inode.record.clone())),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use nexus_kernel::{Entry, Freshness, KeyRange, Op, Result, Revision, Scan};
+use nexus_kernel::{Entry, Freshness, KeyRange, Op, Result, Revision, Scan, Timestamp};
 
 use super::contents::Released;
 use super::pinning::{Pins, has_lapsed};
@@ -16,8 +16,9 @@ use crate::records::{self, LogRecord, Pin};
 use crate::view::next_key;
 use crate::zone::Shared;
 
-/// What is gone over, in the order of the keys: pins, names, inodes, the log, metadata.
-const PARTS: [u8; 5] = *b"Pehlz";
+/// What is gone over, in the order of the keys: pins, lineage, names, inodes, the log, what of it is
+/// undone, metadata.
+const PARTS: [u8; 7] = *b"Paehluz";
 /// Rows that a step goes over. A record of the log can have a megabyte, an inode's 64 KiB.
 const ROWS: usize = 256;
 const LOG_ROWS: usize = 32;
@@ -25,7 +26,9 @@ const LOG_ROWS: usize = 32;
 /// One pass over all of history.
 pub(super) struct Pass<'a> {
     pub zone: &'a Shared,
-    pub plan: &'a Plan,
+    pub plan: Plan,
+    /// As of when ages count.
+    pub now: Timestamp,
     pub places: Places,
     /// Pins that do not count: in a dry run, those that would go.
     pub left_out: BTreeSet<Bytes>,
@@ -49,6 +52,7 @@ impl Pass<'_> {
     /// if there are more.
     pub(super) async fn step(&mut self, from: &Bytes) -> Result<(Step, Option<Bytes>)> {
         let mut step = Step::default();
+        self.places.forget_moved(self.zone);
         let Some((part, range)) = self.part_from(from) else {
             return Ok((step, None));
         };
@@ -65,9 +69,11 @@ impl Pass<'_> {
         };
         match part {
             b'P' => self.pins(page.entries, &mut step).await?,
+            b'a' => self.derivations(page.entries, &mut step).await?,
             b'e' => self.names(page.entries, &mut step).await?,
             b'h' => self.inodes(page, &mut step).await?,
             b'l' => log_records(page.entries, &mut step)?,
+            b'u' => marks(page.entries, &mut step),
             _ => self.values(page.entries, &mut step).await?,
         }
         Ok((step, Some(next)))
@@ -85,9 +91,11 @@ impl Pass<'_> {
 
     fn range(&self, part: u8, from: &Bytes) -> KeyRange {
         let mut range = KeyRange::prefix(vec![part]);
-        if part == b'l' {
+        match part {
             // The record at the floor stays: it tells which time that is.
-            range.end = keys::log(self.plan.floor);
+            b'l' => range.end = keys::log(self.plan.floor),
+            b'u' => range.end = keys::undo_mark(self.plan.floor),
+            _ => {}
         }
         range.start = range.start.max(from.clone());
         range
@@ -168,16 +176,13 @@ impl Step {
     }
 }
 
-/// All of these go, with the rows they go on in, what finds them by their run, and what is known of
-/// their undoing.
+/// All of these go, with the rows they go on in, and what finds them by their run.
 fn log_records(entries: Vec<Entry>, step: &mut Step) -> Result<()> {
     for entry in entries {
         let revision = Revision(keys::last_number(&entry.key));
         let record: LogRecord = records::decode(entry.value.bytes)?;
         let more = log::keys_of_more(revision, record.more_rows)?;
         step.ops.extend(more.into_iter().map(Op::Delete));
-        // There is one if that operation was undone.
-        step.ops.push(Op::Delete(keys::undo_mark(revision)));
         if let Some(run) = record.session {
             step.ops
                 .push(Op::Delete(keys::session_log_at(&run, revision)));
@@ -185,4 +190,11 @@ fn log_records(entries: Vec<Entry>, step: &mut Step) -> Result<()> {
         step.remove(entry.key);
     }
     Ok(())
+}
+
+/// What says of operations that they are undone goes with them. It has rows of its own to go by: an
+/// operation may go while its undo is being committed.
+fn marks(entries: Vec<Entry>, step: &mut Step) {
+    let marks = entries.into_iter().map(|entry| Op::Delete(entry.key));
+    step.ops.extend(marks);
 }

@@ -18,6 +18,8 @@ use crate::rights::confined;
 use crate::support::{memory_stores, open_with, put, text, text_at};
 
 mod contents;
+mod lineage;
+mod passes;
 mod together;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -43,14 +45,18 @@ impl Kept {
         Self::on(memory_stores()).await
     }
 
-    /// Nothing lies inline, so that every content is counted.
     async fn on(stores: Stores) -> Self {
+        Self::with(stores, ZoneConfig::default()).await
+    }
+
+    /// Nothing lies inline, so that every content is counted.
+    async fn with(stores: Stores, config: ZoneConfig) -> Self {
         let clock = Arc::new(Hand(AtomicI64::new(1_000_000_000)));
         let config = ZoneConfig {
             clock: clock.clone(),
             inline_bytes_max: 0,
             content_cache_bytes: 0,
-            ..ZoneConfig::default()
+            ..config
         };
         let zone = open_with(&stores, config).await;
         Self {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_driver_memory::MemoryMetastore;
-use nexus_fs::{At, RestoreOptions, RetentionLimits, Stores};
+use nexus_fs::{At, NewSnapshot, RestoreOptions, RetentionLimits, Stores};
 use nexus_kernel::{
-    Commit, FlushBarrier, Freshness, Kind, Limits, Metastore, MetastoreSnapshot, Op, Page,
-    RestoreStep, Restoring, Result, Revision, Scan, Timestamp, Txn, Value,
+    Commit, FlushBarrier, Freshness, KeyRange, Kind, Limits, Metastore, MetastoreSnapshot, Op,
+    Page, RestoreStep, Restoring, Result, Revision, Scan, Timestamp, Txn, Value,
 };
 use nexus_service_api::{Clock, SystemClock};
 use parking_lot::Mutex;
@@ -189,6 +189,46 @@ async fn an_undo_is_refused_when_what_it_reads_is_collected_meanwhile() {
     let error = refused(undo.await.unwrap(), Kind::NotFound);
     assert!(error.fact("oldest_readable").is_some(), "{error}");
     assert_eq!(text(&world.others, "/g").await, "1");
+    world.assert_sound().await;
+}
+
+/// What says that an operation is undone goes, though the operation went while its undo was being
+/// committed.
+#[tokio::test]
+async fn a_mark_of_what_was_collected_meanwhile_goes() {
+    let (store, world) = stopping().await;
+    put(&world.others, "/f", "1").await;
+    // Holds what the undo goes back to.
+    let held = world.others.create_snapshot("/", NewSnapshot::default());
+    held.await.unwrap();
+    put(&world.ours, "/f", "2").await;
+    let by = world.ours.revision().await.unwrap();
+    let limits = RetentionLimits {
+        max_age: Some(Duration::from_secs(3600)),
+        max_versions: None,
+    };
+    world.others.set_retention("/**", limits).await.unwrap();
+    let mark = |op: &Op| matches!(op, Op::Put(key, _) if key[0] == b'u');
+    let marks = store.stop(
+        false,
+        move |call| matches!(call, Call::Commit(txn) if txn.ops.iter().any(mark)),
+    );
+    let files = world.ours.clone();
+    let undo = tokio::spawn(async move { files.undo(operation(by)).await });
+    marks.reached().await;
+    let later = Timestamp(SystemClock.now().0 + 7_200_000_000_000);
+    world.others.compact(later, false).await.unwrap();
+    marks.release();
+    undo.await.unwrap().unwrap();
+    assert_eq!(text(&world.others, "/f").await, "1");
+    let left = async || {
+        let marks = Scan::forward(KeyRange::prefix("u"), 10);
+        let marks = store.inner.scan(marks, Freshness::Linearizable).await;
+        marks.unwrap().entries.len()
+    };
+    assert_eq!(left().await, 1);
+    world.others.compact(later, false).await.unwrap();
+    assert_eq!(left().await, 0);
     world.assert_sound().await;
 }
 
