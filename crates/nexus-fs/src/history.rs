@@ -21,6 +21,8 @@ use crate::types::{
 };
 use crate::writes::{Extra, REWRITES_MAX, busy};
 
+/// Most versions of a file in one answer.
+pub const VERSIONS_LIMIT_MAX: usize = 10_000;
 /// History rows read at a time.
 const PAGE: usize = 32;
 
@@ -45,13 +47,15 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`stat`](Self::stat); `WrongType` for a directory.
+    /// As [`stat`](Self::stat); `WrongType` for a directory, `LimitExceeded` for more than
+    /// [`VERSIONS_LIMIT_MAX`].
     pub async fn versions(
         &self,
         path: &str,
         limit: usize,
         before: Option<u64>,
     ) -> Result<Vec<Version>> {
+        check_limit(limit)?;
         let mut states = self.states(path).await?;
         if let Some(before) = before {
             states.skip_to(before.saturating_sub(1)).await?;
@@ -63,7 +67,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// `NotFound`, `WrongType` for a directory, `PermissionDenied`.
+    /// `NotFound`, `WrongType` for a directory, `PermissionDenied`, `LimitExceeded` for more than
+    /// [`VERSIONS_LIMIT_MAX`].
     pub async fn versions_of(&self, ino: Ino, limit: usize) -> Result<Vec<Version>> {
         let (path, _) = self.permit_inode(Action::Read, ino).await?;
         let view = self.zone.view(At::Latest).await?;
@@ -79,6 +84,7 @@ impl Session {
         path: &str,
         limit: usize,
     ) -> Result<Vec<Version>> {
+        check_limit(limit)?;
         if inode.record.is_dir() {
             return Err(is_a_directory(path));
         }
@@ -346,6 +352,17 @@ impl<'a> States<'a> {
             since: inode.revision,
         }))
     }
+}
+
+fn check_limit(limit: usize) -> Result<()> {
+    if limit <= VERSIONS_LIMIT_MAX {
+        return Ok(());
+    }
+    Err(
+        Error::limit("at most 10000 versions are told at a time; go on before the last of them")
+            .with("limit", limit)
+            .with("limit_max", VERSIONS_LIMIT_MAX),
+    )
 }
 
 /// The state that a row of history holds; none if it was collected.

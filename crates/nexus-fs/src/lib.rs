@@ -118,7 +118,7 @@ pub use fork::{
     MergeConflict, MergeConflictKind, MergeOptions, MergeReport, MergeStrategy,
 };
 pub use handles::{Handle, OpenMode, PastFile, PastZone};
-pub use history::VersionAt;
+pub use history::{VERSIONS_LIMIT_MAX, VersionAt};
 pub use lineage::{
     LINEAGE_DEPTH_MAX, LINEAGE_LIMIT_MAX, Lineage, LineageDirection, LineageEntry, LineageFile,
     LineageQuery, LineageSource, SOURCE_BYTES_MAX, SourceKind,

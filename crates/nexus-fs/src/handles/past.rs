@@ -193,7 +193,8 @@ impl PastZone {
     ///
     /// # Errors
     ///
-    /// `NotFound`, `WrongType` for a directory, `PermissionDenied`.
+    /// `NotFound`, `WrongType` for a directory, `PermissionDenied`, `LimitExceeded` for more than
+    /// [`VERSIONS_LIMIT_MAX`](crate::VERSIONS_LIMIT_MAX).
     pub async fn versions(&self, ino: Ino, limit: usize) -> Result<Vec<Version>> {
         let place = self.permit(Action::Read, ino).await?;
         let inode = self.inode(ino).await?;

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt;
 use nexus_fs::{
-    At, ChangeKind, FeedQuery, ListOptions, LogQuery, MoveOptions, RemoveOptions, VersionAt,
-    WriteOptions, ZoneConfig,
+    At, ChangeKind, FeedQuery, ListOptions, LogQuery, MoveOptions, RemoveOptions,
+    VERSIONS_LIMIT_MAX, VersionAt, WriteOptions, ZoneConfig,
 };
 use nexus_kernel::{Durability, Kind, Revision, Timestamp};
 use nexus_service_api::Context;
@@ -328,6 +328,24 @@ async fn metadata_is_kept_found_and_remembered() {
             .entries,
         []
     );
+}
+
+/// How many versions are told at a time is bounded.
+#[tokio::test]
+async fn versions_are_told_so_many_at_a_time() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a", "1").await;
+    let ino = files.stat("/a", At::Latest).await.unwrap().ino;
+    let most = VERSIONS_LIMIT_MAX;
+    assert_eq!(files.versions("/a", most, None).await.unwrap().len(), 1);
+    let past = files.as_of(At::Latest).await.unwrap();
+    for refused in [
+        files.versions("/a", most + 1, None).await,
+        files.versions_of(ino, most + 1).await,
+        past.versions(ino, usize::MAX).await,
+    ] {
+        assert_eq!(refused.unwrap_err().kind(), Kind::LimitExceeded);
+    }
 }
 
 /// Created files remember who made them, and versions who wrote them.

@@ -1,6 +1,6 @@
 //! Versions of a file.
 
-use nexus_fs::{FileKind, LineageEntry, LineageSource, Version, VersionAt};
+use nexus_fs::{FileKind, LineageEntry, LineageSource, VERSIONS_LIMIT_MAX, Version, VersionAt};
 use nexus_kernel::{Durability, Error};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,12 +17,7 @@ pub(super) struct ListVersions {
 }
 
 pub(super) async fn list_versions(call: &Call, ask: ListVersions) -> Outcome {
-    let most = call.shared.app.limits.unpaged_entries_max;
-    let versions = call
-        .files
-        .versions(&ask.path, most.saturating_add(1), None)
-        .await?;
-    call.check_entries(versions.len())?;
+    let versions = all_versions(call, &ask.path).await?;
     let sources = call.files.version_sources(&ask.path, &versions).await?;
     let older = versions.iter().skip(1).map(Some).chain([None]);
     let listed: Vec<Value> = versions
@@ -34,6 +29,21 @@ pub(super) async fn list_versions(call: &Call, ask: ListVersions) -> Outcome {
         })
         .collect();
     Reply::of(&listed)
+}
+
+async fn all_versions(call: &Call, path: &str) -> Result<Vec<Version>, RpcError> {
+    let mut versions: Vec<Version> = Vec::new();
+    loop {
+        let before = versions.last().map(|oldest| oldest.version);
+        let page = call.files.versions(path, VERSIONS_LIMIT_MAX, before);
+        let page = page.await?;
+        let more = page.len() == VERSIONS_LIMIT_MAX;
+        versions.extend(page);
+        call.check_entries(versions.len())?;
+        if !more {
+            return Ok(versions);
+        }
+    }
 }
 
 /// A version; its parent is the version of the same file that it was made of, or the one
