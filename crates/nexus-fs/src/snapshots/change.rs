@@ -98,7 +98,7 @@ async fn create(
     let number = next_number(tx, directory).await?;
     let name = match &new.name {
         Some(name) => name.clone(),
-        None => format!("s{directory}.{number}"),
+        None => made_name(directory, number),
     };
     let key = keys::snapshot(&name);
     if tx.view().get(&key).await?.is_some() {
@@ -199,14 +199,33 @@ fn note(tx: &mut Tx<'_>, kind: ChangeKind, name: &str, record: &SnapshotRecord) 
 }
 
 fn check_name(name: &str) -> Result<()> {
-    if At::is_snapshot_name(name) {
-        return Ok(());
+    if !At::is_snapshot_name(name) {
+        return Err(Error::invalid(
+            "the name of a snapshot has 1 to 128 bytes, begins with a letter, is no other point \
+             in time, and has no / : ^ { } nor control characters; choose another",
+        )
+        .with("snapshot", path::shown(name)));
     }
-    Err(Error::invalid(
-        "the name of a snapshot has 1 to 128 bytes, begins with a letter, is no other point in \
-         time, and has no / : ^ { } nor control characters; choose another",
-    )
-    .with("snapshot", path::shown(name)))
+    if is_made_name(name) {
+        return Err(Error::invalid(
+            "names like this one are given to snapshots that are made without a name; choose \
+             another, or none",
+        )
+        .with("snapshot", name));
+    }
+    Ok(())
+}
+
+/// The name of a snapshot that was given none. Nobody may choose such a name: it would keep the
+/// directory from having another snapshot.
+fn made_name(directory: u64, number: u64) -> String {
+    format!("s{directory}.{number}")
+}
+
+fn is_made_name(name: &str) -> bool {
+    let numbers = name.strip_prefix('s').and_then(|name| name.split_once('.'));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    numbers.is_some_and(|(directory, number)| is_number(directory) && is_number(number))
 }
 
 fn check_description(description: &str) -> Result<()> {

@@ -271,7 +271,8 @@ async fn bad_snapshots_are_refused() {
     files.create_snapshot("/", named("taken")).await.unwrap();
     let long = "n".repeat(129);
     for name in [
-        "", "latest", "r42", "42", "2h", "v3", "op:1", "a/b", "a\nb", ".", "a}", &long,
+        "", "latest", "r42", "42", "2h", "v3", "op:1", "a/b", "a\nb", ".", "a}", "s1.1", "s42.8",
+        &long,
     ] {
         let refused = files.create_snapshot("/", named(name)).await.unwrap_err();
         assert_eq!(refused.kind(), Kind::InvalidArgument, "{name:?}");
@@ -305,6 +306,9 @@ async fn bad_snapshots_are_refused() {
         assert_eq!(refused.kind(), kind, "{path}");
     }
     assert_eq!(names(&files, SnapshotQuery::default()).await, ["taken"]);
+    for like_it in ["s1", "s1.a", "s.1", "s1.1.1", "S1.1"] {
+        files.create_snapshot("/", named(like_it)).await.unwrap();
+    }
 }
 
 /// Who may not read a directory learns nothing of its snapshots, but that a name is taken; who may
