@@ -225,6 +225,15 @@ impl Tail {
         self.ring.lock().restart(end);
     }
 
+    /// Where nobody has followed, what was before those who ask is not read: it need not even be
+    /// kept any more.
+    fn begin_at(&self, earliest: Revision) {
+        let mut ring = self.ring.lock();
+        if ring.segments.is_empty() && ring.end < earliest {
+            ring.restart(earliest);
+        }
+    }
+
     /// How long to look away, for what was told to so many.
     fn pause(&self) -> Duration {
         let readers = u32::try_from(self.readers()).unwrap_or(u32::MAX);
@@ -263,6 +272,7 @@ pub(crate) async fn run(zone: Arc<Shared>) {
 /// Waits for a commit that changes the tree, and goes on until all who asked have something.
 async fn read_on(zone: &Shared, asked: Asked) -> Result<()> {
     let tail = &zone.tail;
+    tail.begin_at(asked.earliest);
     let mut end = tail.end();
     while tail.end() <= asked.latest {
         let newest = zone.metastore.changed(end).await?;

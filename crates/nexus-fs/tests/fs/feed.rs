@@ -18,6 +18,8 @@ use tokio::sync::watch;
 
 use crate::support::{fresh, memory_stores, open, open_with, put};
 
+mod tail;
+
 type Told = (FeedPosition, ChangeKind, String);
 
 fn told(records: &[Record]) -> Vec<Told> {
