@@ -85,16 +85,21 @@ impl Feed for FeedDoor {
 
 /// What a watch asks for.
 pub(super) fn query(ask: WatchRequest) -> Result<FeedQuery> {
-    let start = match (ask.after, ask.cursor) {
-        (None, None) => FeedStart::Now,
-        (Some(after), None) => FeedStart::After(nexus_fs::FeedPosition {
+    let start = match (ask.after, ask.after_sequence, ask.cursor) {
+        (None, None, None) => FeedStart::Now,
+        (Some(after), sequence, None) => FeedStart::After(nexus_fs::FeedPosition {
             revision: Revision(after),
-            sequence: ask.after_sequence,
+            sequence,
         }),
-        (None, Some(name)) => FeedStart::Cursor(name.parse()?),
-        (Some(_), Some(_)) => {
+        (None, None, Some(name)) => FeedStart::Cursor(name.parse()?),
+        (Some(_), _, Some(_)) => {
             return Err(Error::invalid(
                 "a watch begins after a revision or at a cursor; leave one of them out",
+            ));
+        }
+        (None, Some(_), _) => {
+            return Err(Error::invalid(
+                "after_sequence names a change of the revision `after`; give that revision too",
             ));
         }
     };

@@ -365,7 +365,15 @@ async fn a_watch_is_narrowed_and_begins_at_a_cursor() {
         },
         WatchRequest {
             cursor: Some("/".into()),
+            ..at_cursor.clone()
+        },
+        WatchRequest {
+            after_sequence: Some(3),
             ..at_cursor
+        },
+        WatchRequest {
+            after_sequence: Some(3),
+            ..Default::default()
         },
     ] {
         assert_eq!(
