@@ -17,11 +17,13 @@ use crate::resolve::resolve;
 use crate::session::Session;
 use crate::types::{At, Ino};
 
+mod cursor;
 mod forked;
 mod source;
 mod trace;
 mod versions;
 
+use cursor::Cursor;
 pub(crate) use source::{DerivedRecord, Origin, Source, SourceRecord, check_external};
 pub use source::{SOURCE_BYTES_MAX, SourceKind};
 use trace::Trace;
@@ -32,7 +34,6 @@ pub const LINEAGE_DEPTH_MAX: usize = 64;
 pub const LINEAGE_LIMIT_MAX: usize = 10_000;
 const DEPTH: usize = 16;
 const LIMIT: usize = 1_000;
-const CURSOR: char = 'a';
 
 /// Whose lineage to tell, and how much of it.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +46,8 @@ pub struct LineageQuery {
     pub depth: usize,
     /// Most entries in the page, up to [`LINEAGE_LIMIT_MAX`]; 0 stands for 1,000.
     pub limit: usize,
-    /// Continue after the page that gave this cursor.
+    /// Continue after the page that gave this cursor, with what there was when the first page was
+    /// read.
     pub cursor: Option<String>,
 }
 
@@ -152,18 +154,23 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`stat`](Self::stat); `InvalidArgument` for an unknown cursor, `LimitExceeded` for too
-    /// large a page, too many steps away, or a lineage too large to go through.
+    /// As [`stat`](Self::stat); `InvalidArgument` for an unknown cursor, `Conflict` for one of a
+    /// step that is told no more; `LimitExceeded` for too large a page, too many steps away, or a
+    /// lineage too large to go through.
     pub async fn lineage(&self, path: &str, query: LineageQuery) -> Result<Lineage> {
         let depth = within(query.depth, DEPTH, LINEAGE_DEPTH_MAX, "depth")?;
         let limit = within(query.limit, LIMIT, LINEAGE_LIMIT_MAX, "limit")?;
-        let skip = query.cursor.as_deref().map_or(Ok(0), parse_cursor)?;
+        let after = query.cursor.as_deref().map(str::parse).transpose()?;
         let view = self.view(query.at).await?;
         let place = resolve(&view, path, true).await?;
         self.permit_at(Action::Read, &place).await?;
         let ino = place.found()?.ino;
         let inode = crate::read::existing(&view, ino, &place).await?;
-        let until = view.at.unwrap_or(Revision(u64::MAX - 1));
+        let until = match view.at {
+            Some(at) => at,
+            None => self.zone.revision().await?,
+        };
+        let until = after.map_or(Ok(until), |after: Cursor| after.until(view.at, until))?;
         let mut trace = Trace::new(self, until, depth);
         let file = LineageFile {
             ino: Ino(ino),
@@ -172,28 +179,27 @@ impl Session {
             path_now: trace.path_now(ino).await?,
         };
         trace.begin(ino, query.direction);
-        let mut entries = Vec::new();
-        let mut passed = 0;
-        let mut more = false;
-        while let Some(entry) = trace.next().await? {
-            if passed == skip + limit {
-                more = true;
-                break;
-            }
-            if passed >= skip {
-                entries.push(entry);
-            } else {
-                // What was hidden on earlier pages was counted there.
-                trace.hidden = 0;
-            }
-            passed += 1;
+        if let Some(Cursor { step, .. }) = after {
+            trace.pass(&step).await?;
         }
-        Ok(Lineage {
+        let mut page = Lineage {
             file,
-            entries,
-            hidden: trace.hidden,
-            next: more.then(|| format!("{CURSOR}{passed}")),
-        })
+            entries: Vec::new(),
+            hidden: 0,
+            next: None,
+        };
+        let mut last = None;
+        while let Some((step, entry)) = trace.next().await? {
+            if page.entries.len() == limit {
+                page.next = last.map(|step| Cursor { until, step }.to_string());
+                return Ok(page);
+            }
+            page.entries.push(entry);
+            page.hidden = trace.hidden;
+            last = Some(step);
+        }
+        page.hidden = trace.hidden;
+        Ok(page)
     }
 }
 
@@ -203,12 +209,4 @@ fn within(asked: usize, usual: usize, max: usize, what: &'static str) -> Result<
     }
     let error = Error::limit("a lineage is told for at most 64 steps and 10000 entries a page");
     Err(error.with(what, asked).with("max", max))
-}
-
-fn parse_cursor(cursor: &str) -> Result<usize> {
-    let skip = cursor.strip_prefix(CURSOR).and_then(|n| n.parse().ok());
-    skip.ok_or_else(|| {
-        Error::invalid("unknown cursor; use one that a page of this lineage gave")
-            .with("cursor", path::shown(cursor))
-    })
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use nexus_kernel::{Error, Freshness, KeyRange, Kind, Result, Revision, Scan, Timestamp};
 use nexus_service_api::Action;
 
+use super::cursor::StepName;
 use super::{
     DerivedRecord, LineageDirection, LineageEntry, LineageFile, LineageSource, SourceRecord,
 };
@@ -25,7 +26,20 @@ struct Step {
     ino: u64,
     at: Revision,
     derived: DerivedRecord,
+    /// Which of its sources.
+    number: usize,
     source: SourceRecord,
+}
+
+impl Step {
+    fn name(&self, direction: LineageDirection) -> StepName {
+        StepName {
+            direction,
+            ino: self.ino,
+            at: self.at,
+            source: self.number,
+        }
+    }
 }
 
 /// An inode whose derivations are being read, one way.
@@ -81,8 +95,28 @@ impl<'a> Trace<'a> {
         }
     }
 
+    /// Goes on to where a page ended. What was hidden on the way was counted there.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` when it is told no more.
+    pub(super) async fn pass(&mut self, last: &StepName) -> Result<()> {
+        while let Some((name, _)) = self.next().await? {
+            if name == *last {
+                self.hidden = 0;
+                return Ok(());
+            }
+        }
+        Err(Error::conflict(
+            "the step that this page goes on after is told no more: its history was collected, or \
+             it is not of this lineage; begin with the first page",
+        )
+        .with("ino", last.ino)
+        .with("revision", last.at))
+    }
+
     /// The next step that the caller may see.
-    pub(super) async fn next(&mut self) -> Result<Option<LineageEntry>> {
+    pub(super) async fn next(&mut self) -> Result<Option<(StepName, LineageEntry)>> {
         loop {
             let Some(level) = self.levels.last_mut() else {
                 let Some(level) = self.then.pop() else {
@@ -108,7 +142,7 @@ impl<'a> Trace<'a> {
             match self.entry(&step, direction, depth).await? {
                 Some(entry) => {
                     self.go_on(&step, direction);
-                    return Ok(Some(entry));
+                    return Ok(Some((step.name(direction), entry)));
                 }
                 None => self.hidden += 1,
             }
@@ -281,6 +315,7 @@ impl Level {
                 ino: self.ino,
                 at: forked.at,
                 derived: forked.derived,
+                number: 0,
                 source: forked.source,
             }));
         }
@@ -324,10 +359,11 @@ impl Level {
 fn steps(ino: u64, at: Revision, row: Bytes) -> Result<Vec<Step>> {
     let mut derived: DerivedRecord = records::decode(row)?;
     let sources = std::mem::take(&mut derived.sources).into_iter();
-    let steps = sources.map(|source| Step {
+    let steps = sources.enumerate().map(|(number, source)| Step {
         ino,
         at,
         derived: derived.clone(),
+        number,
         source,
     });
     Ok(steps.collect())

@@ -33,7 +33,7 @@ impl Session {
         self.permit_at(Action::Read, &place).await?;
         let mut trace = Trace::new(self, newest, 1);
         trace.begin(place.found()?.ino, LineageDirection::Ancestors);
-        while let Some(entry) = trace.next().await? {
+        while let Some((_, entry)) = trace.next().await? {
             if entry.revision < oldest {
                 break;
             }

@@ -324,6 +324,74 @@ async fn a_lineage_is_paged_and_bounded() {
     assert_eq!(error.kind(), Kind::NotFound);
 }
 
+/// A walk over all pages has each step once, whatever happens to the file between two pages.
+#[tokio::test]
+async fn pages_of_a_lineage_stand_still_while_the_file_changes() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a", "0").await;
+    for n in 0..5 {
+        edit(&files, "/a", &n.to_string(), &(n + 1).to_string()).await;
+    }
+    let mut query = LineageQuery {
+        limit: 2,
+        direction: LineageDirection::Ancestors,
+        ..LineageQuery::default()
+    };
+    let whole = lines(
+        &files
+            .lineage(
+                "/a",
+                LineageQuery {
+                    limit: 0,
+                    ..query.clone()
+                },
+            )
+            .await
+            .unwrap(),
+    );
+    assert_eq!(whole.len(), 5);
+    let mut paged = Vec::new();
+    for n in 5.. {
+        let page = files.lineage("/a", query.clone()).await.unwrap();
+        paged.extend(lines(&page));
+        let Some(next) = page.next else { break };
+        query.cursor = Some(next);
+        edit(&files, "/a", &n.to_string(), &(n + 1).to_string()).await;
+    }
+    assert_eq!(paged, whole);
+    query.direction = LineageDirection::Descendants;
+    let error = files.lineage("/a", query.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Conflict, "{error}");
+    query.at = At::Revision(Revision(3));
+    let error = files.lineage("/a", query).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::InvalidArgument, "{error}");
+}
+
+/// Cursors that no page gave are refused, also those of earlier releases.
+#[tokio::test]
+async fn cursors_that_no_page_of_a_lineage_gave_are_refused() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a", "0").await;
+    for cursor in [
+        "",
+        "a",
+        "a2",
+        "a18446744073709551615",
+        "a18446744073709551615.u.2.3.0",
+        "l3",
+        "a9.u.1",
+        "a9.x.1.1.0",
+        "a9.u.1.1.0.0",
+    ] {
+        let query = LineageQuery {
+            cursor: Some(cursor.into()),
+            ..LineageQuery::default()
+        };
+        let error = files.lineage("/a", query).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidArgument, "{cursor} {error}");
+    }
+}
+
 /// Who may read a copy and not its source learns that there is one, and nothing of it.
 #[tokio::test]
 async fn what_is_out_of_sight_is_counted_and_not_told() {
