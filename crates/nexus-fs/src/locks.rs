@@ -268,7 +268,7 @@ pub struct LockPage {
 pub struct Forced {
     /// The commit, under which it is in the operation log.
     pub revision: Revision,
-    /// The leases that it ended.
+    /// The leases that it ended; some may have expired before.
     pub leases: Vec<Lease>,
 }
 

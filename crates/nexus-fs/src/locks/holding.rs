@@ -80,27 +80,35 @@ impl Session {
     /// the operation log as `lock_force`, with who did it.
     ///
     /// One's own leases anybody may end so, also from another session and without the token;
-    /// those of others take an administrator.
+    /// those of others take an administrator. What has expired and was not cleared away yet counts
+    /// for nothing and may be ended by anybody, as if it asked for the lock: it is on record as
+    /// `lock_expire`.
     ///
     /// # Errors
     ///
-    /// `NotFound` when nobody holds that; `PermissionDenied`.
+    /// `NotFound` when there is no such lease; `PermissionDenied`.
     pub async fn force_unlock(&self, resource: &str, token: Option<u64>) -> Result<Forced> {
         let target = self.lock_target(resource, Action::Write).await?;
         for _ in 0..ATTEMPTS_MAX {
             let standing = self.zone.standing(&target.lock).await?;
             let now = self.zone.now();
-            let mut ended = live(&standing.leases, now).collect::<Vec<_>>();
-            ended.retain(|row| token.is_none_or(|token| row.stamp == token));
+            let meant = |row: &&Row| token.is_none_or(|token| row.stamp == token);
+            let ended: Vec<_> = standing.leases.iter().filter(meant).collect();
             if ended.is_empty() {
                 return Err(nobody_holds(&target));
             }
-            if ended.iter().any(|row| row.record.holder != self.actor()) {
+            let actor = self.actor();
+            let is_others = |row: &&Row| row.is_live(now) && row.record.holder != actor;
+            if ended.iter().any(is_others) {
                 self.administer().await?;
             }
             let mut change = LockCommit::new();
             for row in &ended {
-                change.end_lease(ChangeKind::LockForce, &target, row);
+                let kind = match row.is_live(now) {
+                    true => ChangeKind::LockForce,
+                    false => ChangeKind::LockExpire,
+                };
+                change.end_lease(kind, &target, row);
             }
             if let Some(revision) = change.commit(self, Durability::Sync).await? {
                 self.zone.waiting.ring(&target.lock);

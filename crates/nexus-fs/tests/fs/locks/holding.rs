@@ -301,6 +301,47 @@ async fn one_s_own_leases_anybody_may_force_one_by_one() {
     );
 }
 
+/// However many expired leases a lock on however long a path has, the next one gets it, and all of
+/// them are on record.
+#[tokio::test(start_paused = true)]
+async fn a_lock_with_many_expired_leases_on_a_long_path_is_taken() {
+    let world = World::new().await;
+    let (ada, bob) = (world.agent("ada"), world.agent("bob"));
+    let path = format!("/{}", "n".repeat(254)).repeat(16);
+    super::write(&ada, &path, "").await.unwrap();
+    for _ in 0..300 {
+        let shared = options(LockMode::Shared, 0);
+        ada.acquire_lock(&path, shared).await.unwrap();
+    }
+    super::expire().await;
+    let lease = take(&bob, &path).await.unwrap();
+    let page = bob.log(LogQuery::default()).await.unwrap();
+    let record = page.records.last().unwrap();
+    assert_eq!(record.revision.0, lease.token);
+    assert_eq!(record.changes.len(), 300);
+    let same = |change: &nexus_fs::Change| change.path == path;
+    assert!(record.changes.iter().all(same));
+}
+
+/// A forced unlock clears away what has expired too, which everybody may end.
+#[tokio::test(start_paused = true)]
+async fn a_forced_unlock_ends_what_has_expired_too() {
+    let world = World::new().await;
+    let (ada, bob) = (world.agent("ada"), world.agent("bob"));
+    let shared = options(LockMode::Shared, 0);
+    let expired = ada.acquire_lock("/a", shared).await.unwrap();
+    super::expire().await;
+    let own = bob.acquire_lock("name:x", shared).await.unwrap();
+    let forced = bob.force_unlock("/a", None).await.unwrap();
+    assert_eq!(forced.leases, [expired]);
+    refused(bob.force_unlock("/a", None).await, Kind::NotFound);
+    let page = bob.log(LogQuery::default()).await.unwrap();
+    let record = page.records.last().unwrap();
+    assert_eq!(record.revision, forced.revision);
+    assert_eq!(record.changes[0].kind.as_str(), "lock_expire");
+    release(&bob, &own).await.unwrap();
+}
+
 /// What expired is cleared away in time.
 #[tokio::test(start_paused = true)]
 async fn what_expired_long_ago_is_cleared_away() {

@@ -192,7 +192,11 @@ impl Known {
             .admin()
             .force_unlock(LOCK, Some(lease.token))
             .await;
-        assert_eq!(forced.is_ok(), held, "{forced:?}");
+        match &forced {
+            // What has expired may still have a row.
+            Ok(forced) => assert_eq!(forced.leases.len(), 1, "{forced:?}"),
+            Err(_) => assert!(!held, "{forced:?}"),
+        }
         self.granted.get_mut(&lease.token).unwrap().1 |= held;
     }
 
