@@ -13,7 +13,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     ///
-    /// `Conflict` when one is not; `PermissionDenied` for a resource that the caller may not see.
+    /// `Conflict` when one is not; `PermissionDenied` for a resource that the caller may not read.
     pub(crate) async fn check_fences(&mut self) -> Result<()> {
         let guards = self.session.fence_guards(self.now).await?;
         guards.into_iter().for_each(|guard| self.insist(guard));
@@ -44,7 +44,7 @@ impl Session {
 
     /// What holds for as long as a lease is not touched, if it is in force at `now`.
     async fn fence_guard(&self, fence: &Fence, now: Timestamp) -> Result<Guard> {
-        let target = match self.leased_target(&fence.resource, Action::Stat).await {
+        let target = match self.leased_target(&fence.resource, Action::Read).await {
             Err(error) if error.kind() == Kind::NotFound => {
                 return Err(stale(
                     fence,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use nexus_kernel::{Durability, Error, Guard, Op, Result, Revision, Timestamp};
 use nexus_service_api::Action;
 
+use super::inspect::seen;
 use super::judge::live;
 use super::resource::Target;
 use super::rows::{Row, Standing, lease_key};
@@ -55,7 +56,8 @@ impl Session {
     /// # Errors
     ///
     /// As [`extend_lock`](Self::extend_lock); so whoever releases a lease in time knows that it
-    /// was held all along.
+    /// was held all along. Who may not read what the lock is on is told no more than `NotFound`
+    /// of what others hold.
     pub async fn release_lock(
         &self,
         resource: &str,
@@ -122,19 +124,11 @@ impl Session {
 
     /// A lease that the caller holds.
     async fn own_lease(&self, target: &Target, token: u64) -> Result<Row> {
-        let Some(row) = self.zone.lease(&target.lock, token).await? else {
-            let standing = self.zone.standing(&target.lock).await?;
-            return Err(lost(target, token, &standing, self.zone.now()));
+        let found = self.zone.lease(&target.lock, token).await?;
+        let row = match found {
+            Some(row) if row.record.holder == self.actor() => row,
+            others => return Err(self.not_held(target, token, others).await?),
         };
-        if row.record.holder != self.actor() {
-            return Err(Error::denied(
-                "this lease is another's; only its holder extends or releases it, and an \
-                 administrator can force it",
-            )
-            .with("resource", target.shown())
-            .with("token", token)
-            .with("holder", &row.record.holder));
-        }
         if row.is_live(self.zone.now()) {
             return Ok(row);
         }
@@ -144,6 +138,26 @@ impl Session {
                 .with("token", token)
                 .with("expired", format_rfc3339(row.until())),
         )
+    }
+
+    /// Why the caller has no such lease. Whether another has it, and who holds the lock, is said
+    /// to those who may read what it is on.
+    async fn not_held(&self, target: &Target, token: u64, others: Option<Row>) -> Result<Error> {
+        let may_read = seen(self.permit_lock(target, Action::Read).await)?;
+        if may_read.is_none() {
+            return Ok(nobody_holds(target).with("token", token));
+        }
+        if let Some(row) = others {
+            return Ok(Error::denied(
+                "this lease is another's; only its holder extends or releases it, and an \
+                 administrator can force it",
+            )
+            .with("resource", target.shown())
+            .with("token", token)
+            .with("holder", &row.record.holder));
+        }
+        let standing = self.zone.standing(&target.lock).await?;
+        Ok(lost(target, token, &standing, self.zone.now()))
     }
 }
 

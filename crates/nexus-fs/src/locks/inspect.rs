@@ -118,7 +118,7 @@ impl Session {
 }
 
 /// Nothing instead of what the caller may not see, or is gone.
-fn seen<T>(found: Result<T>) -> Result<Option<T>> {
+pub(super) fn seen<T>(found: Result<T>) -> Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(error) if matches!(error.kind(), Kind::PermissionDenied | Kind::NotFound) => Ok(None),

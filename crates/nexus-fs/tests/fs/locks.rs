@@ -34,7 +34,7 @@ impl Clock for TokioClock {
     }
 }
 
-/// Rights and prefixes as keys have them.
+/// Rights and prefixes as keys have them: also that what is above a prefix may be stat-ed.
 struct Keys;
 
 #[async_trait]
@@ -46,13 +46,11 @@ impl Authorizer for Keys {
             Action::Write | Action::Create | Action::Delete => Rights::ReadWrite,
             Action::Administer => Rights::Admin,
         };
-        let within = who.prefix.as_deref().is_none_or(|prefix| {
-            target
-                .path
-                .strip_prefix(prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let reached = who.prefix.as_deref().is_none_or(|prefix| {
+            let on_the_way = action == Action::Stat && is_within(prefix, target.path);
+            on_the_way || is_within(target.path, prefix)
         });
-        if who.rights >= needed && within {
+        if who.rights >= needed && reached {
             return Ok(());
         }
         Err(Error::denied("not with this key").with("action", action.as_str()))
@@ -70,6 +68,11 @@ impl Authorizer for Keys {
     async fn sees_all_below(&self, who: &Context, target: Target<'_>) -> bool {
         self.authorize(who, Action::Read, target).await.is_ok()
     }
+}
+
+fn is_within(path: &str, ancestor: &str) -> bool {
+    let rest = path.strip_prefix(ancestor.trim_end_matches('/'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// A zone with a file `/a`, and who uses it.
@@ -93,6 +96,14 @@ impl World {
 
     fn agent(&self, id: &str) -> Session {
         self.session(agent(id, Rights::ReadWrite))
+    }
+
+    /// An agent that is bound to a prefix.
+    fn confined(&self, id: &str, prefix: &str) -> Session {
+        self.session(Principal {
+            prefix: Some(prefix.into()),
+            ..agent(id, Rights::ReadWrite)
+        })
     }
 
     fn admin(&self) -> Session {

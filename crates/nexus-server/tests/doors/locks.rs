@@ -182,6 +182,56 @@ async fn force_takes_an_administrator_and_shows_in_the_log() {
     );
 }
 
+/// Who is bound to a prefix is told nothing of the locks out of its sight, neither by a fence nor
+/// by a release, with the keys that nodes have.
+#[tokio::test]
+async fn a_key_with_a_prefix_is_told_nothing_of_locks_out_of_its_sight() {
+    let server = Server::start().await;
+    server
+        .post(
+            "/api/v2/mkdir",
+            json!({ "path": "/team/inner", "parents": true }),
+        )
+        .await;
+    let (agent, rights) = (PrincipalKind::Agent, Rights::ReadWrite);
+    let key = server
+        .key_within(Some("/team/inner"), agent, "ada", rights)
+        .await;
+    let mut locks = LocksClient::with_interceptor(server.channel().await, Bearer(key.clone()));
+    let bearer = HeaderValue::from_str(&format!("Bearer {key}")).unwrap();
+    for resource in ["/", "/team", "name:deploy"] {
+        let lease = acquire(&server, resource).await;
+        let token = lease["token"].as_u64().unwrap();
+        let mut request = server.request("PUT", "/api/v2/files/team/inner/x");
+        let headers = request.headers_mut().unwrap();
+        headers.insert("authorization", bearer.clone());
+        headers.insert(HEADER, format!("{token} {resource}").parse().unwrap());
+        let fenced = server.send(request, "x").await;
+        assert_eq!(fenced.status, StatusCode::FORBIDDEN, "{fenced:?}");
+        for token in [token, 1] {
+            let body = json!({ "resource": resource, "token": token });
+            let mut request = server.request("POST", "/api/v2/locks/release");
+            let headers = request.headers_mut().unwrap();
+            headers.insert("authorization", bearer.clone());
+            let answer = server.send(request, body.to_string()).await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{answer:?}");
+            let context = answer.json()["error"]["context"].clone();
+            assert!(
+                context["holder"].is_null() && context["expires"].is_null(),
+                "{context}"
+            );
+            let release = ReleaseLockRequest {
+                resource: resource.into(),
+                token,
+                durability: 0,
+            };
+            let status = locks.release(release).await.unwrap_err();
+            assert_eq!(status.code(), Code::NotFound);
+            assert!(!format!("{status:?}").contains("user:admin"), "{status:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_fence_comes_with_a_request_through_every_door() {
     let server = Server::start().await;

@@ -108,13 +108,24 @@ impl Server {
 
     /// A key with these rights, for `kind`'s `id`.
     pub(crate) async fn key(&self, kind: PrincipalKind, id: &str, rights: Rights) -> String {
+        self.key_within(None, kind, id, rights).await
+    }
+
+    /// The same, bound to a prefix.
+    pub(crate) async fn key_within(
+        &self,
+        prefix: Option<&str>,
+        kind: PrincipalKind,
+        id: &str,
+        rights: Rights,
+    ) -> String {
         let new = NewKey {
             name: id.into(),
             kind,
             id: id.into(),
             zone: "root".into(),
             rights,
-            prefix: None,
+            prefix: prefix.map(str::to_owned),
             expires: None,
         };
         self.keys

@@ -5,9 +5,9 @@ use nexus_fs::{
     WriteOptions,
 };
 use nexus_kernel::{Durability, Kind};
-use nexus_service_api::{Fence, Rights};
+use nexus_service_api::Fence;
 
-use super::{World, agent, fenced, refused, release, take, write};
+use super::{World, fenced, refused, release, take, write};
 
 /// A change that carries a fence is committed only while that lease is held.
 #[tokio::test(start_paused = true)]
@@ -192,15 +192,17 @@ async fn a_fence_by_number_holds_through_renames_and_removal() {
 #[tokio::test(start_paused = true)]
 async fn a_fence_tells_nothing_about_what_is_out_of_sight() {
     let world = World::new().await;
-    write(&world.agent("setup"), "/team/x", "x").await.unwrap();
-    let lease = take(&world.agent("ada"), "/a").await.unwrap();
-    let mut confined = agent("confined", Rights::ReadWrite);
-    confined.prefix = Some("/team".into());
-    let confined = world.session(confined);
-    for resource in ["/a", "/missing", "name:x"] {
-        let session = fenced(&confined, lease.token, resource);
+    let ada = world.agent("ada");
+    let confined = world.confined("confined", "/team/inner");
+    write(&ada, "/team/inner/x", "x").await.unwrap();
+    for resource in ["/a", "/missing", "name:x", "/", "/team", "name:y"] {
+        let token = match resource {
+            "/missing" | "name:y" => 1,
+            held => take(&ada, held).await.unwrap().token,
+        };
+        let session = fenced(&confined, token, resource);
         refused(
-            write(&session, "/team/x", "y").await,
+            write(&session, "/team/inner/x", "y").await,
             Kind::PermissionDenied,
         );
     }

@@ -248,6 +248,32 @@ async fn locks_take_the_right_to_write() {
     }
 }
 
+/// Who tries to release what it may not read learns nothing of what others hold; its own lease it
+/// releases.
+#[tokio::test(start_paused = true)]
+async fn a_release_tells_nothing_about_leases_out_of_sight() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    super::write(&ada, "/team/inner/x", "").await.unwrap();
+    let confined = world.confined("confined", "/team/inner");
+    for resource in ["/", "/team", "name:deploy"] {
+        let free = confined.release_lock(resource, 1, Durability::Sync).await;
+        let free = refused(free, Kind::NotFound);
+        let lease = take(&ada, resource).await.unwrap();
+        for token in [lease.token, 1] {
+            let tried = confined
+                .release_lock(resource, token, Durability::Sync)
+                .await;
+            let error = refused(tried, Kind::NotFound);
+            assert_eq!(error.message(), free.message());
+            let facts: Vec<_> = error.context().iter().map(|(name, _)| *name).collect();
+            assert_eq!(facts, ["resource", "token"]);
+        }
+        let own = world.confined("ada", "/team/inner");
+        release(&own, &lease).await.unwrap();
+    }
+}
+
 /// An administrator ends the leases of others by force, anybody one's own; it is on record who
 /// did.
 #[tokio::test(start_paused = true)]
