@@ -84,16 +84,21 @@ impl Part {
             base: &self.below.base,
         };
         let mut rows = layers.rows(&scan.range, scan.direction)?;
-        let mut entries = Vec::new();
-        while entries.len() < scan.limit
-            && let Some(row) = rows.next()?
-        {
-            entries.push(row.into_entry()?);
-        }
-        Ok(Page {
-            more: entries.len() == scan.limit && rows.next()?.is_some(),
-            entries,
+        let mut page = Page {
+            entries: Vec::new(),
+            more: false,
             revision: self.revision,
-        })
+        };
+        let mut bytes = 0;
+        while let Some(row) = rows.next()? {
+            if !scan.takes_more(page.entries.len(), bytes) {
+                page.more = true;
+                break;
+            }
+            let entry = row.into_entry()?;
+            bytes += entry.bytes();
+            page.entries.push(entry);
+        }
+        Ok(page)
     }
 }

@@ -48,7 +48,7 @@ impl Limits {
     /// As [`check_range`](Self::check_range); `InvalidArgument` for a limit of 0,
     /// `LimitExceeded` for too large a one.
     pub fn check_scan(&self, scan: &Scan) -> Result<()> {
-        if scan.limit == 0 {
+        if scan.limit == 0 || scan.bytes_max == 0 {
             return Err(Error::invalid("a scan must ask for at least one entry"));
         }
         at_most("entries in one page", scan.limit, self.scan_entries_max)?;

@@ -174,6 +174,14 @@ pub struct Entry {
     pub value: Value,
 }
 
+impl Entry {
+    /// Bytes of its key and value.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.key.len() + self.value.bytes.len()
+    }
+}
+
 /// Keys from `start` (included) to `end` (excluded), in byte order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRange {
@@ -226,6 +234,9 @@ pub struct Scan {
     pub range: KeyRange,
     /// Most entries to return; 1 up to [`Limits::scan_entries_max`].
     pub limit: usize,
+    /// No entry is added once those before it have so many bytes of keys and values; 1 at least.
+    /// So a page has fewer than this and one entry more, and it has an entry if there is one.
+    pub bytes_max: usize,
     /// The order.
     pub direction: ScanDirection,
 }
@@ -237,6 +248,7 @@ impl Scan {
         Self {
             range,
             limit,
+            bytes_max: usize::MAX,
             direction: ScanDirection::Forward,
         }
     }
@@ -247,8 +259,22 @@ impl Scan {
         Self {
             range,
             limit,
+            bytes_max: usize::MAX,
             direction: ScanDirection::Backward,
         }
+    }
+
+    /// The same, with pages that end once they have so many bytes.
+    #[must_use]
+    pub fn bytes_max(mut self, bytes_max: usize) -> Self {
+        self.bytes_max = bytes_max;
+        self
+    }
+
+    /// Whether a page with so many entries, of so many bytes, takes another one.
+    #[must_use]
+    pub const fn takes_more(&self, entries: usize, bytes: usize) -> bool {
+        entries < self.limit && bytes < self.bytes_max
     }
 }
 

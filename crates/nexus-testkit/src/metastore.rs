@@ -67,6 +67,7 @@ macro_rules! metastore_contract {
                 a_backward_scan_goes_down,
                 a_range_includes_its_start_and_not_its_end,
                 more_tells_whether_the_range_goes_on,
+                a_page_ends_once_it_has_so_many_bytes,
                 pages_join_to_the_whole_range,
                 a_page_names_the_revision_it_was_read_at,
                 a_page_is_one_state,

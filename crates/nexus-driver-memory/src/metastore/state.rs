@@ -169,8 +169,8 @@ impl State {
 pub(super) fn page(rows: &Rows, revision: Revision, scan: &Scan) -> Page {
     let rows = rows.range(bounds(&scan.range));
     let (entries, more) = match scan.direction {
-        ScanDirection::Forward => take(rows, scan.limit),
-        ScanDirection::Backward => take(rows.rev(), scan.limit),
+        ScanDirection::Forward => take(rows, scan),
+        ScanDirection::Backward => take(rows.rev(), scan),
     };
     Page {
         entries,
@@ -183,16 +183,20 @@ fn bounds(range: &KeyRange) -> Range<Bytes> {
     range.start.clone()..range.end.clone()
 }
 
-fn take<'a>(
-    rows: impl Iterator<Item = (&'a Bytes, &'a Value)>,
-    limit: usize,
-) -> (Vec<Entry>, bool) {
-    let mut rows = rows.map(|(key, value)| Entry {
+fn take<'a>(rows: impl Iterator<Item = (&'a Bytes, &'a Value)>, scan: &Scan) -> (Vec<Entry>, bool) {
+    let rows = rows.map(|(key, value)| Entry {
         key: key.clone(),
         value: value.clone(),
     });
-    let entries = rows.by_ref().take(limit).collect();
-    (entries, rows.next().is_some())
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    for row in rows {
+        if !scan.takes_more(entries.len(), bytes) {
+            return (entries, true);
+        }
+        bytes += row.bytes();
+        entries.push(row);
+    }
+    (entries, false)
 }
 
 fn stamped(prefix: &[u8], revision: Revision) -> Bytes {

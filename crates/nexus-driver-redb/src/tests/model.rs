@@ -74,6 +74,7 @@ async fn read_both(
     let scan = Scan {
         range: random_range(random),
         limit: random.random_range(1..30),
+        bytes_max: random.random_range(1..1_000),
         direction: *[ScanDirection::Forward, ScanDirection::Backward]
             .choose(random)
             .unwrap(),

@@ -162,6 +162,7 @@ impl Machine {
                 .expect("there are some")
                 .clone(),
             limit: self.random.random_range(1..12),
+            bytes_max: usize::MAX,
             direction: *direction.choose(&mut self.random).expect("there are two"),
         };
         let have = running.scan(&scan);

@@ -1,6 +1,6 @@
 //! Order, pages and ranges.
 
-use nexus_kernel::{Freshness, Page, Revision, Scan, ScanDirection};
+use nexus_kernel::{Freshness, Kind, Page, Revision, Scan, ScanDirection};
 
 use crate::metastore::support::*;
 
@@ -53,6 +53,39 @@ pub async fn more_tells_whether_the_range_goes_on(store: Store) {
             assert_eq!(page.more, more, "{limit} {direction:?}");
         }
     }
+}
+
+pub async fn a_page_ends_once_it_has_so_many_bytes(store: Store) {
+    // Of 10 bytes each, key and value together.
+    write(
+        &store,
+        ["a", "b", "c", "z"].map(|key| put(key, "123456789")),
+    )
+    .await;
+    let pages = [
+        (1, 1, true),
+        (10, 1, true),
+        (11, 2, true),
+        (20, 2, true),
+        (21, 3, false),
+        (1 << 20, 3, false),
+    ];
+    for (bytes_max, entries, more) in pages {
+        for direction in [ScanDirection::Forward, ScanDirection::Backward] {
+            let asked = Scan {
+                direction,
+                ..Scan::forward(range("a", "z"), 100).bytes_max(bytes_max)
+            };
+            let page = scan(&store, asked.clone()).await;
+            assert_eq!(page.entries.len(), entries, "{asked:?}");
+            assert_eq!(page.more, more, "{asked:?}");
+        }
+    }
+    let one = Scan::forward(everything(), 1).bytes_max(1 << 20);
+    assert_eq!(scan(&store, one).await.entries.len(), 1);
+    let none = Scan::forward(everything(), 1).bytes_max(0);
+    let refused = store.scan(none, Freshness::Linearizable).await;
+    assert_eq!(refused.unwrap_err().kind(), Kind::InvalidArgument);
 }
 
 pub async fn pages_join_to_the_whole_range(store: Store) {
