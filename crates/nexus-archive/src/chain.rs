@@ -13,6 +13,9 @@ use crate::VERSION;
 /// Most bytes in a block, its head and hash aside.
 pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 
+/// Most rows or blobs in a block: each of them takes memory beside its bytes.
+pub const BLOCK_ITEMS_MAX: usize = 200_000;
+
 pub(crate) const HEAD_LEN: usize = 5;
 pub(crate) const HASH_LEN: usize = 32;
 pub(crate) const PREAMBLE_LEN: usize = 12;
@@ -137,6 +140,16 @@ pub(crate) fn frame(
     let after = before.after(&block[..HEAD_LEN], &block[HEAD_LEN..]);
     block.put_slice(after.as_bytes());
     Ok((block.freeze(), after))
+}
+
+pub(crate) fn check_items(items: usize) -> Result<()> {
+    if items <= BLOCK_ITEMS_MAX {
+        return Ok(());
+    }
+    Err(
+        Error::limit("a block of an archive has at most 200000 rows or blobs; make more blocks")
+            .with("limit", BLOCK_ITEMS_MAX),
+    )
 }
 
 pub(crate) fn too_large(bytes: usize) -> Error {

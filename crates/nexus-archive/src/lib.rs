@@ -28,7 +28,7 @@ mod tests;
 mod writer;
 
 pub use blob::{BLOB_NAME_LEN, BlobName, blob_named_by};
-pub use chain::{ChainHash, PAYLOAD_BYTES_MAX};
+pub use chain::{BLOCK_ITEMS_MAX, ChainHash, PAYLOAD_BYTES_MAX};
 pub use messages::{HashAlgorithm, Header, Rows, Trailer};
 pub use reader::{Block, Reader};
 pub use tally::Progress;

@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use nexus_kernel::{Entry, Error, Result};
-use prost::Message;
+use prost::encoding::{self, DecodeContext};
+use prost::{DecodeError, Message};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::blob::BlobName;
 use crate::chain::{
-    self, ChainHash, HASH_LEN, HEAD_LEN, Kind, PAYLOAD_BYTES_MAX, PREAMBLE_LEN, too_large,
+    self, ChainHash, HASH_LEN, HEAD_LEN, Kind, PAYLOAD_BYTES_MAX, PREAMBLE_LEN, check_items,
+    too_large,
 };
 use crate::messages::{BlobsBlock, HashAlgorithm, Header, Rows, RowsBlock, Trailer};
 use crate::tally::{Progress, Tally, damaged};
@@ -115,13 +117,13 @@ impl<R: AsyncRead + Unpin> Reader<R> {
 
     fn open(&mut self, kind: Kind, payload: Bytes, progress: &mut Progress) -> Result<Block> {
         match (kind, progress.has_all_rows) {
-            (Kind::Rows, false) => self.rows(decode(payload)?, progress),
+            (Kind::Rows, false) => self.rows(decode_items(payload)?, progress),
             (Kind::RowsEnd, false) => {
                 let end: Rows = decode(payload)?;
                 self.tally.rows_end(&end, progress)?;
                 Ok(Block::RowsEnd(end))
             }
-            (Kind::Blobs, true) => self.blobs(decode(payload)?, progress),
+            (Kind::Blobs, true) => self.blobs(decode_items(payload)?, progress),
             (Kind::Trailer, true) => {
                 let trailer: Trailer = decode(payload)?;
                 self.tally.trailer(&trailer, progress)?;
@@ -221,7 +223,24 @@ async fn fill(input: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> Result
 }
 
 fn decode<M: Message + Default>(payload: Bytes) -> Result<M> {
-    M::decode(payload).map_err(|why| damaged("a block cannot be read").because(why))
+    M::decode(payload).map_err(unreadable)
+}
+
+/// Decodes a block of rows or blobs. They are counted first: each takes memory, an empty one too.
+fn decode_items<M: Message + Default>(payload: Bytes) -> Result<M> {
+    let (mut rest, mut items) = (&payload[..], 0);
+    while !rest.is_empty() {
+        let (tag, wire) = encoding::decode_key(&mut rest).map_err(unreadable)?;
+        encoding::skip_field(wire, tag, &mut rest, DecodeContext::default()).map_err(unreadable)?;
+        items += 1;
+    }
+    check_items(items)
+        .map_err(|why| damaged("a block has more rows or blobs than any can have").because(why))?;
+    decode(payload)
+}
+
+fn unreadable(why: DecodeError) -> Error {
+    damaged("a block cannot be read").because(why)
 }
 
 fn cut() -> Error {

@@ -2,6 +2,8 @@ use bytes::Bytes;
 use nexus_kernel::{Entry, Error, Kind, Result, Revision, Value};
 use proptest::prelude::*;
 
+use crate::chain::{self, frame};
+use crate::messages::RowsBlock;
 use crate::*;
 
 fn run<T>(work: impl Future<Output = T>) -> T {
@@ -286,6 +288,33 @@ fn a_block_beyond_the_limit_is_not_waited_for() {
     let large = vec![row("a", vec![0; PAYLOAD_BYTES_MAX], 1)];
     let (mut writer, _) = Writer::begin(&header(5)).unwrap();
     assert_eq!(writer.rows(large).unwrap_err().kind(), Kind::LimitExceeded);
+}
+
+/// A block of nothing but empty rows is small, and what is made of it would not be.
+#[test]
+fn a_block_of_too_many_rows_is_refused_before_they_are_read() {
+    let (bytes, ends) = archive();
+    let with = |rows: usize| {
+        let block = RowsBlock {
+            rows: vec![Default::default(); rows],
+        };
+        let chain = run(async {
+            Reader::begin(&bytes[..ends[0]])
+                .await
+                .unwrap()
+                .progress()
+                .chain
+        });
+        let (block, _) = frame(&chain, chain::Kind::Rows, &block).unwrap();
+        refusal(&[&bytes[..ends[0]], &block].concat())
+    };
+    let (most, more) = (with(BLOCK_ITEMS_MAX), with(BLOCK_ITEMS_MAX + 1));
+    assert_eq!((most.kind(), more.kind()), (Kind::Corrupt, Kind::Corrupt));
+    assert!(most.fact("why").unwrap().contains("revision"), "{most}");
+    assert!(more.fact("why").unwrap().contains("more rows"), "{more}");
+    let rows = vec![row("a", "", 1); BLOCK_ITEMS_MAX + 1];
+    let (mut writer, _) = Writer::begin(&header(5)).unwrap();
+    assert_eq!(writer.rows(rows).unwrap_err().kind(), Kind::LimitExceeded);
 }
 
 proptest! {

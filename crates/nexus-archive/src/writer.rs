@@ -5,7 +5,7 @@ use nexus_kernel::{Entry, Error, Result};
 use prost::Message;
 
 use crate::blob::{BlobName, blob_named_by};
-use crate::chain::{self, ChainHash, Kind, frame};
+use crate::chain::{self, ChainHash, Kind, check_items, frame};
 use crate::messages::{Blob, BlobsBlock, Header, Rows, RowsBlock, Trailer};
 use crate::tally::Progress;
 
@@ -71,6 +71,7 @@ impl Writer {
     /// `LimitExceeded` for more than a block takes, `Corrupt` for a row that names a blob and has
     /// no name of one.
     pub fn rows(&mut self, rows: Vec<Entry>) -> Result<Bytes> {
+        check_items(rows.len())?;
         for row in &rows {
             let names = blob_named_by(row)?.is_some();
             self.progress.blobs_named += u64::from(names);
@@ -101,6 +102,7 @@ impl Writer {
     ///
     /// `LimitExceeded` for more than a block takes.
     pub fn blobs(&mut self, blobs: Vec<(BlobName, Bytes)>) -> Result<Bytes> {
+        check_items(blobs.len())?;
         let blob = |(name, bytes): (BlobName, Bytes)| Blob {
             name: Bytes::copy_from_slice(name.as_bytes()),
             bytes,
