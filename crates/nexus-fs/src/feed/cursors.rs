@@ -124,7 +124,8 @@ enum Move {
 }
 
 impl Session {
-    /// Makes a cursor at a position, or where the feed is now.
+    /// Makes a cursor at a position, or where the feed is now. One that was made in another zone
+    /// gives way to it.
     ///
     /// # Errors
     ///
@@ -153,21 +154,25 @@ impl Session {
         let row = keys::cursor(&owner, &name.name);
         for _ in 0..ATTEMPTS_MAX {
             let (count, owned) = self.cursors_of(&owner).await?;
-            if self.row(&row).await?.is_some() {
-                return Err(Error::already_exists(
-                    "there is a cursor of that name; use it, or take another name",
-                )
-                .with("cursor", name));
-            }
-            if owned >= CURSORS_MAX {
+            let (guard, owns) = match self.row(&row).await? {
+                None => (Guard::Absent(row.clone()), owned + 1),
+                Some(found) if self.is_of_this_zone(&records::decode(found.bytes.clone())?) => {
+                    return Err(Error::already_exists(
+                        "there is a cursor of that name; use it, or take another name",
+                    )
+                    .with("cursor", name));
+                }
+                Some(found) => (Guard::RevisionIs(row.clone(), found.revision), owned),
+            };
+            if owns > CURSORS_MAX {
                 return Err(
                     Error::limit("delete a cursor that is not needed any more first")
                         .with("cursors_max", CURSORS_MAX),
                 );
             }
-            let guards = vec![count, Guard::Absent(row.clone())];
+            let guards = vec![count, guard];
             let ops = vec![
-                owner_row(&owner, owned + 1),
+                owner_row(&owner, owns),
                 Op::Put(row.clone(), records::encode(&record)),
             ];
             if self.applied(guards, ops, Durability::Sync).await? {
@@ -247,17 +252,17 @@ impl Session {
             .await
     }
 
-    /// Forgets how far a consumer has come.
+    /// Forgets how far a consumer has come, in whichever zone.
     ///
     /// # Errors
     ///
-    /// As [`cursor`](Self::cursor).
+    /// As [`cursor`](Self::cursor), but for another zone.
     pub async fn delete_cursor(&self, name: &CursorName) -> Result<()> {
         let owner = self.cursor_owner(name).await?;
         for _ in 0..ATTEMPTS_MAX {
             let (count, owned) = self.cursors_of(&owner).await?;
-            let (row, _) = self.stored_cursor(&owner, name).await?;
             let key = keys::cursor(&owner, &name.name);
+            let row = self.row(&key).await?.ok_or_else(|| no_such_cursor(name))?;
             let guards = vec![count, Guard::RevisionIs(key.clone(), row.revision)];
             let ops = vec![owner_row(&owner, owned.saturating_sub(1)), Op::Delete(key)];
             if self.applied(guards, ops, Durability::Sync).await? {
@@ -322,17 +327,19 @@ impl Session {
 
     async fn stored_cursor(&self, owner: &str, name: &CursorName) -> Result<(Value, CursorRecord)> {
         let row = self.row(&keys::cursor(owner, &name.name)).await?;
-        let row = row.ok_or_else(|| {
-            Error::not_found("there is no such cursor; make it first").with("cursor", name)
-        })?;
+        let row = row.ok_or_else(|| no_such_cursor(name))?;
         let record: CursorRecord = records::decode(row.bytes.clone())?;
-        if record.zone != self.context.principal.zone {
+        if !self.is_of_this_zone(&record) {
             return Err(Error::denied(
-                "the cursor is of another zone, whose revisions mean nothing here; make one in this zone",
+                "the cursor is of another zone, whose revisions may mean nothing here; make it anew in this zone",
             )
             .with("cursor", name));
         }
         Ok((row, record))
+    }
+
+    fn is_of_this_zone(&self, record: &CursorRecord) -> bool {
+        record.zone == self.context.principal.zone
     }
 
     /// How many cursors an owner has, and the guard that it stays so.
@@ -398,6 +405,10 @@ impl Session {
         let answer = self.zone.metastore.commit(txn).await?;
         Ok(matches!(answer, Commit::Applied(_)))
     }
+}
+
+fn no_such_cursor(name: &CursorName) -> Error {
+    Error::not_found("there is no such cursor; make it first").with("cursor", name)
 }
 
 fn owner_row(owner: &str, cursors: u32) -> Op {

@@ -239,6 +239,31 @@ async fn a_cursor_of_another_zone_is_refused() {
     }
 }
 
+/// A cursor of another zone, such as one that an archive brought along, is in nobody's way: it can
+/// be deleted, and made anew, and counts once.
+#[tokio::test]
+async fn a_cursor_of_another_zone_gives_way() {
+    let (zone, files) = fresh().await;
+    let elsewhere = Principal {
+        zone: "elsewhere".into(),
+        ..Principal::system()
+    };
+    let elsewhere = zone.session(Context::new(Arc::new(elsewhere)));
+    for n in 0..CURSORS_MAX {
+        let name = name(&format!("c{n}"));
+        elsewhere.create_cursor(&name, None).await.unwrap();
+    }
+    files.create_cursor(&name("c0"), None).await.unwrap();
+    files.cursor(&name("c0")).await.unwrap();
+    let again = files.create_cursor(&name("c0"), None).await.unwrap_err();
+    assert_eq!(again.kind(), Kind::AlreadyExists);
+    let more = files.create_cursor(&name("more"), None).await.unwrap_err();
+    assert_eq!(more.kind(), Kind::LimitExceeded);
+    files.delete_cursor(&name("c1")).await.unwrap();
+    files.create_cursor(&name("more"), None).await.unwrap();
+    files.cursor(&name("more")).await.unwrap();
+}
+
 /// A principal has a limited number of cursors with names of limited length, each once.
 #[tokio::test]
 async fn cursors_have_limits() {
