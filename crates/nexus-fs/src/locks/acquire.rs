@@ -48,9 +48,9 @@ impl Session {
     /// Dropped, it leaves the queue, and a lease that was just being granted is given back.
     pub async fn acquire_lock(&self, resource: &str, options: AcquireOptions) -> Result<Lease> {
         options.check()?;
-        let target = self.lock_target(resource, Action::Write).await?;
+        let mut target = self.lock_target(resource, Action::Write).await?;
         let deadline = self.end_of_wait(options.wait);
-        match self.claim(&target, &options, None).await? {
+        match self.claim(&mut target, &options, None).await? {
             Claimed::Granted(lease) => return Ok(lease),
             Claimed::Taken(standing, _) if options.wait.is_zero() => {
                 return Err(taken(&target, &standing, self.zone.now()));
@@ -58,7 +58,7 @@ impl Session {
             Claimed::Taken(..) => {}
         }
         let (place, record) = self.join_queue(&target, &options).await?;
-        self.wait_in_queue(&target, &options, place, record, deadline)
+        self.wait_in_queue(target, &options, place, record, deadline)
             .await
     }
 
@@ -72,7 +72,7 @@ impl Session {
     /// Grants a lease unless others are before.
     async fn claim(
         &self,
-        target: &Target,
+        target: &mut Target,
         options: &AcquireOptions,
         place: Option<&Place>,
     ) -> Result<Claimed> {
@@ -82,6 +82,11 @@ impl Session {
             }
             let _turn = self.zone.lock_turns.wait(&target.name).await;
             let standing = self.zone.standing(&target.lock).await?;
+            if let Some(place) = place
+                && !standing.queue.iter().any(|row| row.stamp == place.number)
+            {
+                return Err(place_lost(target));
+            }
             let claim = Claim {
                 mode: options.mode,
                 place: place.map(|place| place.number),
@@ -186,7 +191,7 @@ impl Session {
     /// Waits for those before, until the lease is granted.
     async fn wait_in_queue(
         &self,
-        target: &Target,
+        mut target: Target,
         options: &AcquireOptions,
         place: Place,
         mut record: LockRecord,
@@ -196,7 +201,7 @@ impl Session {
         loop {
             let mut wake = deadline;
             if place.is_first() {
-                match self.claim(target, options, Some(&place)).await? {
+                match self.claim(&mut target, options, Some(&place)).await? {
                     Claimed::Granted(lease) => {
                         place.end();
                         return Ok(lease);
@@ -207,10 +212,11 @@ impl Session {
             let now = self.zone.now();
             if now >= deadline {
                 let standing = self.zone.standing(&target.lock).await?;
-                return Err(taken(target, &standing, now));
+                return Err(taken(&target, &standing, now));
             }
             if now >= renewed.plus_nanos(nanos(PRESENT_EVERY)) {
-                self.stay_in_queue(target, &place, &mut record, now).await?;
+                self.stay_in_queue(&mut target, &place, &mut record, now)
+                    .await?;
                 renewed = now;
             }
             let wake = wake.min(renewed.plus_nanos(nanos(PRESENT_EVERY)));
@@ -224,7 +230,7 @@ impl Session {
     /// Says that a place in the queue is still taken by somebody, who may still ask.
     async fn stay_in_queue(
         &self,
-        target: &Target,
+        target: &mut Target,
         place: &Place,
         record: &mut LockRecord,
         now: Timestamp,
@@ -239,10 +245,7 @@ impl Session {
         if change.commit(self, Durability::Relaxed).await?.is_some() {
             return Ok(());
         }
-        Err(Error::conflict(
-            "the place in the queue was lost, because the node stood still for too long; ask again",
-        )
-        .with("resource", target.shown()))
+        Err(place_lost(target))
     }
 
     /// Commits a change that stamps a row; `None` after a lost race. When the caller goes away
@@ -300,6 +303,13 @@ fn check_queue(target: &Target, standing: &Standing, now: Timestamp) -> Result<(
     Err(Error::limit("too many wait for this lock; try again later")
         .with("resource", target.shown())
         .with("limit", WAITERS_MAX))
+}
+
+fn place_lost(target: &Target) -> Error {
+    Error::conflict(
+        "the place in the queue was lost, because the node stood still for too long; ask again",
+    )
+    .with("resource", target.shown())
 }
 
 /// Why there was no lease.

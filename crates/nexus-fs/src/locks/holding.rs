@@ -143,7 +143,7 @@ impl Session {
     /// Why the caller has no such lease. Whether another has it, and who holds the lock, is said
     /// to those who may read what it is on.
     async fn not_held(&self, target: &Target, token: u64, others: Option<Row>) -> Result<Error> {
-        let may_read = seen(self.permit_lock(target, Action::Read).await)?;
+        let may_read = seen(self.permit_lock(&mut target.clone(), Action::Read).await)?;
         if may_read.is_none() {
             return Ok(nobody_holds(target).with("token", token));
         }

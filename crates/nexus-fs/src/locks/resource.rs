@@ -132,10 +132,14 @@ impl Session {
         }
     }
 
-    /// Whether the caller may still do that with what was found earlier.
-    pub(super) async fn permit_lock(&self, target: &Target, action: Action) -> Result<()> {
+    /// Whether the caller may still do that with what was found earlier, wherever it is by now.
+    pub(super) async fn permit_lock(&self, target: &mut Target, action: Action) -> Result<()> {
         match target.ino() {
-            Some(ino) => self.permit_inode(action, ino).await.map(drop),
+            Some(ino) => {
+                let (path, _) = self.permit_inode(action, ino).await?;
+                target.path = Some(path);
+                Ok(())
+            }
             None => self.permit(action, "/", ROOT).await,
         }
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexus_fs::{Lease, LockMode, Session, WAITERS_MAX};
-use nexus_kernel::{Kind, Result};
+use nexus_fs::{Lease, LockMode, LogQuery, MoveOptions, Session, WAITERS_MAX};
+use nexus_kernel::{Commit, KeyRange, Kind, Result};
 use nexus_service_api::{Context, Rights};
 use tokio::task::JoinHandle;
 
@@ -301,4 +301,42 @@ async fn copy(stores: &nexus_fs::Stores) -> nexus_fs::Stores {
         Commit::Applied(_)
     ));
     copied
+}
+
+/// Who waits while the file is renamed gets a lease on it where it is then, and the expiry of the
+/// one before is on record there.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_was_waited_for_knows_where_its_file_is() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    take(&ada, "/a").await.unwrap();
+    let asked = ask(&world.agent("bob"), LockMode::Exclusive, 600);
+    settle().await;
+    ada.rename("/a", "/b", MoveOptions::default())
+        .await
+        .unwrap();
+    let lease = asked.await.unwrap().unwrap();
+    assert_eq!(lease.path.as_deref(), Some("/b"));
+    let page = ada.log(LogQuery::default()).await.unwrap();
+    let change = &page.records.last().unwrap().changes[0];
+    let expired = (change.kind.as_str(), change.path.as_str());
+    assert_eq!(expired, ("lock_expire", "/b"));
+}
+
+/// Whose place in the queue is gone is told so when its turn would come.
+#[tokio::test(start_paused = true)]
+async fn one_whose_place_is_gone_is_told_so() {
+    let world = World::new().await;
+    let holder = world.agent("holder");
+    take(&holder, "/a").await.unwrap();
+    let asked = ask(&world.agent("bob"), LockMode::Exclusive, 600);
+    settle().await;
+    let rows = nexus_kernel::Txn {
+        ops: vec![nexus_kernel::Op::DeleteRange(KeyRange::prefix(&b"k"[..]))],
+        ..Default::default()
+    };
+    let removed = world.stores.metastore.commit(rows).await.unwrap();
+    assert!(matches!(removed, Commit::Applied(_)));
+    let error = refused(asked.await.unwrap(), Kind::Conflict);
+    assert!(error.message().contains("place in the queue"), "{error}");
 }
