@@ -21,6 +21,7 @@ use crate::zone::Shared;
 
 mod cursors;
 mod filter;
+mod places;
 mod position;
 mod segment;
 mod sight;
@@ -32,6 +33,7 @@ pub use cursors::{
     FeedCursor,
 };
 pub use filter::FEED_PATTERNS_MAX;
+pub use places::FEEDS_SHARE;
 pub use position::FeedPosition;
 pub(crate) use tail::{Tail, run};
 
@@ -61,7 +63,7 @@ pub struct FeedQuery {
     /// Where to begin.
     pub start: FeedStart,
     /// Tells only what is durable, so that no loss of power takes back what was told. Costs a
-    /// flush where others write without waiting for theirs.
+    /// flush for what is told of others who write without waiting for theirs.
     pub durable: bool,
 }
 
@@ -111,13 +113,13 @@ impl Session {
     /// `InvalidArgument` for a pattern that is malformed or a position that is still to come,
     /// `NotFound` for a position whose changes are kept no longer, with the `oldest_readable`
     /// revision; `PermissionDenied` for another zone than the caller's; `LimitExceeded` for too
-    /// many patterns or too many feeds; what
+    /// many patterns or too many feeds, of all or of the caller's key; what
     /// [`cursor`](Self::cursor) answers.
     pub async fn feed(&self, query: FeedQuery) -> Result<Feed> {
         self.permit(Action::Stat, "/", &[Ino::ROOT.0]).await?;
         self.check_zone(query.zone.as_deref())?;
         let filter = Filter::new(&query)?;
-        let reader = Reader::new(&self.zone)?;
+        let reader = Reader::new(self)?;
         let position = match query.start {
             FeedStart::Now => self.zone.revision().await?.into(),
             FeedStart::After(position) => position,
@@ -193,12 +195,13 @@ impl Feed {
     pub async fn next_within(&mut self, wait: Duration) -> Result<Option<FeedBatch>> {
         let until = Instant::now() + wait;
         while let Some(segment) = self.read(until).await? {
-            if self.durable {
-                self.session.zone.make_durable(segment.until).await?;
-            }
             let batch = self.told(segment).await?;
-            self.position = self.position.max(batch.segment.until.into());
-            if !batch.records().is_empty() {
+            let (end, is_empty) = (batch.segment.until, batch.records().is_empty());
+            if self.durable && !is_empty {
+                self.session.zone.make_durable(end).await?;
+            }
+            self.position = self.position.max(end.into());
+            if !is_empty {
                 return Ok(Some(batch));
             }
             if Instant::now() >= until + LOOK_EVERY {

@@ -110,7 +110,8 @@ pub use edits::{EditOptions, Edited};
 pub use etag::{Etag, HashAlgorithm, Hasher};
 pub use feed::{
     CURSOR_NAME_BYTES_MAX, CURSORS_LIMIT_MAX, CURSORS_MAX, CursorName, CursorOwner, CursorPage,
-    FEED_PATTERNS_MAX, Feed, FeedBatch, FeedCursor, FeedPosition, FeedQuery, FeedStart,
+    FEED_PATTERNS_MAX, FEEDS_SHARE, Feed, FeedBatch, FeedCursor, FeedPosition, FeedQuery,
+    FeedStart,
 };
 pub use file_diff::{BinaryDiff, DIFF_BYTES_MAX, DiffMode, FileDiff};
 pub use fork::{

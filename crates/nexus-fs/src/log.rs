@@ -13,7 +13,7 @@ mod query;
 mod rows;
 
 pub use query::{LOG_LIMIT_MAX, LogPage, LogQuery};
-pub(crate) use rows::{Head, RECORD_ROWS_MAX, Whole, decode, keys_of_more, split};
+pub(crate) use rows::{HEADS_BYTES_MAX, Head, RECORD_ROWS_MAX, Whole, decode, keys_of_more, split};
 
 /// What an undo is called as a whole.
 pub(crate) const UNDO: &str = "undo";

@@ -64,7 +64,8 @@ pub struct ZoneConfig {
     pub retention_every: Duration,
     /// How long a collection in the background rests between two steps.
     pub retention_pause: Duration,
-    /// Most change feeds at a time.
+    /// Most change feeds at a time; one key has a share of them,
+    /// [`FEEDS_SHARE`](crate::FEEDS_SHARE).
     pub feeds_max: usize,
 }
 

@@ -18,7 +18,7 @@ use crate::path;
 use crate::records::{DentryRecord, InodeRecord, unreadable};
 use crate::session::Session;
 
-/// Records read at a time. One can have a megabyte.
+/// Records read at a time.
 const PAGE: usize = 128;
 
 /// What the log says was changed.
@@ -215,7 +215,7 @@ async fn read_log(session: &Session, after: Revision, until: Revision) -> Result
     let store = &session.zone.metastore;
     loop {
         session.check_goes_on()?;
-        let scan = Scan::forward(range.clone(), PAGE);
+        let scan = Scan::forward(range.clone(), PAGE).bytes_max(log::HEADS_BYTES_MAX);
         let page = store.scan(scan, Freshness::Linearizable).await?;
         for entry in &page.entries {
             let head = log::decode(&entry.key, entry.value.bytes.clone())?;

@@ -8,11 +8,9 @@ use nexus_kernel::{Error, Freshness, Result, Revision, Scan};
 use parking_lot::Mutex;
 
 use crate::keys;
-use crate::log::{Record, decode};
+use crate::log::{HEADS_BYTES_MAX, Record, decode};
 use crate::zone::Shared;
 
-/// Rows read at a time. One can have a megabyte, and the record goes on in others.
-const PAGE: usize = 32;
 /// A segment that has so many commits, or so many stored bytes of them, takes no more.
 const RECORDS_MAX: usize = 256;
 const BYTES_MAX: usize = 1 << 20;
@@ -95,7 +93,8 @@ impl Shared {
         let mut bytes = 0;
         while segment.records.len() < RECORDS_MAX && bytes < BYTES_MAX {
             let range = keys::log_between(segment.until, newest);
-            let scan = Scan::forward(range, PAGE);
+            let room = RECORDS_MAX - segment.records.len();
+            let scan = Scan::forward(range, room).bytes_max(HEADS_BYTES_MAX);
             let page = self.metastore.scan(scan, Freshness::Linearizable).await?;
             let mut entries = page.entries.into_iter();
             for entry in entries.by_ref() {
@@ -105,7 +104,7 @@ impl Shared {
                     bytes += whole.bytes;
                     segment.records.push(whole.record);
                 }
-                // Others of the page can be as large.
+                // The record goes on in other rows, and others of the page can do so too.
                 if bytes >= BYTES_MAX {
                     break;
                 }

@@ -12,14 +12,16 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use nexus_kernel::{Error, Result, Revision};
+use nexus_kernel::{Result, Revision};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
+use super::places::{Owner, Places};
 use super::segment::Segment;
+use crate::session::Session;
 use crate::zone::Shared;
 
 #[cfg(test)]
@@ -44,7 +46,7 @@ pub(crate) struct Tail {
     /// Where those are who want more than there is.
     asked: Mutex<Option<Asked>>,
     asks: Notify,
-    readers: AtomicUsize,
+    readers: Places,
     /// Up to here everything is known to be durable.
     durable: AtomicU64,
 }
@@ -117,7 +119,7 @@ impl Default for Tail {
             end: watch::Sender::new(Revision::ZERO),
             asked: Mutex::default(),
             asks: Notify::new(),
-            readers: AtomicUsize::new(0),
+            readers: Places::default(),
             durable: AtomicU64::new(0),
         }
     }
@@ -126,6 +128,7 @@ impl Default for Tail {
 /// One who follows; counted as long as it is held.
 pub(super) struct Reader {
     zone: Arc<Shared>,
+    owner: Owner,
     end: watch::Receiver<Revision>,
 }
 
@@ -134,23 +137,15 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// `LimitExceeded` when as many do as may.
-    pub(super) fn new(zone: &Arc<Shared>) -> Result<Self> {
-        let most = zone.config.feeds_max;
-        let tail = &zone.tail;
-        let one_more = |count| (count < most).then_some(count + 1);
-        let counted = tail
-            .readers
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        if counted.is_err() {
-            return Err(Error::limit(
-                "as many change feeds are open as may be; close one, or raise the setting feeds.max",
-            )
-            .with("feeds_max", most));
-        }
+    /// `LimitExceeded` when as many do as may, or of the caller's.
+    pub(super) fn new(session: &Session) -> Result<Self> {
+        let zone = &session.zone;
+        let owner = Owner::of(&session.context.principal);
+        zone.tail.readers.take(&owner, zone.config.feeds_max)?;
         Ok(Self {
             zone: Arc::clone(zone),
-            end: tail.end.subscribe(),
+            owner,
+            end: zone.tail.end.subscribe(),
         })
     }
 
@@ -173,7 +168,7 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         let tail = &self.zone.tail;
-        if tail.readers.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if tail.readers.give_back(&self.owner) == 0 {
             let mut ring = tail.ring.lock();
             let end = ring.end;
             ring.restart(end);
@@ -184,7 +179,7 @@ impl Drop for Reader {
 impl Tail {
     /// How many follow.
     pub(crate) fn readers(&self) -> usize {
-        self.readers.load(Ordering::Relaxed)
+        self.readers.taken()
     }
 
     fn ask(&self, after: Revision) {

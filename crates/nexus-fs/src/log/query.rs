@@ -4,13 +4,13 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use nexus_kernel::{Error, Freshness, KeyRange, Result, Revision, Scan};
 
-use super::{Change, ChangeKind, Head, Record, Whole, decode};
+use super::{Change, ChangeKind, HEADS_BYTES_MAX, Head, Record, Whole, decode};
 use crate::keys;
 use crate::path;
 use crate::session::Session;
 use crate::types::At;
 
-/// Rows read at a time. One can have a megabyte, and the record goes on in others.
+/// Rows read at a time.
 const PAGE: usize = 32;
 /// Most bytes of records, as stored, that a page of the log gathers.
 const PAGE_BYTES_MAX: usize = 4 << 20;
@@ -256,11 +256,12 @@ impl Rest {
 
     fn scan(&self) -> Scan {
         let range = self.range();
-        if self.backward {
+        let scan = if self.backward {
             Scan::backward(range, PAGE)
         } else {
             Scan::forward(range, PAGE)
-        }
+        };
+        scan.bytes_max(HEADS_BYTES_MAX)
     }
 
     fn range(&self) -> KeyRange {

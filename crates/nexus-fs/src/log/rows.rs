@@ -25,6 +25,10 @@ mod tests;
 /// Most rows of one record: with values of 1 MiB, 16 MiB, which doors still send whole.
 pub(crate) const RECORD_ROWS_MAX: usize = 16;
 
+/// Most bytes of first rows that are read at a time, but for the last of them. A row can have a
+/// megabyte.
+pub(crate) const HEADS_BYTES_MAX: usize = 1 << 20;
+
 /// The first row of a record.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {

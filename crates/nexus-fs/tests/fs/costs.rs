@@ -18,11 +18,14 @@ use nexus_service_api::Context;
 
 use crate::support::{memory_stores, open, put, text};
 
-/// A store that counts the rows that scans answer, with limits of its own.
+/// A store that counts the rows that scans answer and the bytes of the largest page, with limits of
+/// its own.
 pub(crate) struct Counting {
     inner: MemoryMetastore,
     limits: Limits,
     scanned: AtomicUsize,
+    largest: AtomicUsize,
+    synced: AtomicUsize,
 }
 
 #[async_trait]
@@ -43,6 +46,8 @@ impl Metastore for Counting {
         let page = self.inner.scan(scan, freshness).await?;
         self.scanned
             .fetch_add(page.entries.len(), Ordering::Relaxed);
+        let bytes = page.entries.iter().map(nexus_kernel::Entry::bytes).sum();
+        self.largest.fetch_max(bytes, Ordering::Relaxed);
         Ok(page)
     }
 
@@ -56,6 +61,7 @@ impl Metastore for Counting {
     }
 
     async fn sync(&self) -> Result<Revision> {
+        self.synced.fetch_add(1, Ordering::Relaxed);
         self.inner.sync().await
     }
 
@@ -86,6 +92,8 @@ pub(crate) fn limited_store(limits: Limits) -> Arc<Counting> {
         inner: MemoryMetastore::new(),
         limits,
         scanned: AtomicUsize::new(0),
+        largest: AtomicUsize::new(0),
+        synced: AtomicUsize::new(0),
     })
 }
 
@@ -101,6 +109,16 @@ pub(crate) async fn limited(limits: Limits) -> (Arc<Counting>, Zone, Session) {
 }
 
 impl Counting {
+    /// How often it was asked to flush since the last call.
+    pub(crate) fn take_synced(&self) -> usize {
+        self.synced.swap(0, Ordering::Relaxed)
+    }
+
+    /// Bytes of the largest page since the last call.
+    pub(crate) fn take_largest(&self) -> usize {
+        self.largest.swap(0, Ordering::Relaxed)
+    }
+
     /// How many rows scans answered since the last call.
     fn take(&self) -> usize {
         self.scanned.swap(0, Ordering::Relaxed)

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::support::{fresh, memory_stores, open, open_with, put};
 
+mod bounds;
 mod tail;
 
 type Told = (FeedPosition, ChangeKind, String);
