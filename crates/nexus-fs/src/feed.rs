@@ -255,7 +255,7 @@ impl Feed {
     async fn stored(&self, after: Revision) -> Result<Arc<Segment>> {
         let zone = &self.session.zone;
         let newest = zone.revision().await?;
-        zone.segment(after, newest).await.map(Arc::new)
+        zone.own_segment(after, newest).await.map(Arc::new)
     }
 
     /// The part of a segment that is after the position, visible and asked for.

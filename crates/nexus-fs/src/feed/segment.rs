@@ -8,12 +8,16 @@ use nexus_kernel::{Error, Freshness, Result, Revision, Scan};
 use parking_lot::Mutex;
 
 use crate::keys;
-use crate::log::{HEADS_BYTES_MAX, Record, decode};
+use crate::log::{Record, decode};
 use crate::zone::Shared;
 
 /// A segment that has so many commits, or so many stored bytes of them, takes no more.
 const RECORDS_MAX: usize = 256;
 const BYTES_MAX: usize = 1 << 20;
+/// Stored bytes of the segments that all readers who are behind hold, each its own, about; and
+/// what each may have however many they are.
+const BYTES_OF_ALL_MAX: usize = 256 << 20;
+const BYTES_MIN: usize = 16 << 10;
 /// What a commit takes in memory, beside what is stored of it.
 const RECORD_BYTES: usize = 512;
 /// How much larger what is stored becomes when it is decoded and written out by the doors.
@@ -82,19 +86,36 @@ impl Shared {
         .with("oldest_readable", oldest))
     }
 
+    /// A segment for one reader, who may hold on to it: the smaller the more of them there are.
+    pub(super) async fn own_segment(&self, after: Revision, newest: Revision) -> Result<Segment> {
+        let share = BYTES_OF_ALL_MAX / self.tail.readers().max(1);
+        let bytes_max = share.clamp(BYTES_MIN, BYTES_MAX);
+        self.read_segment(after, newest, bytes_max).await
+    }
+
+    /// A segment for all readers.
+    pub(super) async fn segment(&self, after: Revision, newest: Revision) -> Result<Segment> {
+        self.read_segment(after, newest, BYTES_MAX).await
+    }
+
     /// The next commits after `after`; `newest` is a revision that the store has reached, and
     /// where the segment ends if it is not full before.
     ///
     /// # Errors
     ///
     /// `NotFound` when not all of it is kept.
-    pub(super) async fn segment(&self, after: Revision, newest: Revision) -> Result<Segment> {
+    async fn read_segment(
+        &self,
+        after: Revision,
+        newest: Revision,
+        bytes_max: usize,
+    ) -> Result<Segment> {
         let mut segment = Segment::new(after, after, Vec::new());
         let mut bytes = 0;
-        while segment.records.len() < RECORDS_MAX && bytes < BYTES_MAX {
+        while segment.records.len() < RECORDS_MAX && bytes < bytes_max {
             let range = keys::log_between(segment.until, newest);
             let room = RECORDS_MAX - segment.records.len();
-            let scan = Scan::forward(range, room).bytes_max(HEADS_BYTES_MAX);
+            let scan = Scan::forward(range, room).bytes_max(bytes_max - bytes);
             let page = self.metastore.scan(scan, Freshness::Linearizable).await?;
             let mut entries = page.entries.into_iter();
             for entry in entries.by_ref() {
@@ -105,7 +126,7 @@ impl Shared {
                     segment.records.push(whole.record);
                 }
                 // The record goes on in other rows, and others of the page can do so too.
-                if bytes >= BYTES_MAX {
+                if bytes >= bytes_max {
                     break;
                 }
             }

@@ -60,7 +60,7 @@ settings! {
     HANDLES_DRAFT_MAX: "handles.draft_max" = "64MiB";
     /// After so long, what is written to a file that stays open becomes a version by itself.
     HANDLES_DRAFT_AGE_MAX: "handles.draft_age_max" = "30s";
-    /// Most change feeds at a time, over all protocols together.
+    /// Most change feeds at a time, over all protocols together. One key may have a quarter.
     FEEDS_MAX: "feeds.max" = "10000";
     /// How long the collector of history rests between two collections, from 1s to 24h. Each
     /// removes what the policies of retention let go, and snapshots that have expired.

@@ -112,3 +112,40 @@ async fn a_durable_feed_flushes_for_what_it_tells() {
     assert!(feed.next_within(Duration::ZERO).await.unwrap().is_some());
     assert_eq!(store.take_synced(), 1);
 }
+
+/// The more readers there are, the less of the log each of those who are behind has at a time; and
+/// they meet all of it.
+#[tokio::test]
+async fn many_readers_have_little_each() {
+    let config = ZoneConfig {
+        feeds_max: 4_096,
+        ..ZoneConfig::default()
+    };
+    let zone = open_with(&memory_stores(), config).await;
+    let files = zone.session(Context::system());
+    let begin = batch(&files, &["/first".into()]).await;
+    for n in 0..100 {
+        let paths: Vec<_> = (0..10)
+            .map(|i| format!("/{}/{n}-{i}", "d".repeat(200)))
+            .collect();
+        batch(&files, &paths).await;
+    }
+    // What was read for all is let go of with the last reader.
+    let mut first = files.feed(from(begin)).await.unwrap();
+    first.next().await.unwrap();
+    drop(first);
+    let mut alone = files.feed(from(begin)).await.unwrap();
+    let of_one = alone.next().await.unwrap().records().len();
+    let mut others = Vec::new();
+    for _ in 1..4_096 {
+        others.push(files.feed(FeedQuery::default()).await.unwrap());
+    }
+    drop(alone);
+    let mut behind = files.feed(from(begin)).await.unwrap();
+    let of_many = behind.next().await.unwrap().records().len();
+    assert!(
+        of_one == 100 && (10..50).contains(&of_many),
+        "{of_one} {of_many}"
+    );
+    assert_eq!(rest(&mut behind).await.len(), 10 * (100 - of_many));
+}
