@@ -78,8 +78,8 @@ pub(crate) use keeping::{
     pins_between, pins_of, retention, snapshot,
 };
 pub(crate) use locks::{
-    LockOn, all_locks, lock_leases, lock_of_inode, lock_of_name, lock_queue, parse_lock, stamped,
-    stamped_after,
+    LockOn, all_locks, lock_leases, lock_of_inode, lock_of_name, lock_queue, locks_of_inodes,
+    parse_lock, stamped, stamped_after,
 };
 
 pub(crate) const LOG_TAG: u8 = b'l';

@@ -42,6 +42,11 @@ pub(crate) fn all_locks() -> KeyRange {
     KeyRange::prefix(&b"k"[..])
 }
 
+/// Those on files and directories, which come before those on names.
+pub(crate) fn locks_of_inodes() -> KeyRange {
+    KeyRange::prefix(&b"ki"[..])
+}
+
 /// Whose row of a lock this is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LockRow<'k> {

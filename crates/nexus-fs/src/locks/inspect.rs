@@ -53,11 +53,15 @@ impl Session {
             .as_deref()
             .map(path::normalize)
             .transpose()?;
-        let mut rest = keys::all_locks();
+        let names_too = prefix.is_none() && self.sees_names().await?;
+        // A cursor names where the look ended: never at a name that is not to be told.
+        let mut rest = match names_too {
+            true => keys::all_locks(),
+            false => keys::locks_of_inodes(),
+        };
         if let Some(cursor) = &query.cursor {
             rest.start = parse_cursor(cursor, &rest)?;
         }
-        let names_too = prefix.is_none() && self.sees_names().await?;
         let (mut locks, mut looked, mut rows) = (Vec::new(), 0, 0);
         while let Some(lock) = self.first_lock(&rest).await? {
             if locks.len() >= limit || looked >= LOOK_MAX || rows >= ROWS_MAX {
@@ -66,7 +70,7 @@ impl Session {
             }
             looked += 1;
             rest.start = KeyRange::prefix(lock.clone()).end;
-            let Some(target) = self.seen_target(&lock, names_too).await? else {
+            let Some(target) = self.seen_target(&lock).await? else {
                 continue;
             };
             if !is_below(&target, prefix) {
@@ -102,13 +106,13 @@ impl Session {
         Ok(Some(Bytes::copy_from_slice(row.lock)))
     }
 
-    /// What a lock is on, if the caller may read that.
-    async fn seen_target(&self, lock: &[u8], names_too: bool) -> Result<Option<Target>> {
+    /// What a lock is on, if the caller may read that; names are asked for before.
+    async fn seen_target(&self, lock: &[u8]) -> Result<Option<Target>> {
         // Any stamp makes a key of a row of it.
         let key = keys::stamped(&keys::lock_leases(lock), Revision::ZERO);
         let row = keys::parse_lock(&key).ok_or_else(|| unreadable("row of a lock"))?;
         match row.on {
-            LockOn::Name(name) => Ok(names_too.then(|| Target::free_name(name))),
+            LockOn::Name(name) => Ok(Some(Target::free_name(name))),
             LockOn::Inode(ino) => {
                 let place = seen(self.permit_inode(Action::Read, Ino(ino)).await)?;
                 Ok(place.map(|(path, _)| Target::inode(Ino(ino), Some(path))))

@@ -39,6 +39,24 @@ async fn locks_are_listed_to_those_who_may_read_what_they_are_on() {
     assert_eq!(resources(&ada, below).await, ["/team/x"]);
 }
 
+/// Nor does a cursor tell whoever may not see names that there are any.
+#[tokio::test(start_paused = true)]
+async fn a_list_ends_before_names_that_are_out_of_sight() {
+    let world = World::new().await;
+    let ada = world.agent("ada");
+    write(&ada, "/team/x", "").await.unwrap();
+    take(&ada, "/team/x").await.unwrap();
+    take(&ada, "name:deploy").await.unwrap();
+    let one = LockQuery {
+        limit: 1,
+        ..LockQuery::default()
+    };
+    let page = world.confined("bob", "/team").list_locks(one.clone()).await;
+    let page = page.unwrap();
+    assert_eq!((page.locks.len(), page.next), (1, None));
+    assert!(ada.list_locks(one).await.unwrap().next.is_some());
+}
+
 #[tokio::test(start_paused = true)]
 async fn locks_are_listed_by_holder() {
     let world = World::new().await;
