@@ -63,7 +63,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`extend_lock`](Self::extend_lock).
+    /// As [`extend_lock`](Self::extend_lock); who may not read what the lock is on is told no more
+    /// than `NotFound` of what others hold.
     pub async fn release_lock(
         &self,
         resource: &str,
@@ -117,11 +118,12 @@ impl Client {
         })
     }
 
-    /// Ends leases whoever holds them: one, or all. Those of others take admin rights.
+    /// Ends leases whoever holds them: one, or all. Those of others take admin rights, unless they
+    /// have expired.
     ///
     /// # Errors
     ///
-    /// `NotFound` when nobody holds that; `PermissionDenied`.
+    /// `NotFound` when there is no such lease; `PermissionDenied`.
     pub async fn force_unlock(&self, resource: &str, token: Option<u64>) -> Result<Forced> {
         let request = v1::ForceUnlockRequest {
             resource: resource.to_owned(),
