@@ -225,6 +225,7 @@ pub(crate) fn undo_report(report: &UndoReport) -> Value {
             "revision": conflict.revision.map(|revision| revision.0),
             "actor": conflict.actor,
             "can_force": conflict.can_force,
+            "collected": conflict.collected,
         }))
     });
     json!({

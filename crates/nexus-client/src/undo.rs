@@ -91,6 +91,7 @@ fn report(answer: v1::UndoResponse) -> UndoReport {
         revision: conflict.revision.map(Revision),
         actor: conflict.actor,
         can_force: conflict.can_force,
+        collected: conflict.collected,
     });
     UndoReport {
         revisions: revisions(answer.revisions),

@@ -194,7 +194,7 @@ impl fmt::Display for UndoKind {
     }
 }
 
-/// A file that somebody else's later work stands on.
+/// A file that somebody else's later work stands on, or that cannot become what it was.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UndoConflict {
     /// The file.
@@ -205,4 +205,7 @@ pub struct UndoConflict {
     pub actor: Option<String>,
     /// Whether `force` would overrule it.
     pub can_force: bool,
+    /// What the file was has been collected from history by retention: nothing stands on it, but
+    /// there is nothing to go back to.
+    pub collected: bool,
 }

@@ -194,6 +194,10 @@ fn effect_line(effect: &UndoEffect, style: Style) -> String {
 
 fn conflict_line(conflict: &UndoConflict, style: Style) -> String {
     let path = printable(&conflict.path);
+    if conflict.collected {
+        let line = format!("! {path}: what it was has been collected from history");
+        return style.paint(Paint::Strong, &line);
+    }
     let by = match (&conflict.revision, &conflict.actor) {
         (Some(revision), Some(actor)) => format!("revision {revision} by {}", printable(actor)),
         (Some(revision), None) => format!("revision {revision}"),

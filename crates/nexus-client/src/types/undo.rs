@@ -143,7 +143,7 @@ impl UndoKind {
     }
 }
 
-/// A file that somebody else's later work stands on.
+/// A file that somebody else's later work stands on, or that cannot become what it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UndoConflict {
     /// The file.
@@ -154,4 +154,6 @@ pub struct UndoConflict {
     pub actor: Option<String>,
     /// Whether [`OnConflict::Force`] would overrule it.
     pub can_force: bool,
+    /// Nothing stands on it: what the file was has been collected from history by retention.
+    pub collected: bool,
 }

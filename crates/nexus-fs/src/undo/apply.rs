@@ -59,15 +59,15 @@ fn derive(tx: &mut Tx<'_>, step: &Step, rows: &Rows, kind: SourceKind) {
         return;
     };
     let contents = Contents::of(record);
-    let mut states = rows.states.iter().rev();
-    let state = states.find(|span| Contents::of(&span.value) == contents);
-    let Some(state) = state.filter(|span| span.value.version < record.version) else {
+    let mut states = rows.known().rev();
+    let state = states.find(|(state, _)| Contents::of(state) == contents);
+    let Some((state, span)) = state.filter(|(state, _)| state.version < record.version) else {
         return;
     };
     let origin = Origin::Inode {
         ino: step.ino,
-        version: state.value.version,
-        since: Some(state.since),
+        version: state.version,
+        since: Some(span.since),
         path: step.at.0.clone(),
     };
     tx.derived(step.ino, &step.at.0, Source { kind, origin });
@@ -208,17 +208,8 @@ fn revive(tx: &mut Tx<'_>, ino: u64, moves: &Moves, rows: Option<&InodeRows>) ->
         return Ok(());
     };
     let rows = rows.ok_or_else(|| unreadable("history of an inode"))?;
-    let before = rows
-        .timeline
-        .before
-        .as_ref()
-        .filter(|record| record.links > 0);
-    let mut named = rows.states.iter().map(|span| &span.value);
-    let last = named.rfind(|record| record.links > 0);
-    let mut record = before
-        .or(last)
-        .cloned()
-        .ok_or_else(|| unreadable("history of an inode"))?;
+    let record = rows.to_revive().cloned();
+    let mut record = record.ok_or_else(|| unreadable("history of an inode"))?;
     record.links = u32::try_from(moves.gained.len()).unwrap_or(u32::MAX);
     (record.parent, record.name) = first.clone();
     record.changed = tx.now.0;
@@ -226,7 +217,7 @@ fn revive(tx: &mut Tx<'_>, ino: u64, moves: &Moves, rows: Option<&InodeRows>) ->
         tx.moves_directory();
     } else {
         insist_on_history(tx, ino, &Contents::of(&record), rows);
-        record.version = newest_version(rows) + 1;
+        record.version = rows.newest_version + 1;
     }
     tx.create_inode(ino, record);
     for (parent, name) in others {
@@ -235,15 +226,11 @@ fn revive(tx: &mut Tx<'_>, ino: u64, moves: &Moves, rows: Option<&InodeRows>) ->
     Ok(())
 }
 
-fn newest_version(rows: &InodeRows) -> u64 {
-    rows.last().map_or(0, |record| record.version)
-}
-
 /// History holds the content until the commit does.
 fn insist_on_history(tx: &mut Tx<'_>, ino: u64, contents: &Option<Contents>, rows: &InodeRows) {
-    let mut states = rows.states.iter().rev();
-    let state = states.find(|span| Contents::of(&span.value) == *contents);
-    if let Some(end) = state.and_then(|span| span.end) {
+    let mut states = rows.known().rev();
+    let state = states.find(|(state, _)| Contents::of(state) == *contents);
+    if let Some(end) = state.and_then(|(_, span)| span.end) {
         tx.insist(Guard::Present(keys::ended_inode(ino, end)));
     }
 }
@@ -263,7 +250,7 @@ async fn change_inode(
             record.modified = contents.modified;
             record.author = contents.author.clone();
         } else {
-            record.version = newest_version(rows) + 1;
+            record.version = rows.newest_version + 1;
             insist_on_history(tx, ino, &changed.contents, rows);
             set_contents(&mut record, contents);
         }

@@ -39,13 +39,11 @@ impl View<'_> {
             return Ok(Some(inode.record.clone()));
         }
         let last = self.last_ended(keys::inode_history(ino), 1).await?;
-        let Some((end, ended)) = last.into_iter().next() else {
+        let Some((_, ended)) = last.into_iter().next() else {
             return Ok(None);
         };
-        match ended.collected() {
-            Some(_) => Ok(None),
-            None => records::decode(ended.into_state(end)?).map(Some),
-        }
+        // Of what was collected, the place is known.
+        records::decode(ended.into_known()).map(Some)
     }
 
     /// When the last ended state of an inode did, and its version.

@@ -44,6 +44,8 @@ pub(super) struct Touched {
     pub inodes: BTreeMap<u64, Revision>,
     /// Inodes whose custom metadata they may have touched.
     pub metadata: BTreeSet<u64>,
+    /// Inodes whose content or attributes they may have touched.
+    pub values: BTreeSet<u64>,
     /// The paths by which the operations knew the inodes: the caller may see these.
     pub paths: BTreeMap<u64, String>,
     /// And the names.
@@ -103,6 +105,9 @@ impl Touched {
         if may_touch_metadata(change, record) {
             self.metadata.insert(ino);
         }
+        if may_touch_values(change, record) {
+            self.values.insert(ino);
+        }
     }
 }
 
@@ -114,6 +119,17 @@ fn may_touch_metadata(change: &Change, record: &Record) -> bool {
             ChangeKind::FileWrite => change.version > 1,
             _ => false,
         }
+}
+
+fn may_touch_values(change: &Change, record: &Record) -> bool {
+    let only_elsewhere = matches!(
+        change.kind,
+        ChangeKind::FileRename
+            | ChangeKind::DirRename
+            | ChangeKind::LinkCreate
+            | ChangeKind::MetadataChange
+    );
+    record.operation.is_some() || !only_elsewhere
 }
 
 impl Session {

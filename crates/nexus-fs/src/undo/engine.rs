@@ -19,6 +19,7 @@ use crate::lineage::SourceKind;
 use crate::log::{RESTORE, UNDO};
 use crate::path;
 use crate::purge::BEGUN;
+use crate::retention::collected;
 use crate::session::Session;
 use crate::steps::ATTEMPTS_MAX;
 use crate::tx::Tx;
@@ -124,8 +125,33 @@ pub(super) struct Work<'w> {
     pub durability: Durability,
 }
 
-/// What stands on an inode: the operations, and whether force overrules them.
-pub(super) type Conflicts = BTreeMap<u64, BTreeSet<(Option<Revision>, bool)>>;
+/// Why files stay as they are, or are overruled.
+pub(super) type Conflicts = BTreeMap<u64, BTreeSet<Cause>>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Cause {
+    /// The operation that stands on it.
+    pub by: Option<Revision>,
+    pub can_force: bool,
+    /// None does: what it was has been collected.
+    pub collected: bool,
+}
+
+impl Cause {
+    const COLLECTED: Self = Self {
+        by: None,
+        can_force: false,
+        collected: true,
+    };
+
+    const fn work(by: Option<Revision>, can_force: bool) -> Self {
+        Self {
+            by,
+            can_force,
+            collected: false,
+        }
+    }
+}
 
 /// A plan that leaves a tree.
 struct Settled {
@@ -148,6 +174,7 @@ impl Work<'_> {
             as_if_there,
         };
         let judged = judge.judge(&rows);
+        self.check_known(&rows, &judged)?;
         let settled = self.settle(&tx, &rows, &judged, as_if_there).await?;
         self.ours.check_readable(session).await?;
         let steps = steps(&tx, self.touched, &settled.plan).await?;
@@ -238,6 +265,26 @@ impl Work<'_> {
         Ok(removal.map(|revision| DeletedTree { top, revision }))
     }
 
+    /// Refuses a restore of what is not there any more as it was at the point.
+    fn check_known(&self, rows: &Rows, judged: &Judged) -> Result<()> {
+        let Ours::After(point) = self.ours else {
+            return Ok(());
+        };
+        let mut gone = judged
+            .inodes
+            .iter()
+            .filter(|(_, inode)| inode.is_collected());
+        let Some((ino, _)) = gone.next() else {
+            return Ok(());
+        };
+        let end = rows.inodes.get(ino).and_then(|rows| rows.hole_at(point));
+        let error = collected(end.unwrap_or(point.next()));
+        Err(match self.touched.paths.get(ino) {
+            Some(path) => error.with("path", path),
+            None => error,
+        })
+    }
+
     fn operations(&self) -> Vec<Revision> {
         match self.ours {
             Ours::Operations(operations) => operations.records.keys().copied().collect(),
@@ -264,10 +311,10 @@ impl Work<'_> {
         let force = self.on_conflict == OnConflict::Force;
         let groups = self.groups(rows);
         let mut conflicts = row_conflicts(judged, rows);
-        let mut left: BTreeSet<u64> = BTreeSet::new();
-        if !force {
-            left.extend(conflicts.keys().map(|ino| groups.of(*ino)));
-        }
+        let stays =
+            |causes: &BTreeSet<Cause>| !force || causes.iter().any(|cause| !cause.can_force);
+        let stay = conflicts.iter().filter(|(_, causes)| stays(causes));
+        let mut left: BTreeSet<u64> = stay.map(|(ino, _)| groups.of(*ino)).collect();
         let contains = |revision: Revision| self.ours.contain(revision);
         loop {
             let mut plan = Plan::new(judged, rows, &groups, &left);
@@ -288,7 +335,8 @@ impl Work<'_> {
             let found = structure.check().await?;
             let before = left.len();
             for Problem { ino, by, can_force } in found.problems {
-                conflicts.entry(ino).or_default().insert((by, can_force));
+                let causes = conflicts.entry(ino).or_default();
+                causes.insert(Cause::work(by, can_force));
                 if !(force && can_force) {
                     left.insert(groups.of(ino));
                 }
@@ -322,7 +370,7 @@ impl Work<'_> {
 fn row_conflicts(judged: &Judged, rows: &Rows) -> Conflicts {
     let mut conflicts = Conflicts::new();
     let mut add = |ino: u64, by: &[Revision]| {
-        let by = by.iter().map(|revision| (Some(*revision), true));
+        let by = by.iter().map(|by| Cause::work(Some(*by), true));
         conflicts.entry(ino).or_default().extend(by);
     };
     let gaining = gaining(judged, rows);
@@ -345,6 +393,10 @@ fn row_conflicts(judged: &Judged, rows: &Rows) -> Conflicts {
             add(*ino, &by);
         }
     }
+    let inodes = judged.inodes.iter();
+    for (ino, _) in inodes.filter(|(_, inode)| inode.is_collected()) {
+        conflicts.insert(*ino, BTreeSet::from([Cause::COLLECTED]));
+    }
     conflicts
 }
 
@@ -361,10 +413,16 @@ fn gaining(judged: &Judged, rows: &Rows) -> BTreeSet<u64> {
 
 fn conflict(report: &UndoReport) -> Error {
     let first = report.conflicts.first();
-    let error = Error::conflict(
-        "later work of others stands on what would be undone; a dry run lists it; then skip those \
-         files, or force",
-    );
+    let error = Error::conflict(match report.conflicts.iter().all(|told| told.collected) {
+        true => {
+            "what files were before has been collected from history; a dry run lists them; skip \
+             these files"
+        }
+        false => {
+            "later work of others stands on what would be undone; a dry run lists it; then skip \
+             those files, or force"
+        }
+    });
     let error = error.with("conflicts", report.conflicts.len());
     match first {
         Some(first) => error.with("path", &first.path),

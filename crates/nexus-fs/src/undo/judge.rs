@@ -7,7 +7,7 @@ use nexus_kernel::{Result, Revision};
 
 use super::collect::Name;
 use super::rows::{InodeRows, Rows};
-use super::timeline::{Foreign, Standing, Timeline};
+use super::timeline::{Foreign, Known, Standing, Timeline};
 use crate::log::{RESTORE, UNDO};
 use crate::records::{DentryRecord, InodeRecord};
 use crate::session::Session;
@@ -73,14 +73,22 @@ pub(super) struct Judged {
 }
 
 pub(super) struct JudgedInode {
-    pub contents: Standing<Contents>,
-    pub attributes: Standing<Attributes>,
-    pub metadata: BTreeMap<String, Standing<Bytes>>,
+    pub contents: Standing<Known<Contents>>,
+    pub attributes: Standing<Known<Attributes>>,
+    pub metadata: BTreeMap<String, Standing<Known<Bytes>>>,
     /// What others have done with a file that is to go.
     pub uses: Vec<Revision>,
 }
 
 impl JudgedInode {
+    /// What some of it was before has been collected from history.
+    pub(super) fn is_collected(&self) -> bool {
+        let mut metadata = self.metadata.values();
+        self.contents.is_collected()
+            || self.attributes.is_collected()
+            || metadata.any(Standing::is_collected)
+    }
+
     pub(super) fn conflicts(&self) -> Vec<Revision> {
         let metadata = self.metadata.values().flat_map(Standing::conflicts);
         let own = self.contents.conflicts().iter();
@@ -151,14 +159,14 @@ impl<F: Fn(Revision) -> bool> Judge<'_, F> {
     }
 
     fn inode(&self, rows: &InodeRows) -> JudgedInode {
-        let content = rows.timeline.part(Contents::of);
-        let contents = self.standing(&content);
+        let content = rows.timeline.side(Contents::of);
+        let contents = self.value(rows, &content);
         // What we took away with a file of our own does not come back without it.
         let stays_gone = contents.before().is_none() && self.is_taken_by_us(&content);
         let metadata = rows.metadata.iter().filter(|_| !stays_gone);
         let goes = matches!(contents.before(), Some(None));
         JudgedInode {
-            attributes: self.standing(&rows.timeline.part(Attributes::of)),
+            attributes: self.value(rows, &rows.timeline.side(Attributes::of)),
             metadata: metadata
                 .map(|(key, timeline)| (key.clone(), self.standing(timeline)))
                 .collect(),
@@ -167,14 +175,28 @@ impl<F: Fn(Revision) -> bool> Judge<'_, F> {
         }
     }
 
-    fn is_taken_by_us(&self, contents: &Timeline<Contents>) -> bool {
+    /// As [`standing`](Self::standing): what was only renamed has the value that it had, also
+    /// where that was collected.
+    fn value<V: Clone + PartialEq>(
+        &self,
+        rows: &InodeRows,
+        timeline: &Timeline<Known<V>>,
+    ) -> Standing<Known<V>> {
+        let standing = self.standing(timeline);
+        match standing.is_collected() && !rows.more_than_names {
+            true => Standing::Untouched,
+            false => standing,
+        }
+    }
+
+    fn is_taken_by_us(&self, contents: &Timeline<Known<Contents>>) -> bool {
         let last = contents.writes.last();
         last.is_some_and(|(revision, value)| value.is_none() && (self.ours)(*revision))
     }
 
     fn uses(&self, rows: &InodeRows) -> Vec<Revision> {
-        let mut uses = self.foreign_writes(&rows.timeline.part(naming));
-        uses.extend(self.foreign_writes(&rows.timeline.part(Attributes::of)));
+        let mut uses = self.foreign_writes(&rows.timeline.side(naming));
+        uses.extend(self.foreign_writes(&rows.timeline.side(Attributes::of)));
         for metadata in rows.metadata.values() {
             uses.extend(self.foreign_writes(metadata));
         }

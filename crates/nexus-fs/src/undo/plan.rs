@@ -78,10 +78,10 @@ impl Plan {
             }
             let metadata = inode.metadata.iter();
             let metadata = metadata
-                .filter_map(|(key, standing)| Some((key.clone(), standing.before()?.clone())));
+                .filter_map(|(key, standing)| Some((key.clone(), standing.known_before()?)));
             let changed = InodePlan {
-                contents: inode.contents.before().cloned().flatten(),
-                attributes: inode.attributes.before().cloned().flatten(),
+                contents: inode.contents.known_before().flatten(),
+                attributes: inode.attributes.known_before().flatten(),
                 metadata: metadata.collect(),
             };
             if !changed.is_nothing() {
@@ -164,8 +164,9 @@ impl Plan {
                 .stored_inode(*ino)
                 .map_or(0, |(record, _)| record.links as usize);
             let stays = match self.moves.get(ino) {
-                Some(moves) => moves.is_removal() && moves.lost.len() < links,
-                None => after.file(*ino).await?.is_some(),
+                Some(moves) if !moves.is_removal() || moves.lost.len() >= links => false,
+                // Under a name that it keeps.
+                _ => after.file(*ino).await?.is_some(),
             };
             if gains || stays {
                 rest.inodes.insert(*ino, InodePlan::default());

@@ -191,7 +191,7 @@ impl Work<'_> {
     ) -> Result<Vec<UndoConflict>> {
         let session = tx.session;
         let revisions = conflicts.values().flatten();
-        let mut revisions: Vec<Revision> = revisions.filter_map(|(by, _)| *by).collect();
+        let mut revisions: Vec<Revision> = revisions.filter_map(|cause| cause.by).collect();
         revisions.sort_unstable();
         revisions.dedup();
         let records = session.records(&revisions).await?;
@@ -201,8 +201,8 @@ impl Work<'_> {
             let Some(path) = self.path_of_conflict(session, *ino, rows, &mut now).await? else {
                 continue;
             };
-            for (revision, can_force) in by {
-                let revision = match revision {
+            for cause in by {
+                let revision = match &cause.by {
                     Some(by) if !records.contains_key(by) => tx.view().removal_of(*ino).await?,
                     by => *by,
                 };
@@ -215,7 +215,8 @@ impl Work<'_> {
                     path: path.clone(),
                     revision: seen.as_ref().map(|record| record.revision),
                     actor: seen.map(|record| record.actor),
-                    can_force: *can_force,
+                    can_force: cause.can_force,
+                    collected: cause.collected,
                 });
             }
         }

@@ -193,6 +193,7 @@ impl<'c> Comparison<'c> {
     fn touch(&mut self, ino: u64) {
         self.touched.inode(ino, self.since);
         self.touched.metadata.insert(ino);
+        self.touched.values.insert(ino);
     }
 
     fn enter(&mut self, dentry: DentryRecord, path: &str) {

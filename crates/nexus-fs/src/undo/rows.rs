@@ -6,10 +6,11 @@ use bytes::Bytes;
 use nexus_kernel::{Error, KeyRange, Result, Revision};
 
 use super::collect::{Name, Touched};
-use super::timeline::{Span, Timeline};
+use super::timeline::{Known, Span, Timeline};
 use crate::fork::is_forked;
 use crate::keys;
 use crate::records::{self, DentryRecord, Ended, InodeRecord, unreadable};
+use crate::retention::collected;
 use crate::tx::Tx;
 use crate::view::{View, next_key};
 
@@ -26,15 +27,42 @@ pub(super) struct Rows {
 }
 
 pub(super) struct InodeRows {
-    pub states: Vec<Span<InodeRecord>>,
-    pub timeline: Timeline<InodeRecord>,
-    pub metadata: BTreeMap<String, Timeline<Bytes>>,
+    pub states: Vec<Span<Known<InodeRecord>>>,
+    pub timeline: Timeline<Known<InodeRecord>>,
+    pub metadata: BTreeMap<String, Timeline<Known<Bytes>>>,
+    /// The newest version there was.
+    pub newest_version: u64,
+    /// What is to be undone may have changed more than names.
+    pub more_than_names: bool,
 }
 
 impl InodeRows {
-    /// The newest state there was.
-    pub(super) fn last(&self) -> Option<&InodeRecord> {
-        self.states.last().map(|span| &span.value)
+    /// The states that are known, oldest first.
+    pub(super) fn known(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = (&InodeRecord, &Span<Known<InodeRecord>>)> {
+        let states = self.states.iter();
+        states.filter_map(|span| Some((span.value.value()?, span)))
+    }
+
+    /// The state to bring the inode back in: that before, or the last in which it had a name.
+    pub(super) fn to_revive(&self) -> Option<&InodeRecord> {
+        let before = self.timeline.before.as_ref().and_then(Known::value);
+        let last = self.known().rev().map(|(record, _)| record);
+        let mut states = before.into_iter().chain(last);
+        states.find(|record| record.links > 0)
+    }
+
+    /// When the hole in history ends that a revision lies in.
+    pub(super) fn hole_at(&self, revision: Revision) -> Option<Revision> {
+        let holes = self
+            .states
+            .iter()
+            .filter(|span| span.value.value().is_none());
+        holes.fold(None, |known: Option<Revision>, span| match span.end {
+            Some(end) if span.since <= known.unwrap_or(revision) && revision < end => Some(end),
+            _ => known,
+        })
     }
 }
 
@@ -50,21 +78,28 @@ impl Rows {
         tx.preload(touched.inodes.keys().copied(), names).await?;
         let mut inodes = touched.inodes.clone();
         let mut metadata = touched.metadata.clone();
+        let mut replaced = BTreeSet::new();
         for (name, first) in &touched.names {
             let timeline = read_name(tx, name, *first).await?;
-            add_inodes(&timeline, *first, &ours, &mut inodes, &mut metadata);
+            add_inodes(&timeline, *first, &ours, &mut inodes, &mut replaced);
             rows.names.insert(name.clone(), timeline);
         }
+        metadata.extend(&replaced);
         let named = rows.names.values().filter_map(|name| *name.now());
         let named = named.map(|dentry| dentry.ino);
         let all: Vec<u64> = inodes.keys().copied().chain(named).collect();
         tx.preload(all, []).await?;
         for (ino, first) in inodes {
             tx.session.check_goes_on()?;
-            let mut found = read_inode(tx, ino, first).await?;
+            let more_than_names = touched.values.contains(&ino) || replaced.contains(&ino);
+            let own = touched.inodes.get(&ino).copied();
+            let mut found = read_inode(tx, ino, first, own.filter(|_| more_than_names)).await?;
+            found.more_than_names = more_than_names;
             let foreign = |(revision, _): &(Revision, _)| !ours(*revision);
-            if metadata.contains(&ino) || found.timeline.writes.iter().any(foreign) {
-                found.metadata = read_metadata(tx.view(), ino, first).await?;
+            let of_ours = metadata.contains(&ino);
+            if of_ours || found.timeline.writes.iter().any(foreign) {
+                let own = own.filter(|_| of_ours);
+                found.metadata = read_metadata(tx.view(), ino, first, own).await?;
             }
             rows.inodes.insert(ino, found);
         }
@@ -102,7 +137,7 @@ fn add_inodes(
     first: Revision,
     ours: &impl Fn(Revision) -> bool,
     inodes: &mut BTreeMap<u64, Revision>,
-    metadata: &mut BTreeSet<u64>,
+    replaced: &mut BTreeSet<u64>,
 ) {
     let mut before = timeline.before;
     for (revision, value) in &timeline.writes {
@@ -111,8 +146,8 @@ fn add_inodes(
                 let known = inodes.entry(dentry.ino).or_insert(first);
                 *known = first.min(*known);
             }
-            let replaced = before.filter(|dentry| value.is_some_and(|new| new.ino != dentry.ino));
-            metadata.extend(replaced.map(|dentry| dentry.ino));
+            let old = before.filter(|dentry| value.is_some_and(|new| new.ino != dentry.ino));
+            replaced.extend(old.map(|dentry| dentry.ino));
         }
         before = *value;
     }
@@ -124,7 +159,17 @@ pub(super) async fn read_name(
     first: Revision,
 ) -> Result<Timeline<DentryRecord>> {
     let range = keys::dentry_history_after(name.0, &name.1, before(first));
-    let mut spans = ended(tx.view(), range).await?;
+    let ended: Ends<DentryRecord> = ended(tx.view(), range).await?;
+    // No policy makes holes in the history of names.
+    let spans = ended.spans.into_iter().map(|span| match span.value {
+        Known::Is(value) => Ok(Span {
+            since: span.since,
+            end: span.end,
+            value,
+        }),
+        Known::Collected => Err(collected(span.end.unwrap_or(span.since))),
+    });
+    let mut spans: Vec<Span<DentryRecord>> = spans.collect::<Result<_>>()?;
     let now = match tx.stored_name(name) {
         Some(stored) => Some(*stored),
         None => tx.view().dentry(name.0, &name.1).await?,
@@ -133,9 +178,17 @@ pub(super) async fn read_name(
     Ok(Timeline::new(&spans, first))
 }
 
-pub(super) async fn read_inode(tx: &Tx<'_>, ino: u64, first: Revision) -> Result<InodeRows> {
+/// `own` is the first that is to be undone of the writes to the inode itself, if it may have
+/// changed more than names: in a hole of history it is still known to be there.
+pub(super) async fn read_inode(
+    tx: &Tx<'_>,
+    ino: u64,
+    first: Revision,
+    own: Option<Revision>,
+) -> Result<InodeRows> {
     let range = keys::inode_history_after(ino, before(first));
-    let mut states = ended(tx.view(), range).await?;
+    let ended: Ends<InodeRecord> = ended(tx.view(), range).await?;
+    let mut states = divide_holes(ended.spans, own);
     let now = match tx.stored_inode(ino) {
         Some(stored) => Some(stored.clone()),
         None => {
@@ -143,12 +196,38 @@ pub(super) async fn read_inode(tx: &Tx<'_>, ino: u64, first: Revision) -> Result
             inode.map(|inode| (inode.record.clone(), inode.revision))
         }
     };
-    states.extend(now.as_ref().map(live));
+    states.extend(now.as_ref().map(live).map(|live| Span {
+        since: live.since,
+        end: live.end,
+        value: Known::Is(live.value),
+    }));
+    let versions = states.iter().filter_map(|span| span.value.value());
+    let newest = versions.map(|record| record.version).max();
     Ok(InodeRows {
         timeline: Timeline::new(&states, first),
+        newest_version: newest.unwrap_or_default().max(ended.collected_version),
         states,
         metadata: BTreeMap::new(),
+        more_than_names: true,
     })
+}
+
+/// Divides the hole that a write lies in, so that it is one of the writes that are told.
+fn divide_holes<V>(spans: Vec<Span<Known<V>>>, own: Option<Revision>) -> Vec<Span<Known<V>>> {
+    let Some(own) = own else { return spans };
+    let divide = |span: Span<Known<V>>| {
+        let is_within = span.since < own && span.end.is_some_and(|end| own < end);
+        if span.value.value().is_some() || !is_within {
+            return [Some(span), None];
+        }
+        let part = |since, end| Span {
+            since,
+            end,
+            value: Known::Collected,
+        };
+        [Some(part(span.since, Some(own))), Some(part(own, span.end))]
+    };
+    spans.into_iter().flat_map(divide).flatten().collect()
 }
 
 fn live<M: Clone>((record, since): &(M, Revision)) -> Span<M> {
@@ -163,27 +242,41 @@ pub(super) fn before(revision: Revision) -> Revision {
     Revision(revision.0.saturating_sub(1))
 }
 
+/// Ended states, and the newest version of those that were collected.
+struct Ends<M> {
+    spans: Vec<Span<Known<M>>>,
+    collected_version: u64,
+}
+
 /// The ended states in a range, as their end is in the keys.
 async fn ended<M: prost::Message + Default>(
     view: View<'_>,
     mut range: KeyRange,
-) -> Result<Vec<Span<M>>> {
-    let mut spans = Vec::new();
+) -> Result<Ends<M>> {
+    let (mut spans, mut collected_version) = (Vec::new(), 0);
     loop {
         let page = view.scan(range.clone(), PAGE).await?;
         for entry in &page.entries {
             let ended: Ended = records::decode(entry.value.bytes.clone())?;
-            let end = Revision(keys::last_number(&entry.key));
+            collected_version = collected_version.max(ended.collected().unwrap_or_default());
             spans.push(Span {
                 since: Revision(ended.since),
-                end: Some(end),
-                value: records::decode(ended.into_state(end)?)?,
+                end: Some(Revision(keys::last_number(&entry.key))),
+                value: match ended.collected() {
+                    Some(_) => Known::Collected,
+                    None => Known::Is(records::decode(ended.into_known())?),
+                },
             });
         }
         check_states(spans.len())?;
         match page.entries.last().filter(|_| page.more) {
             Some(last) => range.start = next_key(&last.key),
-            None => return Ok(spans),
+            None => {
+                return Ok(Ends {
+                    spans,
+                    collected_version,
+                });
+            }
         }
     }
 }
@@ -202,8 +295,9 @@ async fn read_metadata(
     view: View<'_>,
     ino: u64,
     first: Revision,
-) -> Result<BTreeMap<String, Timeline<Bytes>>> {
-    let mut spans: BTreeMap<String, Vec<Span<Bytes>>> = BTreeMap::new();
+    own: Option<Revision>,
+) -> Result<BTreeMap<String, Timeline<Known<Bytes>>>> {
+    let mut spans: BTreeMap<String, Vec<Span<Known<Bytes>>>> = BTreeMap::new();
     let mut range = keys::all_metadata_history(ino);
     loop {
         let page = view.scan(range.clone(), PAGE).await?;
@@ -218,7 +312,10 @@ async fn read_metadata(
             spans.entry(key.to_owned()).or_default().push(Span {
                 since: Revision(ended.since),
                 end: Some(end),
-                value: ended.into_state(end)?,
+                value: match ended.collected() {
+                    Some(_) => Known::Collected,
+                    None => Known::Is(ended.into_known()),
+                },
             });
         }
         check_states(spans.len())?;
@@ -234,11 +331,13 @@ async fn read_metadata(
         spans.entry(key.to_owned()).or_default().push(Span {
             since: entry.value.revision,
             end: None,
-            value: entry.value.bytes,
+            value: Known::Is(entry.value.bytes),
         });
     }
-    let timelines = spans.into_iter();
-    let timelines = timelines.map(|(key, spans)| (key, Timeline::new(&spans, first)));
+    let timelines = spans.into_iter().map(|(key, spans)| {
+        let spans = divide_holes(spans, own);
+        (key, Timeline::new(&spans, first))
+    });
     let mut timelines = timelines.collect();
     if is_forked(ino) {
         add_shown(view, ino, first, &mut timelines).await?;
@@ -251,7 +350,7 @@ async fn add_shown(
     view: View<'_>,
     ino: u64,
     first: Revision,
-    timelines: &mut BTreeMap<String, Timeline<Bytes>>,
+    timelines: &mut BTreeMap<String, Timeline<Known<Bytes>>>,
 ) -> Result<()> {
     let Some(own) = view.get(&keys::own_metadata(ino)).await? else {
         return Ok(());
@@ -265,7 +364,7 @@ async fn add_shown(
             before: None,
             writes: vec![(own.revision, None)],
         });
-        timeline.before.get_or_insert(value);
+        timeline.before.get_or_insert(Known::Is(value));
     }
     for timeline in timelines.values_mut() {
         timeline.forget_repeated();

@@ -143,11 +143,8 @@ impl Structure<'_, '_> {
                 return Ok(None);
             }
             let by = self.tx.view().removal_of(ino).await?;
-            let can_force = self
-                .rows
-                .inodes
-                .get(&ino)
-                .is_some_and(|rows| rows.last().is_some());
+            let rows = self.rows.inodes.get(&ino);
+            let can_force = rows.is_some_and(|rows| rows.to_revive().is_some());
             return Ok(Some(Problem { ino, by, can_force }));
         };
         if record.is_dir()
@@ -355,7 +352,7 @@ impl Structure<'_, '_> {
 
     /// Whether an inode has only gone since and come back.
     async fn is_inode_back(&self, ino: u64, made: Revision) -> Result<bool> {
-        let rows = read_inode(self.tx, ino, made.next()).await?;
+        let rows = read_inode(self.tx, ino, made.next(), None).await?;
         let others = self.others(&rows.timeline).await?;
         let mut revisions = rows.timeline.writes.iter().map(|(revision, _)| *revision);
         if revisions
@@ -363,8 +360,8 @@ impl Structure<'_, '_> {
         {
             return Ok(false);
         }
-        let contents = rows.timeline.part(Contents::of);
-        let attributes = rows.timeline.part(Attributes::of);
+        let contents = rows.timeline.side(Contents::of);
+        let attributes = rows.timeline.side(Attributes::of);
         Ok(self.is_back(&contents, &others) && self.is_back(&attributes, &others))
     }
 

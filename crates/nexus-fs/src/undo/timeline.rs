@@ -16,6 +16,28 @@ pub(super) struct Span<V> {
     pub value: V,
 }
 
+/// A value, or that it was collected from history: then it is not known, and like nothing else.
+#[derive(Clone, Debug)]
+pub(super) enum Known<V> {
+    Is(V),
+    Collected,
+}
+
+impl<V> Known<V> {
+    pub(super) const fn value(&self) -> Option<&V> {
+        match self {
+            Self::Is(value) => Some(value),
+            Self::Collected => None,
+        }
+    }
+}
+
+impl<V: PartialEq> PartialEq for Known<V> {
+    fn eq(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Is(one), Self::Is(other)) if one == other)
+    }
+}
+
 /// A row from just before a revision on.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Timeline<V> {
@@ -65,7 +87,40 @@ impl<V> Standing<V> {
     }
 }
 
-impl<V: Clone + PartialEq> Timeline<V> {
+impl<V> Standing<Known<V>> {
+    /// The value to go back to was collected.
+    pub(super) const fn is_collected(&self) -> bool {
+        matches!(
+            self,
+            Self::Touched {
+                before: Some(Known::Collected),
+                ..
+            }
+        )
+    }
+}
+
+impl<V: Clone> Standing<Known<V>> {
+    /// The value to go back to, if there is something to undo and it is known.
+    pub(super) fn known_before(&self) -> Option<Option<V>> {
+        match self.before()? {
+            Some(known) => known.value().cloned().map(Some),
+            None => Some(None),
+        }
+    }
+}
+
+impl<V> Timeline<Known<V>> {
+    /// A side of what the row holds: of what was collected, each write may have been one to it.
+    pub(super) fn side<W: PartialEq>(&self, side: impl Fn(&V) -> Option<W>) -> Timeline<Known<W>> {
+        self.part(|known| match known {
+            Known::Is(value) => side(value).map(Known::Is),
+            Known::Collected => Some(Known::Collected),
+        })
+    }
+}
+
+impl<V: Clone> Timeline<V> {
     /// From states in the order of time.
     pub(super) fn new(spans: &[Span<V>], first: Revision) -> Self {
         let mut timeline = Self {
@@ -96,7 +151,9 @@ impl<V: Clone + PartialEq> Timeline<V> {
             _ => self.writes.push((revision, value)),
         }
     }
+}
 
+impl<V> Timeline<V> {
     /// A part of what the row holds: writes that left it alone are none to it.
     pub(super) fn part<W: PartialEq>(&self, part: impl Fn(&V) -> Option<W>) -> Timeline<W> {
         let before = self.before.as_ref().and_then(&part);
@@ -110,7 +167,9 @@ impl<V: Clone + PartialEq> Timeline<V> {
         }
         Timeline { before, writes }
     }
+}
 
+impl<V: Clone + PartialEq> Timeline<V> {
     /// Leaves out writes that changed nothing.
     pub(super) fn forget_repeated(&mut self) {
         *self = self.part(|value| Some(value.clone()));

@@ -68,6 +68,7 @@ async fn files_with_conflicts_are_skipped_or_overruled() {
             revision: Some(Revision(report.revisions[0].0 - 1)),
             actor: Some("system:system".to_owned()),
             can_force: true,
+            collected: false,
         };
         assert_eq!(report.conflicts, [told]);
         assert_eq!(text(&world.others, "/a").await, a);
@@ -258,6 +259,7 @@ async fn a_directory_does_not_get_below_itself() {
         revision: Some(Revision(by)),
         actor: Some("system:system".to_owned()),
         can_force: false,
+        collected: false,
     };
     assert_eq!(report.conflicts, [told]);
     assert!(report.effects.is_empty());

@@ -20,6 +20,7 @@ mod zone;
 
 mod common;
 mod conflicts;
+mod holes;
 mod kinds;
 mod large;
 mod meanwhile;

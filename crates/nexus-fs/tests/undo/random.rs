@@ -1,8 +1,14 @@
 //! Random work of two runs on the same few files, undone and done again.
 
+use std::time::Duration;
+
 use nexus_driver_redb::{RedbConfig, RedbMetastore};
-use nexus_fs::{FileKind, OnConflict, Stores, UndoOptions, UndoWhat};
-use nexus_kernel::{Durability, Kind, Revision};
+use nexus_fs::{
+    At, FileKind, NewSnapshot, OnConflict, RestoreOptions, RetentionLimits, Stores, UndoOptions,
+    UndoWhat, ZoneConfig,
+};
+use nexus_kernel::{Durability, Kind, Revision, Timestamp};
+use nexus_service_api::{Clock, SystemClock};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -57,6 +63,17 @@ impl Story {
     async fn now(&self) -> Vec<Entry> {
         self.world.cleared().await;
         everything(&self.world.others).await
+    }
+
+    /// Names what is not as it should be.
+    async fn assert_is(&self, expected: &[Entry], what: &str) {
+        let now = self.now().await;
+        let less = expected.iter().filter(|entry| !now.contains(entry));
+        let less: Vec<&Entry> = less.collect();
+        let more = now.iter().filter(|entry| !expected.contains(entry));
+        let more: Vec<&Entry> = more.collect();
+        let seed = self.seed;
+        assert_eq!(more, less, "seed {seed}: {what}");
     }
 
     /// What a dry run says of our work, and the log.
@@ -252,4 +269,75 @@ async fn live_through_a_part(seed: u64) -> bool {
         "seed {seed}: the undo of a part of the work in {prefix}"
     );
     true
+}
+
+/// A snapshot is restored as it was, whatever policies have collected since; and an undo over the
+/// holes that they leave makes a tree, which its undoing takes back.
+#[test]
+fn a_snapshot_is_restored_whatever_was_collected_since() {
+    let mut undone = 0;
+    for seed in 3_000..3_000 + STORIES {
+        undone += u64::from(runtime().block_on(live_through_collections(seed)));
+    }
+    assert!(undone > STORIES / 4, "only {undone} stories were undone");
+}
+
+async fn live_through_collections(seed: u64) -> bool {
+    let config = ZoneConfig {
+        inline_bytes_max: 0,
+        ..ZoneConfig::default()
+    };
+    let mut story = Story {
+        world: World::with(memory_stores(), config).await,
+        ..Story::begin(seed, memory_stores()).await
+    };
+    story.work().await;
+    let before = story.now().await;
+    let files = story.world.others.clone();
+    let new = NewSnapshot {
+        name: Some("s".to_owned()),
+        ..NewSnapshot::default()
+    };
+    files.create_snapshot("/", new).await.unwrap();
+    story.work().await;
+    // The floor stays where it is: the other half of the names keeps everything.
+    let (age, versions) = match seed % 3 {
+        0 => (Some(Duration::from_secs(60)), None),
+        1 => (None, Some(1)),
+        _ => (None, Some(2)),
+    };
+    let limits = RetentionLimits {
+        max_age: age,
+        max_versions: versions,
+    };
+    for pattern in ["/**/a", "/**/b", "/**/*.b"] {
+        files.set_retention(pattern, limits).await.unwrap();
+    }
+    let later = Timestamp(SystemClock.now().0 + 3_600_000_000_000);
+    files.compact(later, false).await.unwrap();
+    story.work().await;
+    let done = story.now().await;
+    let on_conflict = match seed % 2 {
+        0 => OnConflict::Skip,
+        _ => OnConflict::Force,
+    };
+    let options = UndoOptions {
+        on_conflict,
+        ..of("ours")
+    };
+    let by = story.undo(options).await;
+    if let Some(by) = by {
+        story.undo(operation(by)).await;
+        story.assert_is(&done, "the undo of the undo").await;
+    }
+    let at = At::Snapshot("s".into());
+    let restored = files.restore("/", at, RestoreOptions::default()).await;
+    let report = restored.unwrap_or_else(|error| panic!("seed {seed}: {error:?}"));
+    let left = report.conflicts.iter().find(|told| !told.can_force);
+    assert_eq!(left, None, "seed {seed}");
+    story.assert_is(&before, "the snapshot").await;
+    story.world.assert_sound().await;
+    files.gc(false).await.unwrap();
+    story.assert_is(&before, "the snapshot after gc").await;
+    by.is_some()
 }

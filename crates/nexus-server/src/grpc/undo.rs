@@ -87,6 +87,7 @@ fn report(report: UndoReport) -> UndoResponse {
         revision: conflict.revision.map(|revision| revision.0),
         actor: conflict.actor,
         can_force: conflict.can_force,
+        collected: conflict.collected,
     });
     UndoResponse {
         revisions: numbers(report.revisions),

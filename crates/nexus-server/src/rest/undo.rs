@@ -108,6 +108,8 @@ struct UndoConflict {
     actor: Option<String>,
     /// Whether `force` would overrule it.
     can_force: bool,
+    /// Nothing stands on it: what the file was has been collected from history by retention.
+    collected: bool,
 }
 
 impl From<nexus_fs::UndoReport> for UndoReport {
@@ -123,6 +125,7 @@ impl From<nexus_fs::UndoReport> for UndoReport {
             revision: conflict.revision.map(|revision| revision.0),
             actor: conflict.actor,
             can_force: conflict.can_force,
+            collected: conflict.collected,
         });
         Self {
             revisions: numbers(report.revisions),
