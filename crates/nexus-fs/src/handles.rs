@@ -31,7 +31,7 @@ use crate::session::{Asked, Session};
 use crate::steps::{ByInode, Step, TORN_MAX, clear_metadata};
 use crate::tx::Tx;
 use crate::types::{At, DirEntry, Ino, SetAttributes, Stat};
-use crate::view::{Child, View};
+use crate::view::{Child, View, next_key};
 use crate::zone::Shared;
 
 pub(crate) use aging::run as write_back_by_age;
@@ -264,12 +264,13 @@ impl Session {
                 return Ok(());
             }
             let nameless = tx.inode(ino).await?.is_some_and(|record| record.links == 0);
-            if !nameless {
+            if nameless {
+                clear_metadata(&mut tx, ino).await?;
+                tx.remove_inode(ino).await?;
+            } else if tx.view().get(&keys::orphan(ino)).await?.is_none() {
                 // An undo has given it a name again, or somebody else was faster.
                 return Ok(());
             }
-            clear_metadata(&mut tx, ino).await?;
-            tx.remove_inode(ino).await?;
             tx.also(Op::Delete(keys::orphan(ino)));
             if tx.commit(Durability::Relaxed).await?.is_some() {
                 return Ok(());
@@ -508,10 +509,12 @@ impl Drop for Handle {
 pub(crate) async fn remove_orphans(zone: &Arc<Shared>) -> Result<()> {
     let session = system(zone);
     let view = zone.view(At::Latest).await?;
+    let mut range = keys::all_orphans();
     loop {
-        let page = view.scan(keys::all_orphans(), 500).await?;
+        let page = view.scan(range.clone(), 500).await?;
         for entry in &page.entries {
             session.remove_orphan(keys::last_number(&entry.key)).await?;
+            range.start = next_key(&entry.key);
         }
         if !page.more {
             return Ok(());

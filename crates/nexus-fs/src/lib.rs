@@ -77,6 +77,7 @@ mod list;
 mod locks;
 mod log;
 mod meta;
+mod parts;
 mod path;
 mod pattern;
 mod purge;

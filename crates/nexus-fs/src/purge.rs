@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::fork::{is_forked, part_of};
 use crate::keys;
+use crate::parts::Parts;
 use crate::records::kind_of;
 use crate::session::Session;
 use crate::steps::{ATTEMPTS_MAX, clear_metadata, unlink};
@@ -27,6 +28,9 @@ use crate::zone::Shared;
 const STEP: usize = 256;
 /// What the entry of a tree in the queue holds once something of it is gone.
 pub(crate) const BEGUN: Bytes = Bytes::from_static(b"begun");
+
+/// What it holds when all was brought back that history still has, which was not all.
+pub(crate) const PART: Bytes = Bytes::from_static(b"part");
 
 /// When what failed is tried again: doubled each time, up to the longest.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -111,15 +115,28 @@ impl Session {
             level.is_read = last.is_none() && (dirs.is_empty() || is_forked(dir));
             level.after = last.filter(|_| is_forked(dir));
             let files = self.to_remove(&view, dir, files).await?;
-            let work = || Work::Files {
-                dir,
-                files: files.clone(),
-            };
-            if !files.is_empty() && self.commit_clear(queued, work).await? == Cleared::TakenBack {
+            if self.clear_files(dir, &files, queued).await? == Cleared::TakenBack {
                 return Ok(Cleared::TakenBack);
             }
             let below = dirs.into_iter();
             stack.extend(below.map(|child| Level::new(dir, child.name, child.dentry.ino)));
+        }
+        Ok(Cleared::Yes)
+    }
+
+    /// Removes files, as many at once as one commit holds.
+    async fn clear_files(&self, dir: u64, files: &[Child], queued: &Bytes) -> Result<Cleared> {
+        let mut rest = Parts::new(files);
+        while let Some(files) = rest.next() {
+            let work = || Work::Files {
+                dir,
+                files: files.to_vec(),
+            };
+            match self.commit_clear(queued, work).await {
+                Err(error) => rest.smaller(error)?,
+                Ok(Cleared::TakenBack) => return Ok(Cleared::TakenBack),
+                Ok(Cleared::Yes) => rest.done(),
+            }
         }
         Ok(Cleared::Yes)
     }

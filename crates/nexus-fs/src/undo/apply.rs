@@ -14,6 +14,7 @@ use crate::fork::is_forked;
 use crate::keys;
 use crate::lineage::{Origin, Source, SourceKind};
 use crate::log::ChangeKind;
+use crate::purge::BEGUN;
 use crate::records::{InodeRecord, place, unreadable};
 use crate::steps::{clear_metadata, stays_empty};
 use crate::tx::Tx;
@@ -188,10 +189,10 @@ async fn stop_clearing(tx: &mut Tx<'_>, plan: &Plan) -> Result<()> {
         let comes_back = comes_back.is_some_and(|moves| !moves.is_removal());
         let page = tx.view().scan(keys::purges_of(top), 2).await?;
         for entry in page.entries {
-            tx.insist(match entry.value.bytes.is_empty() {
-                true => Guard::RevisionIs(entry.key.clone(), entry.value.revision),
+            tx.insist(match entry.value.bytes == BEGUN {
+                false => Guard::RevisionIs(entry.key.clone(), entry.value.revision),
                 // Clearing has begun since it was made whole: this attempt is lost.
-                false => Guard::Absent(entry.key.clone()),
+                true => Guard::Absent(entry.key.clone()),
             });
             tx.also(Op::Delete(entry.key));
             if !comes_back {

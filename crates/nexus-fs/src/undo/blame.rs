@@ -46,17 +46,29 @@ impl View<'_> {
         records::decode(ended.into_known()).map(Some)
     }
 
-    /// When the last ended state of an inode did, and its version.
-    pub(super) async fn last_version(&self, ino: u64) -> Result<Option<(Revision, u64)>> {
+    /// The newest version of an inode that has ended; 0 if none is known of.
+    pub(super) async fn last_version(&self, ino: u64) -> Result<u64> {
         let last = self.last_ended(keys::inode_history(ino), 1).await?;
-        let Some((end, ended)) = last.into_iter().next() else {
-            return Ok(None);
+        let Some((_, ended)) = last.into_iter().next() else {
+            return Ok(0);
         };
         if let Some(version) = ended.collected() {
-            return Ok(Some((end, version)));
+            return Ok(version);
         }
-        let record: InodeRecord = records::decode(ended.into_state(end)?)?;
-        Ok(Some((end, record.version)))
+        let record: InodeRecord = records::decode(ended.into_known())?;
+        Ok(record.version)
+    }
+
+    /// When the state ended that an inode had at a point of the past, since this revision.
+    pub(super) async fn end_of_state(self, ino: u64, since: Revision) -> Result<Option<Revision>> {
+        let Some(at) = self.at else { return Ok(None) };
+        let page = self.scan(keys::inode_history_after(ino, at), 1).await?;
+        let Some(entry) = page.entries.into_iter().next() else {
+            return Ok(None);
+        };
+        let ended: Ended = records::decode(entry.value.bytes)?;
+        let end = Revision(keys::last_number(&entry.key));
+        Ok(Some(end).filter(|_| ended.since == since.0))
     }
 
     /// When a name last ceased to name an inode.

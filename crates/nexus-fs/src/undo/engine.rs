@@ -32,8 +32,8 @@ impl Session {
     /// # Errors
     ///
     /// `AlreadyExists` with `undone_by` for an operation that is undone already; `NotFound` for
-    /// one that there is none of, that history does not reach back to, or if there is nothing to
-    /// undo; `Conflict` with `conflicts` when others have worked on since and `on_conflict` is
+    /// one that there is none of, if history does not reach back to all that is meant (with
+    /// `oldest_readable`), or if there is nothing to undo; `Conflict` with `conflicts` when others have worked on since and `on_conflict` is
     /// to abort: a dry run lists them; `PermissionDenied` where the caller could not make the
     /// change by itself; `LimitExceeded` for too much at once.
     pub async fn undo(&self, options: UndoOptions) -> Result<UndoReport> {
@@ -51,6 +51,10 @@ impl Session {
                 ours: Ours::Operations(&operations),
                 touched: &touched,
                 held: &held,
+                lost: held
+                    .iter()
+                    .flat_map(|held| held.lost_paths(&touched))
+                    .collect(),
                 on_conflict: options.on_conflict,
                 dry_run: options.dry_run,
                 durability: options.durability,
@@ -120,6 +124,8 @@ pub(super) struct Work<'w> {
     pub touched: &'w Touched,
     /// Trees that are whole, and stay so.
     pub held: &'w [Held],
+    /// Files that do not come back with these, each with the tree.
+    pub lost: Vec<(u64, String)>,
     pub on_conflict: OnConflict,
     pub dry_run: bool,
     pub durability: Durability,
@@ -154,9 +160,9 @@ impl Cause {
 }
 
 /// A plan that leaves a tree.
-struct Settled {
-    plan: Plan,
-    conflicts: Conflicts,
+pub(super) struct Settled {
+    pub(super) plan: Plan,
+    pub(super) conflicts: Conflicts,
     guards: Vec<Guard>,
 }
 
@@ -182,7 +188,7 @@ impl Work<'_> {
         let report = UndoReport {
             operations: self.operations(),
             effects: effects(&steps),
-            conflicts: self.conflicts(&tx, &rows, &settled.conflicts).await?,
+            conflicts: self.conflicts(&tx, &rows, &settled).await?,
             ..UndoReport::default()
         };
         let aborts = self.on_conflict == OnConflict::Abort && !report.conflicts.is_empty();

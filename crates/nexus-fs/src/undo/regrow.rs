@@ -3,25 +3,28 @@
 //! A recursive delete is one commit, and the rows below go afterwards ([`purge`](crate::purge)).
 //! Before such a delete is undone, what has gone so far is put back where it was, below the
 //! directory that is still out of the tree: bounded commits that nobody sees. If the undo then
-//! does not happen, or the node ends, the tree is still queued and is cleared away again.
+//! does not happen, or the node ends, the tree is still queued and is cleared away again. Files of
+//! which retention has collected since what they were stay away, and are told.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nexus_kernel::{Durability, Guard, Op, Result};
+use nexus_kernel::{Durability, Error, Guard, Kind, Op, Result, Revision};
 use nexus_service_api::Action;
 use parking_lot::Mutex;
 
-use super::collect::DeletedTree;
+use super::collect::{DeletedTree, Touched};
 use super::engine::busy;
 use super::places::{Places, Where};
 use super::report::permit_one;
 use super::rows::before;
 use crate::keys;
+use crate::parts::Parts;
 use crate::path;
-use crate::purge::BEGUN;
-use crate::records::{kind_of, unreadable};
+use crate::purge::{BEGUN, PART};
+use crate::records::{InodeRecord, kind_of, unreadable};
+use crate::retention::collected;
 use crate::session::Session;
 use crate::steps::ATTEMPTS_MAX;
 use crate::tx::Tx;
@@ -31,6 +34,8 @@ use crate::zone::Shared;
 
 /// Names put back in one commit.
 const STEP: usize = 256;
+/// Most files that are told to have stayed away.
+const LOST_MAX: usize = 10_000;
 
 /// Detached trees that are not to be cleared away now, each with how many say so.
 #[derive(Default)]
@@ -46,13 +51,26 @@ impl HeldTrees {
 pub(super) struct Held {
     zone: Arc<Shared>,
     pub(super) top: u64,
+    /// What has not come back with it, by paths from the top.
+    pub(super) lost: Vec<String>,
 }
 
 impl Held {
     fn new(zone: &Arc<Shared>, top: u64) -> Self {
         *zone.held_trees.0.lock().entry(top).or_default() += 1;
         let zone = Arc::clone(zone);
-        Self { zone, top }
+        let lost = Vec::new();
+        Self { zone, top, lost }
+    }
+}
+
+impl Held {
+    /// The paths of what has not come back with the tree, and the tree.
+    pub(super) fn lost_paths(&self, touched: &Touched) -> Vec<(u64, String)> {
+        let top = touched.paths.get(&self.top).map_or("", String::as_str);
+        let lost = self.lost.iter();
+        lost.map(|below| (self.top, format!("{top}{below}")))
+            .collect()
     }
 }
 
@@ -79,13 +97,16 @@ impl Session {
     ) -> Result<Vec<Held>> {
         let mut held = Vec::new();
         for tree in trees {
-            held.push(Held::new(&self.zone, tree.top));
-            self.regrow(*tree).await?;
+            let mut tree_held = Held::new(&self.zone, tree.top);
+            tree_held.lost = self.regrow(*tree).await?;
+            held.push(tree_held);
         }
         Ok(held)
     }
 
-    async fn regrow(&self, tree: DeletedTree) -> Result<()> {
+    /// Answers what has not come back.
+    async fn regrow(&self, tree: DeletedTree) -> Result<Vec<String>> {
+        let mut lost = Vec::new();
         let then = View {
             zone: &self.zone,
             at: Some(tree.revision),
@@ -93,28 +114,36 @@ impl Session {
         };
         if then.inode(tree.top).await?.is_none() {
             // It was empty and went at once.
-            return Ok(());
+            return Ok(lost);
         }
         let Some(queued) = self.requeue(tree, then).await? else {
-            return Ok(());
+            return Ok(lost);
         };
-        let mut stack = vec![tree.top];
-        while let Some(dir) = stack.pop() {
+        let mut stack = vec![(tree.top, String::new())];
+        while let Some((dir, path)) = stack.pop() {
             let mut after: Option<String> = None;
             loop {
                 self.check_goes_on()?;
                 let (children, last) = then.children(dir, after.as_deref(), STEP).await?;
-                self.put_back(dir, &children, then, &queued).await?;
+                let below = |name: &str| format!("{path}/{name}");
+                let missing = self.put_back(dir, &children, then, &queued).await?;
+                lost.extend(missing.iter().map(|name| below(name)));
+                check_lost(&lost)?;
                 let dirs = children.iter().filter(|child| is_dir(child));
-                stack.extend(dirs.map(|child| child.dentry.ino));
+                stack.extend(dirs.map(|child| (child.dentry.ino, below(&child.name))));
                 match last {
                     Some(last) => after = Some(last),
                     None => break,
                 }
             }
         }
-        self.relaxed(|tx| tx.also(Op::Put(queued.clone(), Bytes::new())), &queued)
-            .await
+        let whole = if lost.is_empty() { Bytes::new() } else { PART };
+        self.relaxed(
+            |tx| tx.also(Op::Put(queued.clone(), whole.clone())),
+            &queued,
+        )
+        .await?;
+        Ok(lost)
     }
 
     /// Queues a tree anew, so that whoever is clearing it away stops; answers the new entry, or
@@ -136,8 +165,8 @@ impl Session {
                 None => {}
             }
             self.permit_return(tree).await?;
-            if gone {
-                put_back_inode(&mut tx, tree.top, None, then).await?;
+            if gone && !put_back_inode(&mut tx, tree.top, None, then).await? {
+                return Err(collected(tree.revision));
             }
             let entry = keys::purge_entry(tree.top);
             tx.also(Op::PutStamped(entry.clone(), BEGUN));
@@ -173,28 +202,56 @@ impl Session {
         permit_one(self, Action::Create, tree.top, (&path, above)).await
     }
 
+    /// Puts names of a directory back, as many at once as one commit holds; answers those that are
+    /// lost.
     async fn put_back(
         &self,
         dir: u64,
         children: &[Child],
         then: View<'_>,
         queued: &Bytes,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
+        let mut lost = Vec::new();
+        let mut rest = Parts::new(children);
+        while let Some(children) = rest.next() {
+            match self.put_some_back(dir, children, then, queued).await {
+                Err(error) => rest.smaller(error)?,
+                Ok(missing) => {
+                    lost.extend(missing);
+                    rest.done();
+                }
+            }
+        }
+        Ok(lost)
+    }
+
+    async fn put_some_back(
+        &self,
+        dir: u64,
+        children: &[Child],
+        then: View<'_>,
+        queued: &Bytes,
+    ) -> Result<Vec<String>> {
         for attempt in 0..ATTEMPTS_MAX {
             let mut tx = Tx::begin(self, attempt.max(1));
             tx.insist(Guard::Present(queued.clone()));
             let names = children.iter().map(|child| (dir, child.name.clone()));
             let inos = children.iter().map(|child| child.dentry.ino);
             tx.preload(inos, names).await?;
+            let mut lost = Vec::new();
             for child in children {
                 let name = (dir, child.name.clone());
-                if tx.stored_name(&name).is_none() {
+                if tx.stored_name(&name).is_some() {
+                    continue;
+                }
+                if put_back_inode(&mut tx, child.dentry.ino, Some(&name), then).await? {
                     tx.set_name(dir, &child.name, Some(child.dentry)).await?;
-                    put_back_inode(&mut tx, child.dentry.ino, Some(&name), then).await?;
+                } else {
+                    lost.push(child.name.clone());
                 }
             }
             if tx.commit(Durability::Relaxed).await?.is_some() {
-                return Ok(());
+                return Ok(lost);
             }
         }
         Err(busy())
@@ -213,42 +270,87 @@ impl Session {
     }
 }
 
-/// Gives an inode one of its names back; if it has none left, all that it was as well.
+/// Gives an inode one of its names back; if it has none left, all that it was as well. Says whether
+/// that is still known.
 async fn put_back_inode(
     tx: &mut Tx<'_>,
     ino: u64,
     name: Option<&(u64, String)>,
     then: View<'_>,
-) -> Result<()> {
+) -> Result<bool> {
     let alive = tx.loaded_inode(ino).cloned();
-    if let Some(alive) = alive.filter(|record| record.links > 0) {
+    if let Some(alive) = alive.as_ref().filter(|record| record.links > 0) {
         if let Some((parent, name)) = name {
             tx.inode_mut(ino).await?.links = alive.links + 1;
             tx.set_other_name(ino, *parent, name, true);
         }
-        return Ok(());
+        return Ok(true);
     }
-    let past = then.inode(ino).await?;
-    let mut record = past
-        .ok_or_else(|| unreadable("inode of a deleted name"))?
-        .record
-        .clone();
-    let ended = tx.view().last_version(ino).await?;
+    let Some(past) = past_inode(ino, then).await? else {
+        return Ok(false);
+    };
+    let mut record = past.record;
     if record.version > 0 {
-        record.version = ended.map_or(record.version, |(_, version)| version) + 1;
+        let open = alive.as_ref().map_or(0, |record| record.version);
+        let ended = tx.view().last_version(ino).await?;
+        record.version = record.version.max(ended).max(open) + 1;
     }
-    if let Some((end, _)) = ended {
+    if let Some(end) = past.end {
+        // History holds the content until the commit does.
         tx.insist(Guard::Present(keys::ended_inode(ino, end)));
+    }
+    if alive.is_some() {
+        // It is open, and not without a name any more.
+        tx.also(Op::Delete(keys::orphan(ino)));
     }
     record.links = 1;
     if let Some((parent, name)) = name {
         (record.parent, record.name) = (*parent, name.clone());
     }
     tx.create_inode(ino, record);
-    for (key, value) in then.metadata_of(ino).await? {
+    for (key, value) in past.metadata {
         tx.set_metadata(ino, &key, Some(value)).await?;
     }
-    Ok(())
+    Ok(true)
+}
+
+/// What an inode was at a point, and when that ended.
+struct PastInode {
+    record: InodeRecord,
+    end: Option<Revision>,
+    metadata: Vec<(String, Bytes)>,
+}
+
+/// None if that was collected from history.
+async fn past_inode(ino: u64, then: View<'_>) -> Result<Option<PastInode>> {
+    let read = async {
+        let inode = then.inode(ino).await?;
+        let inode = inode.ok_or_else(|| unreadable("inode of a deleted name"))?;
+        Ok(PastInode {
+            record: inode.record.clone(),
+            end: then.end_of_state(ino, inode.revision).await?,
+            metadata: then.metadata_of(ino).await?.into_iter().collect(),
+        })
+    };
+    let read: Result<PastInode> = read.await;
+    match read {
+        Ok(past) => Ok(Some(past)),
+        Err(error) if error.kind() == Kind::NotFound => {
+            let at = then.at.unwrap_or_default();
+            then.zone.check_not_collected(at).await.map(|()| None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn check_lost(lost: &[String]) -> Result<()> {
+    if lost.len() <= LOST_MAX {
+        return Ok(());
+    }
+    Err(Error::limit(
+        "of more than 10000 files in a deleted directory retention has collected what they were; restore \
+         what there is, path by path",
+    ))
 }
 
 fn is_dir(child: &Child) -> bool {

@@ -4,7 +4,7 @@ use nexus_kernel::{Kind, Result, Revision};
 use nexus_service_api::Action;
 
 use super::collect::{Name, Touched};
-use super::engine::{Conflicts, Work};
+use super::engine::{Settled, Work};
 use super::places::{Found, Places};
 use super::plan::{Moves, Plan};
 use super::rows::Rows;
@@ -187,8 +187,9 @@ impl Work<'_> {
         &self,
         tx: &Tx<'_>,
         rows: &Rows,
-        conflicts: &Conflicts,
+        settled: &Settled,
     ) -> Result<Vec<UndoConflict>> {
+        let conflicts = &settled.conflicts;
         let session = tx.session;
         let revisions = conflicts.values().flatten();
         let mut revisions: Vec<Revision> = revisions.filter_map(|cause| cause.by).collect();
@@ -220,8 +221,31 @@ impl Work<'_> {
                 });
             }
         }
+        told.extend(self.lost(session, &settled.plan).await?);
         told.sort_unstable();
         told.dedup();
+        Ok(told)
+    }
+
+    /// What does not come back with the trees that do.
+    async fn lost(&self, session: &Session, plan: &Plan) -> Result<Vec<UndoConflict>> {
+        let mut told = Vec::new();
+        for (top, path) in &self.lost {
+            let comes_back = plan.moves.get(top).filter(|moves| !moves.is_removal());
+            if comes_back.is_none() {
+                continue;
+            }
+            let chain = [Ino::ROOT.0, *top];
+            let is_seen = session.permit(Action::Stat, path, &chain).await.is_ok();
+            let top = self.touched.paths.get(top).filter(|_| !is_seen);
+            told.push(UndoConflict {
+                path: top.unwrap_or(path).clone(),
+                revision: None,
+                actor: None,
+                can_force: false,
+                collected: true,
+            });
+        }
         Ok(told)
     }
 

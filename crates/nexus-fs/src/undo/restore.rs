@@ -65,6 +65,7 @@ impl Session {
                 ours: Ours::After(point),
                 touched: &comparison.touched,
                 held: &held,
+                lost: Vec::new(),
                 on_conflict: OnConflict::Force,
                 dry_run: options.dry_run,
                 durability: options.durability,

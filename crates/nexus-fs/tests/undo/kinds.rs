@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use nexus_fs::{
-    At, MoveOptions, Replace, SetAttributes, UndoEffect, UndoKind, WriteOptions, ZoneConfig,
+    At, MoveOptions, Replace, RetentionLimits, SetAttributes, UndoEffect, UndoKind, WriteOptions,
+    ZoneConfig,
 };
-use nexus_kernel::{Durability, Timestamp};
+use nexus_kernel::{Durability, Freshness, KeyRange, Scan, Timestamp};
+use nexus_service_api::{Clock, SystemClock};
 
 use crate::common::{World, effect, everything, label, mode, remove, rename, undo};
 use crate::support::{memory_stores, put, text};
@@ -240,6 +242,68 @@ async fn an_open_file_that_lost_its_name_gets_it_back() {
     undo(&world.others, deleted).await;
     handle.close().await.unwrap();
     assert_eq!(text(&world.others, "/a").await, "1");
+    world.assert_sound().await;
+}
+
+/// So does one of a deleted tree, whatever was written to it meanwhile.
+#[tokio::test]
+async fn an_open_file_of_a_deleted_tree_comes_back_as_it_was() {
+    let stores = memory_stores();
+    let config = ZoneConfig {
+        inline_bytes_max: 0,
+        ..ZoneConfig::default()
+    };
+    let world = World::with(stores.clone(), config).await;
+    put(&world.others, "/d/f", "1").await;
+    put(&world.others, "/d/g", "2").await;
+    let ino = world.others.stat("/d/f", At::Latest).await.unwrap().ino;
+    let handle = world.others.open_handle(ino, nexus_fs::OpenMode::ReadWrite);
+    let handle = handle.await.unwrap();
+    let deleted = remove(&world.ours, "/d").await;
+    world.cleared().await;
+    handle.write(0, Bytes::from("meanwhile")).await.unwrap();
+    handle.flush().await.unwrap();
+    undo(&world.others, deleted).await;
+    assert_eq!(text(&world.others, "/d/f").await, "1");
+    let stat = world.others.stat("/d/f", At::Latest).await.unwrap();
+    assert_eq!((stat.ino, stat.version), (ino, 3));
+    let orphans = Scan::forward(KeyRange::prefix("o"), 1);
+    let orphans = stores.metastore.scan(orphans, Freshness::Linearizable);
+    assert_eq!(orphans.await.unwrap().entries, []);
+    handle.close().await.unwrap();
+    let version = |limits| world.others.set_retention("/**", limits);
+    version(RetentionLimits {
+        max_age: None,
+        max_versions: Some(1),
+    })
+    .await
+    .unwrap();
+    world
+        .others
+        .compact(SystemClock.now(), false)
+        .await
+        .unwrap();
+    world.others.gc(false).await.unwrap();
+    assert_eq!(text(&world.others, "/d/f").await, "1");
+    world.assert_sound().await;
+}
+
+/// What a file is in a deleted tree is what it was when that was deleted, not what it became
+/// under another name.
+#[tokio::test]
+async fn a_file_with_another_name_comes_back_as_it_was_deleted() {
+    let world = World::new().await;
+    put(&world.others, "/d/f", "1").await;
+    let link = world.others.hard_link("/d/f", "/kept", Durability::Sync);
+    link.await.unwrap();
+    let deleted = remove(&world.ours, "/d").await;
+    world.cleared().await;
+    put(&world.others, "/kept", "2").await;
+    remove(&world.others, "/kept").await;
+    undo(&world.others, deleted).await;
+    assert_eq!(text(&world.others, "/d/f").await, "1");
+    let stat = world.others.stat("/d/f", At::Latest).await.unwrap();
+    assert_eq!((stat.version, stat.links), (3, 1));
     world.assert_sound().await;
 }
 

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use nexus_fs::{At, FeedQuery, LogQuery, Record, Session, WriteOptions};
+use nexus_fs::{At, FeedQuery, LogQuery, Record, Session, VALUE_BYTES_MAX, WriteOptions};
 use nexus_kernel::{Durability, Kind, Revision};
 
-use crate::common::{World, undo};
+use crate::common::{World, remove, undo};
+use crate::support::put;
 
 const OPERATIONS: usize = 10_000;
 const DIRECTORIES: usize = 20;
@@ -59,6 +60,41 @@ async fn told_after(files: &Session, after: Revision) -> Vec<Record> {
     let mut feed = files.feed(query).await.unwrap();
     let batch = feed.next_within(Duration::ZERO).await.unwrap();
     batch.unwrap().records().to_vec()
+}
+
+/// What one commit does not hold of a deleted tree is cleared away, and comes back, in several.
+#[tokio::test]
+async fn a_directory_of_files_with_large_metadata_is_cleared_away_and_comes_back() {
+    const FILES: usize = 256;
+    const VALUES: usize = 5;
+    let world = World::new().await;
+    let value = Bytes::from(vec![b'v'; VALUE_BYTES_MAX]);
+    for file in 0..FILES {
+        let path = format!("/d/{file}");
+        put(&world.others, &path, "text").await;
+        let set = (0..VALUES).map(|key| (format!("key-{key}"), Some(value.clone())));
+        let set = world
+            .others
+            .set_metadata(&path, set.collect(), Durability::Relaxed);
+        set.await.unwrap();
+    }
+    let deleted = remove(&world.ours, "/d").await;
+    let all_cleared = tokio::time::timeout(Duration::from_secs(60), world.cleared());
+    all_cleared.await.expect("it is cleared away");
+    undo(&world.others, deleted).await;
+    for file in [0, FILES / 2, FILES - 1] {
+        let path = format!("/d/{file}");
+        let metadata = world.others.metadata(&path, At::Latest).await.unwrap();
+        assert_eq!(metadata.len(), VALUES);
+        assert!(metadata.iter().all(|(_, found)| *found == value));
+    }
+    let all = nexus_fs::ListOptions {
+        limit: 1_000,
+        ..nexus_fs::ListOptions::default()
+    };
+    let listed = world.others.list("/d", all).await.unwrap();
+    assert_eq!(listed.entries.len(), FILES);
+    world.assert_sound().await;
 }
 
 /// One commit, however long the paths are; the log and the feed tell all of it, and it is undone as
