@@ -32,6 +32,7 @@ mod write;
 pub use attributes::{FACT_KEYS, KEY_BYTES_MAX, KEYS_MAX, VALUE_BYTES_MAX};
 pub(crate) use attributes::{put_metadata, set_attributes_of, set_metadata_of};
 pub(crate) use by_inode::{ByInode, Child, no_such_key};
+pub(crate) use link::LINKS_MAX;
 pub(crate) use remove::{clear_metadata, is_empty, stays_empty, unlink};
 pub(crate) use write::replace_content;
 

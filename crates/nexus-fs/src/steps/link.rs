@@ -14,7 +14,7 @@ use crate::tx::Tx;
 use crate::types::FileKind;
 
 /// As many names as ext4 allows one file.
-const LINKS_MAX: u32 = 65_000;
+pub(crate) const LINKS_MAX: u32 = 65_000;
 
 pub(super) async fn symlink(tx: &mut Tx<'_>, target: &str, path: &str) -> Result<u64> {
     check_target(target)?;

@@ -336,6 +336,7 @@ impl Work<'_> {
                 plan: &plan,
                 hidden: &self.touched.hidden,
                 as_if_there,
+                is_restore: matches!(self.ours, Ours::After(_)),
                 ours: &contains,
             };
             let found = structure.check().await?;

@@ -16,6 +16,7 @@ use super::timeline::{Foreign, Timeline};
 use crate::fork::is_forked;
 use crate::keys;
 use crate::records::{DentryRecord, InodeRecord};
+use crate::steps::{KEYS_MAX, LINKS_MAX};
 use crate::tx::Tx;
 use crate::view::next_key;
 
@@ -59,6 +60,8 @@ pub(super) struct Structure<'s, 't> {
     pub hidden: &'s BTreeMap<u64, Revision>,
     /// Whether what was cleared away counts as there.
     pub as_if_there: bool,
+    /// Whatever happened since a point is undone.
+    pub is_restore: bool,
     pub ours: &'s (dyn Fn(Revision) -> bool + Sync),
 }
 
@@ -100,6 +103,10 @@ impl Structure<'_, '_> {
         }
         for ino in self.plan.inodes.keys() {
             let problem = self.of_inode(*ino, &mut now, &mut after).await?;
+            findings.problems.extend(problem);
+        }
+        for (ino, changed) in &self.plan.inodes {
+            let problem = self.of_metadata(*ino, &changed.metadata).await?;
             findings.problems.extend(problem);
         }
         if findings.guards.len() > TREE_ROWS_MAX || findings.whole {
@@ -151,6 +158,10 @@ impl Structure<'_, '_> {
             && let Some(by) = self.second_name(ino, record).await?
         {
             return Ok(Some(Problem::final_one(ino, Some(by))));
+        }
+        let links = (record.links as usize + moves.gained.len()).saturating_sub(moves.lost.len());
+        if links > LINKS_MAX as usize {
+            return Ok(Some(Problem::final_one(ino, None)));
         }
         let mut deleted_in = None;
         for (parent, _) in &moves.lost {
@@ -217,6 +228,26 @@ impl Structure<'_, '_> {
         }
         let by = self.tx.view().removal_of(ino).await?;
         Ok(Some(Problem::final_one(ino, by)))
+    }
+
+    /// A file has no more metadata than it may.
+    async fn of_metadata(
+        &self,
+        ino: u64,
+        changed: &[(String, Option<Bytes>)],
+    ) -> Result<Option<Problem>> {
+        if changed.iter().all(|(_, value)| value.is_none()) {
+            return Ok(None);
+        }
+        let there = self.tx.view().metadata_of(ino).await?;
+        let mut keys: BTreeSet<&str> = there.keys().map(String::as_str).collect();
+        for (key, value) in changed {
+            match value {
+                Some(_) => keys.insert(key),
+                None => keys.remove(&key[..]),
+            };
+        }
+        Ok((keys.len() > KEYS_MAX).then(|| Problem::final_one(ino, None)))
     }
 
     /// A directory goes with what came with it, and with nothing else.
@@ -290,7 +321,10 @@ impl Structure<'_, '_> {
                 }
                 // What a fork shows has no row, and came with it.
                 let since = row.map_or(Revision::ZERO, |row| row.revision);
-                if since > made && !self.is_name_back(&name, since, made).await? {
+                if since > made
+                    && !self.comes_along(child.dentry.ino)
+                    && !self.is_name_back(&name, since, made).await?
+                {
                     let by = self.whose(since, child.dentry.ino);
                     return Ok(Some(Stays {
                         by,
@@ -316,6 +350,12 @@ impl Structure<'_, '_> {
         findings.whole |= is_forked(dir);
         findings.guards.push(Guard::RangeEmpty(rest));
         Ok(None)
+    }
+
+    /// What a restore finds in a directory that was not there then, and has not come from elsewhere,
+    /// was not there either.
+    fn comes_along(&self, ino: u64) -> bool {
+        self.is_restore && !self.left.contains(&self.groups.of(ino))
     }
 
     async fn changed_since(

@@ -1,7 +1,9 @@
 //! What others have done since.
 
+use bytes::Bytes;
 use nexus_fs::{
-    At, BatchStep, MoveOptions, OnConflict, UndoConflict, UndoEffect, UndoKind, UndoOptions,
+    At, BatchStep, KEYS_MAX, MoveOptions, OnConflict, UndoConflict, UndoEffect, UndoKind,
+    UndoOptions,
 };
 use nexus_kernel::{Durability, Kind, Revision};
 
@@ -240,6 +242,49 @@ async fn what_others_deleted_with_its_directory_does_not_come_back() {
         world.assert_sound().await;
         assert_eq!(everything(&world.others).await, []);
     }
+}
+
+/// Nor does a file get more metadata, or names, than it may have.
+#[tokio::test]
+async fn a_file_does_not_get_more_than_it_may_have() {
+    let world = World::new().await;
+    put(&world.others, "/f", "1").await;
+    let set = |who: &str, value: Option<&'static str>| {
+        let keys = (0..KEYS_MAX * 3 / 5).map(move |n| format!("{n}"));
+        let who = who.to_owned();
+        let value = value.map(Bytes::from);
+        keys.map(move |key| (format!("{who}-{key}"), value.clone()))
+            .collect::<Vec<_>>()
+    };
+    let all = set("first", Some("1"));
+    world
+        .others
+        .set_metadata("/f", all, Durability::Sync)
+        .await
+        .unwrap();
+    let none = set("first", None);
+    world
+        .ours
+        .set_metadata("/f", none, Durability::Sync)
+        .await
+        .unwrap();
+    let all = set("then", Some("1"));
+    world
+        .others
+        .set_metadata("/f", all, Durability::Sync)
+        .await
+        .unwrap();
+    let done = everything(&world.others).await;
+    for on_conflict in [OnConflict::Skip, OnConflict::Force] {
+        let report = world.undo_with(on_conflict).await;
+        let told = report
+            .conflicts
+            .iter()
+            .map(|told| (&told.path[..], told.can_force));
+        assert_eq!(told.collect::<Vec<_>>(), [("/f", false)]);
+        assert_eq!(everything(&world.others).await, done);
+    }
+    world.assert_sound().await;
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ async fn a_directory_becomes_what_it_was_and_that_can_be_undone() {
         let changed = everything(&world.ours).await;
         let report = world.restore("/w", point).await;
         assert_eq!(everything(&world.ours).await, was, "cleared: {cleared}");
+        assert_eq!(report.conflicts, []);
         assert!(
             report
                 .effects
