@@ -276,12 +276,6 @@ pub(crate) fn session_log(session: &str) -> Bytes {
         .done()
 }
 
-/// What finds the operation of a revision by the run it belongs to.
-pub(crate) fn session_log_at(session: &str, revision: Revision) -> Bytes {
-    let prefix = session_log(session);
-    Key(prefix.as_ref().into()).number(revision.0).done()
-}
-
 /// The operations of a run after one revision and up to another.
 pub(crate) fn session_log_between(session: &str, after: Revision, until: Revision) -> KeyRange {
     let prefix = session_log(session);

@@ -1,6 +1,6 @@
 //! One step of the collector: what a page of rows loses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use nexus_kernel::{Entry, Freshness, KeyRange, Op, Result, Revision, Scan, Timestamp};
@@ -72,7 +72,7 @@ impl Pass<'_> {
             b'a' => self.derivations(page.entries, &mut step).await?,
             b'e' => self.names(page.entries, &mut step).await?,
             b'h' => self.inodes(page, &mut step).await?,
-            b'l' => log_records(page.entries, &mut step)?,
+            b'l' => self.log_records(page.entries, &mut step).await?,
             b'u' => marks(page.entries, &mut step),
             _ => self.values(page.entries, &mut step).await?,
         }
@@ -144,6 +144,30 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// All of these go, with the rows they go on in, and what finds them by their run. Of a run that
+    /// goes on, the last entry stays in its index: it tells that there was more of it once.
+    async fn log_records(&self, entries: Vec<Entry>, step: &mut Step) -> Result<()> {
+        let mut runs: BTreeMap<String, Revision> = BTreeMap::new();
+        for entry in entries {
+            let revision = Revision(keys::last_number(&entry.key));
+            let record: LogRecord = records::decode(entry.value.bytes)?;
+            let more = log::keys_of_more(revision, record.more_rows)?;
+            step.ops.extend(more.into_iter().map(Op::Delete));
+            runs.extend(record.session.map(|run| (run, revision)));
+            step.remove(entry.key);
+        }
+        for (run, last) in runs {
+            let later = keys::session_log_between(&run, last, Revision(u64::MAX - 1));
+            let later = Scan::forward(later, 1);
+            let later = self.zone.metastore.scan(later, Freshness::Linearizable);
+            let stays = !later.await?.entries.is_empty();
+            let goes = Revision(last.0 - u64::from(stays));
+            let goes = keys::session_log_between(&run, Revision::ZERO, goes);
+            step.ops.push(Op::DeleteRange(goes));
+        }
+        Ok(())
+    }
+
     async fn ended_until(&mut self, ino: u64) -> Result<Revision> {
         let floor = self.plan.floor;
         if !self.plan.has_rules() {
@@ -175,23 +199,6 @@ impl Step {
         self.rows += goes.iter().filter(|goes| **goes).count() as u64;
     }
 }
-
-/// All of these go, with the rows they go on in, and what finds them by their run.
-fn log_records(entries: Vec<Entry>, step: &mut Step) -> Result<()> {
-    for entry in entries {
-        let revision = Revision(keys::last_number(&entry.key));
-        let record: LogRecord = records::decode(entry.value.bytes)?;
-        let more = log::keys_of_more(revision, record.more_rows)?;
-        step.ops.extend(more.into_iter().map(Op::Delete));
-        if let Some(run) = record.session {
-            step.ops
-                .push(Op::Delete(keys::session_log_at(&run, revision)));
-        }
-        step.remove(entry.key);
-    }
-    Ok(())
-}
-
 /// What says of operations that they are undone goes with them. It has rows of its own to go by: an
 /// operation may go while its undo is being committed.
 fn marks(entries: Vec<Entry>, step: &mut Step) {

@@ -144,7 +144,9 @@ impl Session {
             UndoWhat::Range { from, to } => {
                 check_range(*from, *to)?;
                 let before = Revision(from.0.saturating_sub(1));
-                self.logged(before, *to, |_| true).await?
+                let records = self.logged(before, *to, |_| true).await?;
+                self.check_log_reaches(before)?;
+                records
             }
             UndoWhat::OfSession(session) => self.of_session(session).await?,
             UndoWhat::OfActor {
@@ -155,8 +157,10 @@ impl Session {
                 let since = self.point_or(since.as_ref(), Revision::ZERO).await?;
                 let newest = self.zone.revision().await?;
                 let until = self.point_or(until.as_ref(), newest).await?;
-                self.logged(since, until, |record| record.actor == *actor)
-                    .await?
+                let is_wanted = |record: &Record| record.actor == *actor;
+                let records = self.logged(since, until, is_wanted).await?;
+                self.check_log_reaches(since)?;
+                records
             }
         };
         let mut operations = self.in_sight(records, prefix).await?;
@@ -187,6 +191,20 @@ impl Session {
     pub(super) async fn check_reaches_back_to(&self, revision: Revision) -> Result<()> {
         let before = Revision(revision.0.saturating_sub(1));
         self.zone.check_readable(before).await
+    }
+
+    /// Refuses to undo a part of what was meant because the log does not tell the rest any more.
+    /// Asked after reading: the floor rises before rows go.
+    fn check_log_reaches(&self, after: Revision) -> Result<()> {
+        let floor = self.zone.oldest_readable();
+        if after >= floor {
+            return Ok(());
+        }
+        Err(Error::not_found(
+            "retention has collected the first of these operations, so what they did is not all known; undo \
+             a range of later ones, or those of an actor since a later point",
+        )
+        .with("oldest_readable", floor))
     }
 
     pub(super) async fn records(
@@ -256,6 +274,10 @@ impl Session {
             for record in records {
                 gathered.add(record)?;
             }
+        }
+        // The last that was collected of a run is still in its index.
+        if let Some(first) = revisions.first() {
+            self.check_log_reaches(Revision(first.0.saturating_sub(1)))?;
         }
         Ok(gathered.records)
     }
@@ -522,8 +544,9 @@ impl Tx<'_> {
         }
         for (key, becomes) in keys.into_iter().zip(all.values()) {
             match becomes {
-                Becomes::Undone if wholly => self.also(Op::Put(key, Bytes::new())),
-                Becomes::Undone => {}
+                // Some of it still stands.
+                Becomes::Undone | Becomes::UndoneAgain(_) if !wholly => {}
+                Becomes::Undone => self.also(Op::Put(key, Bytes::new())),
                 Becomes::UndoneAgain(by) => {
                     let by = Bytes::copy_from_slice(&by.0.to_be_bytes());
                     self.also(Op::Put(key, by));

@@ -17,7 +17,7 @@ use crate::support::{memory_stores, open_with};
 /// A zone, what it stands on, and two callers.
 pub(crate) struct World {
     pub stores: Stores,
-    _zone: Zone,
+    zone: Zone,
     pub ours: Session,
     pub others: Session,
 }
@@ -36,9 +36,14 @@ impl World {
         Self {
             ours: run(&zone, "ours"),
             others: run(&zone, "others"),
-            _zone: zone,
+            zone,
             stores,
         }
+    }
+
+    /// Another caller.
+    pub(crate) fn run(&self, name: &str) -> Session {
+        run(&self.zone, name)
     }
 
     /// Undoes all that we did.

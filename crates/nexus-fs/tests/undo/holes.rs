@@ -1,10 +1,12 @@
 //! Undo and restore over history that a policy has made holes in.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use nexus_fs::{
     At, NewSnapshot, OnConflict, RestoreOptions, RetentionLimits, Session, UndoConflict, UndoKind,
-    UndoOptions, UndoReport, ZoneConfig,
+    UndoOptions, UndoReport, UndoWhat, ZoneConfig,
 };
 use nexus_kernel::{Kind, Revision, Timestamp};
 use nexus_service_api::{Clock, SystemClock};
@@ -168,6 +170,21 @@ async fn metadata_that_has_been_collected_is_skipped() {
     assert!(!world.others.exists("/new", At::Latest).await.unwrap());
 }
 
+#[derive(Default)]
+struct Hand(AtomicI64);
+
+impl Hand {
+    fn pass(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1_000_000_000, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_000_000_000 + self.0.load(Ordering::SeqCst))
+    }
+}
+
 impl World {
     async fn undo_skipping(&self) -> UndoReport {
         undo_with(self, OnConflict::Skip).await
@@ -237,5 +254,83 @@ async fn a_deleted_file_without_content_stays_deleted() {
     assert_eq!(report.conflicts, [collected("/f")]);
     assert!(!world.others.exists("/f", At::Latest).await.unwrap());
     assert_eq!(text(&world.others, "/g").await, "1");
+    world.assert_sound().await;
+}
+
+/// Of a run, an actor or a range whose first operations have been collected, the rest alone is not
+/// undone; how far back it goes is told.
+#[tokio::test]
+async fn what_has_been_collected_in_part_is_not_undone_in_part() {
+    let clock = Arc::new(Hand::default());
+    let config = ZoneConfig {
+        clock: clock.clone(),
+        ..ZoneConfig::default()
+    };
+    let world = World::with(memory_stores(), config).await;
+    put(&world.ours, "/a", "1").await;
+    let first = world.ours.revision().await.unwrap();
+    put(&world.others, "/b", "1").await;
+    for _ in 0..3 {
+        put(&world.ours, "/a", "2").await;
+    }
+    clock.pass(7_200);
+    put(&world.others, "/c", "1").await;
+    let floor = world.others.revision().await.unwrap();
+    clock.pass(7_200);
+    put(&world.ours, "/a", "3").await;
+    let last = world.ours.revision().await.unwrap();
+    put(&world.run("late"), "/d", "1").await;
+    let limits = RetentionLimits {
+        max_age: Some(Duration::from_secs(3600)),
+        max_versions: None,
+    };
+    world.others.set_retention("/**", limits).await.unwrap();
+    let report = world.others.compact(clock.now(), false).await.unwrap();
+    assert_eq!(report.oldest_readable, floor);
+    let of_actor = |since| UndoWhat::OfActor {
+        actor: "system:system".to_owned(),
+        since,
+        until: None,
+    };
+    let range = |from| UndoWhat::Range { from, to: last };
+    for what in [
+        UndoWhat::OfSession("ours".to_owned()),
+        of_actor(None),
+        range(first),
+        range(floor),
+    ] {
+        let error = world.others.undo(UndoOptions::new(what)).await;
+        let error = refused(error, Kind::NotFound);
+        assert_eq!(error.fact("oldest_readable"), Some(&floor.to_string()[..]));
+    }
+    assert_eq!(text(&world.others, "/a").await, "3");
+    world.others.undo(of("late")).await.unwrap();
+    let since = of_actor(Some(At::Revision(floor)));
+    world.others.undo(UndoOptions::new(since)).await.unwrap();
+    assert_eq!(text(&world.others, "/a").await, "2");
+    world.assert_sound().await;
+}
+
+/// Of a deleted tree all comes back but what has been collected, which is told.
+#[tokio::test]
+async fn what_has_been_collected_of_a_deleted_tree_stays_away() {
+    let world = world().await;
+    for file in ["/d/e/f", "/d/e/tmp", "/d/g"] {
+        put(&world.others, file, file).await;
+    }
+    let by = remove(&world.ours, "/d").await;
+    world.cleared().await;
+    keep_nothing(&world.others, "/**/tmp").await;
+    for _ in 0..2 {
+        let error = refused(world.others.undo(operation(by)).await, Kind::Conflict);
+        assert_eq!(error.fact("path"), Some("/d/e/tmp"));
+        assert!(error.to_string().contains("collected"), "{error}");
+    }
+    let report = world.undo_skipping().await;
+    assert_eq!(report.conflicts, [collected("/d/e/tmp")]);
+    assert_eq!(report.effects, [effect("/d", UndoKind::BringBack)]);
+    assert_eq!(text(&world.others, "/d/e/f").await, "/d/e/f");
+    assert_eq!(text(&world.others, "/d/g").await, "/d/g");
+    assert!(!world.others.exists("/d/e/tmp", At::Latest).await.unwrap());
     world.assert_sound().await;
 }

@@ -1,6 +1,6 @@
 //! Undo of undo, and what cannot be undone.
 
-use nexus_fs::{At, LogQuery, OnConflict, UndoOptions, UndoWhat};
+use nexus_fs::{At, BatchStep, LogQuery, OnConflict, UndoOptions, UndoWhat, WriteOptions};
 use nexus_kernel::{Durability, Kind, Revision};
 
 use crate::common::{World, everything, label, mode, of, operation, refused, remove, rename, undo};
@@ -52,6 +52,40 @@ async fn undo_and_undo_of_undo_go_back_and_forth() {
         }
         world.assert_sound().await;
     }
+}
+
+/// What is undone again only in part is not undone: the rest can be.
+#[tokio::test]
+async fn what_is_undone_again_in_part_can_still_be_undone() {
+    let world = World::new().await;
+    put(&world.others, "/a", "1").await;
+    put(&world.others, "/b", "1").await;
+    let write = |path: &str| BatchStep::Write {
+        path: path.to_owned(),
+        content: "2".into(),
+        options: WriteOptions::default(),
+    };
+    let steps = vec![write("/a"), write("/b")];
+    world.ours.batch(steps, Durability::Sync).await.unwrap();
+    let done = world.ours.revision().await.unwrap();
+    let undone = undo(&world.others, done).await.revisions[0];
+    let redone = undo(&world.others, undone).await.revisions[0];
+    put(&world.others, "/a", "3").await;
+    let with = |revision, on_conflict| UndoOptions {
+        on_conflict,
+        ..operation(revision)
+    };
+    let again = world.others.undo(with(redone, OnConflict::Skip)).await;
+    assert_eq!(again.unwrap().conflicts.len(), 1);
+    assert_eq!(text(&world.others, "/a").await, "3");
+    assert_eq!(text(&world.others, "/b").await, "1");
+    let rest = world.others.undo(with(done, OnConflict::Force)).await;
+    rest.unwrap();
+    assert_eq!(text(&world.others, "/a").await, "1");
+    assert_eq!(text(&world.others, "/b").await, "1");
+    let error = world.others.undo(operation(done)).await;
+    refused(error, Kind::AlreadyExists);
+    world.assert_sound().await;
 }
 
 #[tokio::test]
