@@ -23,6 +23,7 @@ use crate::records::{ChangeRecord, DentryRecord, InodeRecord, ManifestPage, unre
 use crate::resolve::Names;
 use crate::session::Session;
 use crate::steps::KEYS_MAX;
+use crate::undo::Regrown;
 use crate::view::{Child, View};
 use crate::zone::Shared;
 
@@ -153,6 +154,7 @@ impl<'a> Tx<'a> {
                 zone,
                 at: None,
                 fresh: attempt > 0,
+                regrown: None,
             },
             topology: Revision(zone.topology.load(Ordering::Acquire)),
             moves_directory: false,
@@ -186,6 +188,11 @@ impl<'a> Tx<'a> {
 
     pub(crate) fn zone(&self) -> &'a Shared {
         &self.session.zone
+    }
+
+    /// Shows deleted trees as they were; nothing is to be committed.
+    pub(crate) fn show(&mut self, regrown: &'a Regrown) {
+        self.view.regrown = Some(regrown);
     }
 
     pub(crate) fn view(&self) -> View<'a> {

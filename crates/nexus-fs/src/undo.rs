@@ -25,6 +25,7 @@ mod judge;
 mod places;
 mod plan;
 mod regrow;
+mod regrown;
 mod report;
 mod restore;
 mod rows;
@@ -32,6 +33,7 @@ mod structure;
 mod timeline;
 
 pub(crate) use regrow::HeldTrees;
+pub(crate) use regrown::Regrown;
 pub use restore::RestoreOptions;
 
 /// Most operations that one undo takes back.

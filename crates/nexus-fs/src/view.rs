@@ -15,6 +15,7 @@ use crate::records::{self, DentryRecord, Ended};
 use crate::retention::collected;
 use crate::snapshots::{SnapshotRecord, no_such_snapshot};
 use crate::types::At;
+use crate::undo::Regrown;
 use crate::zone::Shared;
 
 /// Fewest ended names that a listing of the past reads at a time.
@@ -28,6 +29,8 @@ pub(crate) struct View<'a> {
     pub at: Option<Revision>,
     /// Reads past the cache: for a second attempt after a lost race.
     pub fresh: bool,
+    /// Deleted trees that are shown as they were.
+    pub regrown: Option<&'a Regrown>,
 }
 
 /// A name in a directory.
@@ -76,6 +79,7 @@ impl Shared {
             zone: self,
             at,
             fresh: false,
+            regrown: None,
         })
     }
 
@@ -197,7 +201,11 @@ impl<'a> View<'a> {
     /// What a name points to.
     pub(crate) async fn dentry(&self, parent: u64, name: &str) -> Result<CachedDentry> {
         let Some(at) = self.at else {
-            return self.latest_dentry(parent, name).await;
+            let found = self.latest_dentry(parent, name).await?;
+            return match self.regrown.filter(|_| found.is_none()) {
+                Some(regrown) => regrown.dentry(*self, parent, name).await,
+                None => Ok(found),
+            };
         };
         let live = self.get(&keys::dentry(parent, name)).await?;
         let range = keys::dentry_history_after(parent, name, at);
@@ -229,7 +237,12 @@ impl<'a> View<'a> {
     /// An inode.
     pub(crate) async fn inode(&self, ino: u64) -> Result<Option<Arc<CachedInode>>> {
         let Some(at) = self.at else {
-            return self.latest_inode(ino).await;
+            let found = self.latest_inode(ino).await?;
+            return match (self.regrown, found) {
+                (Some(regrown), None) => regrown.inode(*self, ino).await,
+                (Some(regrown), Some(found)) => Ok(Some(regrown.with_names(ino, found))),
+                (None, found) => Ok(found),
+            };
         };
         let live = self.get(&keys::inode(ino)).await?;
         let range = keys::inode_history_after(ino, at);
@@ -328,6 +341,11 @@ impl<'a> View<'a> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<Child>, Option<String>)> {
+        if let Some(regrown) = self.regrown
+            && let Some(then) = regrown.then(*self, dir).await?
+        {
+            return Box::pin(then.children(dir, after, limit)).await;
+        }
         if is_forked(dir) {
             return self.forked_children(dir, after, limit).await;
         }

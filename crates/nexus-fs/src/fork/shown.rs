@@ -36,6 +36,7 @@ impl<'a> View<'a> {
             zone: self.zone,
             at: Some(part.base()),
             fresh: false,
+            regrown: None,
         }
     }
 

@@ -229,6 +229,7 @@ impl PastZone {
             zone: &self.session.zone,
             at: Some(self.revision),
             fresh: false,
+            regrown: None,
         }
     }
 

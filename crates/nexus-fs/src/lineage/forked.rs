@@ -23,6 +23,7 @@ impl Session {
             zone: &self.zone,
             at: Some(revision),
             fresh: false,
+            regrown: None,
         };
         let Some(part) = at(until).part(ino).await? else {
             return Ok(None);

@@ -185,6 +185,7 @@ impl<'a> Reader<'a> {
     async fn newer(&self, file: &File) -> Result<Option<Arc<CachedInode>>> {
         View {
             fresh: true,
+            regrown: None,
             ..self.view
         }
         .inode(file.ino)

@@ -18,7 +18,9 @@ impl Tx<'_> {
         let inos = inos
             .into_iter()
             .filter(|ino| !self.inodes.contains_key(ino));
-        let (forked, inos): (Vec<u64>, Vec<u64>) = inos.partition(|ino| is_forked(*ino));
+        let by_rows = self.view.regrown.is_none();
+        let one_by_one = |ino: u64| is_forked(ino) || !by_rows;
+        let (forked, inos): (Vec<u64>, Vec<u64>) = inos.partition(|ino| one_by_one(*ino));
         for ino in forked {
             // It may be there without a row.
             let found = self.view.inode(ino).await?;
@@ -33,7 +35,7 @@ impl Tx<'_> {
         }
         let names = names.into_iter();
         let names = names.filter(|name| !self.dentries.contains_key(name));
-        let (forked, names): (Vec<_>, Vec<_>) = names.partition(|(parent, _)| is_forked(*parent));
+        let (forked, names): (Vec<_>, Vec<_>) = names.partition(|(parent, _)| one_by_one(*parent));
         for (parent, name) in forked {
             self.name(parent, &name).await?;
         }

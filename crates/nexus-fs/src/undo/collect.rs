@@ -1,5 +1,6 @@
 //! Which operations are meant, and which rows they have touched.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -76,6 +77,15 @@ impl Touched {
     pub(super) fn inode(&mut self, ino: u64, revision: Revision) {
         let first = self.inodes.entry(ino).or_insert(revision);
         *first = revision.min(*first);
+    }
+
+    /// The paths of what is below a directory, with that.
+    pub(super) fn below(&self, top: u64, paths: Vec<String>) -> Vec<(u64, String)> {
+        let above = self.paths.get(&top).map_or("", String::as_str);
+        let paths = paths.into_iter();
+        paths
+            .map(|below| (top, format!("{above}{below}")))
+            .collect()
     }
 
     fn change(&mut self, change: &Change, record: &Record) {
@@ -382,7 +392,8 @@ impl Operations {
             let hidden = self.hidden.get(revision).into_iter().flatten();
             touched.hidden.extend(hidden.map(|ino| (*ino, *revision)));
         }
-        touched.deleted.sort_unstable();
+        // What was in several of them, under several names, is as it was when the last one went.
+        touched.deleted.sort_by_key(|tree| Reverse(tree.revision));
         touched
     }
 

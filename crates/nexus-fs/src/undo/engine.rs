@@ -10,6 +10,7 @@ use super::groups::Groups;
 use super::judge::{Judge, Judged, Others};
 use super::plan::Plan;
 use super::regrow::Held;
+use super::regrown::Regrown;
 use super::report::{effects, permit, steps};
 use super::rows::Rows;
 use super::structure::{Problem, Structure};
@@ -45,16 +46,25 @@ impl Session {
             let first = operations.first().ok_or_else(nothing_to_undo)?;
             self.check_reaches_back_to(first).await?;
             let touched = operations.touched();
-            let ours = touched.deleted.iter().filter(|_| !options.dry_run);
+            let looks = match options.dry_run {
+                true => Some(self.as_regrown(&touched.deleted).await?),
+                false => None,
+            };
+            let ours = touched.deleted.iter().filter(|_| looks.is_none());
             let held = self.regrow_deleted(ours.chain(&trees)).await?;
+            let mut lost: Vec<(u64, String)> = Vec::new();
+            for held in &held {
+                lost.extend(held.lost_paths(&touched));
+            }
+            for (top, paths) in looks.iter().flat_map(|regrown| &regrown.lost) {
+                lost.extend(touched.below(*top, paths.clone()));
+            }
             let work = Work {
                 ours: Ours::Operations(&operations),
                 touched: &touched,
                 held: &held,
-                lost: held
-                    .iter()
-                    .flat_map(|held| held.lost_paths(&touched))
-                    .collect(),
+                regrown: looks.as_ref(),
+                lost,
                 on_conflict: options.on_conflict,
                 dry_run: options.dry_run,
                 durability: options.durability,
@@ -124,6 +134,8 @@ pub(super) struct Work<'w> {
     pub touched: &'w Touched,
     /// Trees that are whole, and stay so.
     pub held: &'w [Held],
+    /// What would be made whole, if it is only looked at.
+    pub regrown: Option<&'w Regrown>,
     /// Files that do not come back with these, each with the tree.
     pub lost: Vec<(u64, String)>,
     pub on_conflict: OnConflict,
@@ -170,20 +182,21 @@ impl Work<'_> {
     pub(super) async fn attempt(&self, session: &Session, attempt: usize) -> Result<Attempt> {
         let mut tx = Tx::begin(session, attempt);
         tx.depends_on_path();
+        if let Some(regrown) = self.regrown {
+            tx.show(regrown);
+        }
         let ours = |revision: Revision| self.ours.contain(revision);
         let rows = Rows::load(&mut tx, self.touched, ours).await?;
         let others = Others::look_up(session, &rows, ours).await?;
-        let as_if_there = self.dry_run && !self.touched.deleted.is_empty();
         let judge = Judge {
             ours,
             others: &others,
-            as_if_there,
         };
         let judged = judge.judge(&rows);
         self.check_known(&rows, &judged)?;
-        let settled = self.settle(&tx, &rows, &judged, as_if_there).await?;
+        let settled = self.settle(&tx, &rows, &judged).await?;
         self.ours.check_readable(session).await?;
-        let steps = steps(&tx, self.touched, &settled.plan).await?;
+        let steps = steps(&tx, &settled.plan).await?;
         permit(session, &steps).await?;
         let report = UndoReport {
             operations: self.operations(),
@@ -216,7 +229,7 @@ impl Work<'_> {
             Ours::Operations(_) => SourceKind::Undo,
             Ours::After(_) => SourceKind::Restore,
         };
-        let steps = self::steps(&tx, self.touched, &plan).await?;
+        let steps = self::steps(&tx, &plan).await?;
         apply(&mut tx, &rows, &plan, &steps, kind).await?;
         if let Ours::Operations(operations) = self.ours {
             let wholly = report.conflicts.is_empty() || self.on_conflict == OnConflict::Force;
@@ -307,13 +320,7 @@ impl Work<'_> {
     }
 
     /// Leaves out what cannot be undone, and what then cannot, until the rest makes a tree.
-    async fn settle(
-        &self,
-        tx: &Tx<'_>,
-        rows: &Rows,
-        judged: &Judged,
-        as_if_there: bool,
-    ) -> Result<Settled> {
+    async fn settle(&self, tx: &Tx<'_>, rows: &Rows, judged: &Judged) -> Result<Settled> {
         let force = self.on_conflict == OnConflict::Force;
         let groups = self.groups(rows);
         let mut conflicts = row_conflicts(judged, rows);
@@ -335,7 +342,6 @@ impl Work<'_> {
                 left: &left,
                 plan: &plan,
                 hidden: &self.touched.hidden,
-                as_if_there,
                 is_restore: matches!(self.ours, Ours::After(_)),
                 ours: &contains,
             };

@@ -142,8 +142,6 @@ impl Others {
 pub(super) struct Judge<'j, F> {
     pub ours: F,
     pub others: &'j Others,
-    /// Whether what was cleared away counts as there: nothing is brought back to look at it.
-    pub as_if_there: bool,
 }
 
 impl<F: Fn(Revision) -> bool> Judge<'_, F> {
@@ -220,10 +218,6 @@ impl<F: Fn(Revision) -> bool> Judge<'_, F> {
     }
 
     fn raw_standing<V: Clone + PartialEq>(&self, timeline: &Timeline<V>) -> Standing<V> {
-        let mut timeline = timeline.clone();
-        if self.as_if_there {
-            timeline.forget_clearing(|revision| self.others.is_unlogged(revision));
-        }
         timeline.standing(&self.ours, |revision| self.others.foreign(revision))
     }
 }

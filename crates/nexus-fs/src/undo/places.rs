@@ -163,7 +163,11 @@ impl<'p> Places<'p> {
             let (parent, name) = name.ok_or_else(|| unreadable("name of an inode"))?;
             Ok((parent, name.to_owned()))
         });
-        names.collect()
+        let mut names: Vec<Name> = names.collect::<Result<_>>()?;
+        if let Some(regrown) = self.view.regrown {
+            names.extend_from_slice(regrown.names_of(ino));
+        }
+        Ok(names)
     }
 }
 

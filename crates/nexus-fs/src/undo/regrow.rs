@@ -67,10 +67,7 @@ impl Held {
 impl Held {
     /// The paths of what has not come back with the tree, and the tree.
     pub(super) fn lost_paths(&self, touched: &Touched) -> Vec<(u64, String)> {
-        let top = touched.paths.get(&self.top).map_or("", String::as_str);
-        let lost = self.lost.iter();
-        lost.map(|below| (self.top, format!("{top}{below}")))
-            .collect()
+        touched.below(self.top, self.lost.clone())
     }
 }
 
@@ -111,6 +108,7 @@ impl Session {
             zone: &self.zone,
             at: Some(tree.revision),
             fresh: true,
+            regrown: None,
         };
         if then.inode(tree.top).await?.is_none() {
             // It was empty and went at once.
@@ -184,6 +182,7 @@ impl Session {
             zone: &self.zone,
             at,
             fresh: true,
+            regrown: None,
         };
         let then = at(Some(before(tree.revision)));
         let Some(inode) = then.inode(tree.top).await? else {
@@ -315,14 +314,14 @@ async fn put_back_inode(
 }
 
 /// What an inode was at a point, and when that ended.
-struct PastInode {
+pub(super) struct PastInode {
     record: InodeRecord,
     end: Option<Revision>,
     metadata: Vec<(String, Bytes)>,
 }
 
 /// None if that was collected from history.
-async fn past_inode(ino: u64, then: View<'_>) -> Result<Option<PastInode>> {
+pub(super) async fn past_inode(ino: u64, then: View<'_>) -> Result<Option<PastInode>> {
     let read = async {
         let inode = then.inode(ino).await?;
         let inode = inode.ok_or_else(|| unreadable("inode of a deleted name"))?;
@@ -343,7 +342,7 @@ async fn past_inode(ino: u64, then: View<'_>) -> Result<Option<PastInode>> {
     }
 }
 
-fn check_lost(lost: &[String]) -> Result<()> {
+pub(super) fn check_lost(lost: &[String]) -> Result<()> {
     if lost.len() <= LOST_MAX {
         return Ok(());
     }
@@ -353,6 +352,6 @@ fn check_lost(lost: &[String]) -> Result<()> {
     ))
 }
 
-fn is_dir(child: &Child) -> bool {
+pub(super) fn is_dir(child: &Child) -> bool {
     kind_of(child.dentry.kind).ok() == Some(FileKind::Directory)
 }

@@ -3,7 +3,7 @@
 use nexus_kernel::{Kind, Result, Revision};
 use nexus_service_api::Action;
 
-use super::collect::{Name, Touched};
+use super::collect::Name;
 use super::engine::{Settled, Work};
 use super::places::{Found, Places};
 use super::plan::{Moves, Plan};
@@ -32,11 +32,10 @@ impl Step {
 }
 
 /// The steps of a plan, as far as they are in the tree before or after it.
-pub(super) async fn steps(tx: &Tx<'_>, touched: &Touched, plan: &Plan) -> Result<Vec<Step>> {
+pub(super) async fn steps(tx: &Tx<'_>, plan: &Plan) -> Result<Vec<Step>> {
     let mut paths = Paths {
         now: Places::now(tx.view()),
         after: Places::after(tx.view(), plan),
-        touched,
     };
     let mut steps = Vec::new();
     for (ino, moves) in &plan.moves {
@@ -52,7 +51,7 @@ pub(super) async fn steps(tx: &Tx<'_>, touched: &Touched, plan: &Plan) -> Result
         if comes || moves.is_some_and(goes) {
             continue;
         }
-        let Some(at) = paths.of_inode(*ino).await? else {
+        let Some(at) = paths.after.file(*ino).await? else {
             continue;
         };
         let kinds = [
@@ -70,7 +69,6 @@ pub(super) async fn steps(tx: &Tx<'_>, touched: &Touched, plan: &Plan) -> Result
 struct Paths<'p> {
     now: Places<'p>,
     after: Places<'p>,
-    touched: &'p Touched,
 }
 
 impl Paths<'_> {
@@ -105,20 +103,6 @@ impl Paths<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Where an inode is when all is done; of what nothing was brought back for a dry run, where
-    /// it was.
-    async fn of_inode(&mut self, ino: u64) -> Result<Option<Found>> {
-        if let Some(found) = self.after.file(ino).await? {
-            return Ok(Some(found));
-        }
-        if self.now.file(ino).await?.is_some() || self.touched.deleted.is_empty() {
-            // It goes with what goes.
-            return Ok(None);
-        }
-        let path = self.touched.paths.get(&ino);
-        Ok(path.map(|path| (path.clone(), vec![Ino::ROOT.0, ino])))
     }
 }
 

@@ -65,6 +65,7 @@ impl Session {
                 ours: Ours::After(point),
                 touched: &comparison.touched,
                 held: &held,
+                regrown: None,
                 lost: Vec::new(),
                 on_conflict: OnConflict::Force,
                 dry_run: options.dry_run,
@@ -133,6 +134,7 @@ impl<'c> Comparison<'c> {
             zone: &session.zone,
             at,
             fresh: true,
+            regrown: None,
         };
         Self {
             session,

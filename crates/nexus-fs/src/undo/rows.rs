@@ -19,6 +19,9 @@ const PAGE: usize = 1_000;
 /// Most states of one row that are looked at.
 const STATES_MAX: usize = 100_000;
 
+/// A revision that no operation has.
+const RETURN: Revision = Revision(u64::MAX - 1);
+
 /// What touched rows were, and are.
 #[derive(Default)]
 pub(super) struct Rows {
@@ -174,7 +177,7 @@ pub(super) async fn read_name(
         Some(stored) => Some(*stored),
         None => tx.view().dentry(name.0, &name.1).await?,
     };
-    spans.extend(now.as_ref().map(live));
+    goes_on(&mut spans, now.as_ref().map(live));
     Ok(Timeline::new(&spans, first))
 }
 
@@ -196,11 +199,12 @@ pub(super) async fn read_inode(
             inode.map(|inode| (inode.record.clone(), inode.revision))
         }
     };
-    states.extend(now.as_ref().map(live).map(|live| Span {
+    let now = now.as_ref().map(live).map(|live| Span {
         since: live.since,
         end: live.end,
         value: Known::Is(live.value),
-    }));
+    });
+    goes_on(&mut states, now);
     let versions = states.iter().filter_map(|span| span.value.value());
     let newest = versions.map(|record| record.version).max();
     Ok(InodeRows {
@@ -210,6 +214,15 @@ pub(super) async fn read_inode(
         metadata: BTreeMap::new(),
         more_than_names: true,
     })
+}
+
+/// Adds the present state. One that ended, and is shown as it was, comes back later by no operation.
+fn goes_on<V>(spans: &mut Vec<Span<V>>, now: Option<Span<V>>) {
+    let Some(mut now) = now else { return };
+    if spans.last().is_some_and(|last| last.end > Some(now.since)) {
+        now.since = RETURN;
+    }
+    spans.push(now);
 }
 
 /// Divides the hole that a write lies in, so that it is one of the writes that are told.
@@ -333,6 +346,15 @@ async fn read_metadata(
             end: None,
             value: Known::Is(entry.value.bytes),
         });
+    }
+    if let Some(regrown) = view.regrown
+        && view.get(&keys::inode(ino)).await?.is_none()
+        && let Some((_, then)) = regrown.inode_then(view, ino).await?
+    {
+        // What it had when it was deleted it has on.
+        let all = spans.values_mut().filter_map(|spans| spans.last_mut());
+        let had = all.filter(|last| last.since <= then && last.end > Some(then));
+        had.for_each(|last| last.end = None);
     }
     let timelines = spans.into_iter().map(|(key, spans)| {
         let spans = divide_holes(spans, own);

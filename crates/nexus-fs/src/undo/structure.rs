@@ -58,8 +58,6 @@ pub(super) struct Structure<'s, 't> {
     pub plan: &'s Plan,
     /// Inodes that stay as they are.
     pub hidden: &'s BTreeMap<u64, Revision>,
-    /// Whether what was cleared away counts as there.
-    pub as_if_there: bool,
     /// Whatever happened since a point is undone.
     pub is_restore: bool,
     pub ours: &'s (dyn Fn(Revision) -> bool + Sync),
@@ -146,7 +144,7 @@ impl Structure<'_, '_> {
         let Some((record, _)) = self.tx.stored_inode(ino) else {
             let comes_back = self.plan.inodes.get(&ino);
             let comes_back = comes_back.is_some_and(|plan| plan.contents.is_some());
-            if comes_back || self.as_if_there || self.was_only_cleared(ino).await? {
+            if comes_back || self.was_only_cleared(ino).await? {
                 return Ok(None);
             }
             let by = self.tx.view().removal_of(ino).await?;
@@ -220,7 +218,7 @@ impl Structure<'_, '_> {
         after: &mut Places<'_>,
     ) -> Result<Option<Problem>> {
         let is_moved = self.plan.moves.contains_key(&ino);
-        if is_moved || self.as_if_there || after.file(ino).await?.is_some() {
+        if is_moved || after.file(ino).await?.is_some() {
             return Ok(None);
         }
         if now.file(ino).await?.is_some() {
@@ -320,7 +318,10 @@ impl Structure<'_, '_> {
                     }));
                 }
                 // What a fork shows has no row, and came with it.
-                let since = row.map_or(Revision::ZERO, |row| row.revision);
+                let since = match row {
+                    Some(row) => row.revision,
+                    None => self.shown_since(&name).await?,
+                };
                 if since > made
                     && !self.comes_along(child.dentry.ino)
                     && !self.is_name_back(&name, since, made).await?
@@ -352,6 +353,25 @@ impl Structure<'_, '_> {
         Ok(None)
     }
 
+    /// Since when a name is what it is that has no row: in a tree that is shown as it was.
+    async fn shown_since(&self, (dir, name): &Name) -> Result<Revision> {
+        let view = self.tx.view();
+        if view.regrown.is_none() || is_forked(*dir) {
+            return Ok(Revision::ZERO);
+        }
+        let dentry = view.dentry(*dir, name).await?;
+        Ok(dentry.map_or(Revision::ZERO, |(_, since)| since))
+    }
+
+    async fn inode_shown_since(&self, ino: u64) -> Result<Revision> {
+        let view = self.tx.view();
+        if view.regrown.is_none() || is_forked(ino) {
+            return Ok(Revision::ZERO);
+        }
+        let inode = view.inode(ino).await?;
+        Ok(inode.map_or(Revision::ZERO, |inode| inode.revision))
+    }
+
     /// What a restore finds in a directory that was not there then, and has not come from elsewhere,
     /// was not there either.
     fn comes_along(&self, ino: u64) -> bool {
@@ -367,7 +387,10 @@ impl Structure<'_, '_> {
         let keys: Vec<Bytes> = entries.iter().map(|d| keys::inode(d.ino)).collect();
         let inodes = self.tx.get_many(&keys).await?;
         for ((dentry, key), inode) in entries.iter().zip(keys).zip(inodes) {
-            let since = inode.map_or(Revision::ZERO, |inode| inode.revision);
+            let since = match inode {
+                Some(inode) => inode.revision,
+                None => self.inode_shown_since(dentry.ino).await?,
+            };
             let is_left = self.left.contains(&self.groups.of(dentry.ino));
             let is_others = since > made && !(self.ours)(since);
             if (since > made && is_left)

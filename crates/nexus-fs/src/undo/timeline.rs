@@ -175,14 +175,6 @@ impl<V: Clone + PartialEq> Timeline<V> {
         *self = self.part(|value| Some(value.clone()));
     }
 
-    /// Leaves out that the row went in the end by housekeeping alone.
-    pub(super) fn forget_clearing(&mut self, is_unlogged: impl Fn(Revision) -> bool) {
-        let cleared = |write: &(Revision, Option<V>)| write.1.is_none() && is_unlogged(write.0);
-        if self.writes.last().is_some_and(cleared) {
-            self.writes.pop();
-        }
-    }
-
     /// How those among the writes that are `ours` stand.
     pub(super) fn standing(
         &self,

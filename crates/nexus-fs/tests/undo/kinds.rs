@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use nexus_fs::{
-    At, MoveOptions, Replace, RetentionLimits, SetAttributes, UndoEffect, UndoKind, WriteOptions,
-    ZoneConfig,
+    At, MoveOptions, OnConflict, Replace, RetentionLimits, SetAttributes, UndoEffect, UndoKind,
+    UndoOptions, WriteOptions, ZoneConfig,
 };
-use nexus_kernel::{Durability, Freshness, KeyRange, Scan, Timestamp};
+use nexus_kernel::{Durability, Freshness, KeyRange, Revision, Scan, Timestamp};
 use nexus_service_api::{Clock, SystemClock};
 
-use crate::common::{World, effect, everything, label, mode, remove, rename, undo};
+use crate::common::{World, effect, everything, label, mode, of, remove, rename, undo};
 use crate::support::{memory_stores, put, text};
 
 /// Does something and undoes it: all is as before, and tells the effects.
@@ -231,6 +231,52 @@ async fn a_deleted_tree_comes_back_after_it_was_cleared_away() {
     });
 }
 
+/// What a dry run tells of a tree that was cleared away is what comes.
+#[tokio::test]
+async fn a_dry_run_tells_what_will_be_of_a_tree_that_was_cleared_away() {
+    let world = World::new().await;
+    put(&world.others, "/d/e/a", "1").await;
+    put(&world.others, "/d/e/b", "2").await;
+    label(&world.others, "/d/e/b", "key", Some("1")).await;
+    put(&world.others, "/d/f/c", "3").await;
+    put(&world.ours, "/d/e/b", "4").await;
+    label(&world.ours, "/d/e/b", "key", Some("2")).await;
+    put(&world.ours, "/d/new/g", "5").await;
+    put(&world.ours, "/d/used/h", "6").await;
+    put(&world.others, "/d/used/h", "7").await;
+    remove(&world.ours, "/d/e/a").await;
+    rename(&world.ours, "/d/f/c", "/d/e/c").await;
+    mode(&world.ours, "/d/f", 0o700).await;
+    remove(&world.ours, "/d").await;
+    world.cleared().await;
+    let before = world.stores.metastore.changed(Revision::ZERO).await;
+    let with = |dry_run| UndoOptions {
+        on_conflict: OnConflict::Skip,
+        dry_run,
+        ..of("ours")
+    };
+    let told = world.others.undo(with(true)).await.unwrap();
+    assert_eq!(
+        world
+            .stores
+            .metastore
+            .changed(Revision::ZERO)
+            .await
+            .unwrap(),
+        before.unwrap(),
+        "it changes nothing"
+    );
+    assert_eq!(told.conflicts.len(), 1, "{told:#?}");
+    let done = world.others.undo(with(false)).await.unwrap();
+    assert_eq!(
+        (told.effects, told.conflicts),
+        (done.effects, done.conflicts)
+    );
+    assert_eq!(text(&world.others, "/d/e/b").await, "2");
+    assert!(!world.others.exists("/d/used/h", At::Latest).await.unwrap());
+    world.assert_sound().await;
+}
+
 #[tokio::test]
 async fn an_open_file_that_lost_its_name_gets_it_back() {
     let world = World::new().await;
@@ -305,6 +351,28 @@ async fn a_file_with_another_name_comes_back_as_it_was_deleted() {
     let stat = world.others.stat("/d/f", At::Latest).await.unwrap();
     assert_eq!((stat.version, stat.links), (3, 1));
     world.assert_sound().await;
+}
+
+/// Of a file that was in two trees it is as when the second one was deleted.
+#[tokio::test]
+async fn a_file_of_two_deleted_trees_comes_back_as_it_last_was() {
+    for names in [["/a", "/b"], ["/b", "/a"]] {
+        let world = World::new().await;
+        put(&world.others, "/a/f", "1").await;
+        put(&world.others, "/b/g", "1").await;
+        let link = world.others.hard_link("/a/f", "/b/f", Durability::Sync);
+        link.await.unwrap();
+        remove(&world.ours, names[0]).await;
+        world.cleared().await;
+        put(&world.others, &format!("{}/f", names[1]), "2").await;
+        remove(&world.ours, names[1]).await;
+        world.cleared().await;
+        world.undo().await;
+        assert_eq!(text(&world.others, "/a/f").await, "2");
+        let stat = world.others.stat("/b/f", At::Latest).await.unwrap();
+        assert_eq!(stat.links, 2);
+        world.assert_sound().await;
+    }
 }
 
 #[tokio::test]

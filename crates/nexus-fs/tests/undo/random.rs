@@ -104,13 +104,22 @@ impl Story {
         )
     }
 
-    /// Undoes; none if there was nothing to do.
+    /// Undoes, as a dry run told; none if there was nothing to do.
     async fn undo(&self, options: UndoOptions) -> Option<Revision> {
+        let dry_run = UndoOptions {
+            dry_run: true,
+            ..options.clone()
+        };
+        let told = self.world.others.undo(dry_run).await;
         let report = match self.world.others.undo(options).await {
             Err(error) if error.kind() == Kind::NotFound => return None,
             Err(error) => panic!("seed {}: {error}\n{}", self.seed, self.told().await),
             Ok(report) => report,
         };
+        let told = told.unwrap();
+        let seed = self.seed;
+        assert_eq!(told.conflicts, report.conflicts, "seed {seed}");
+        assert_eq!(told.effects, report.effects, "seed {seed}");
         self.world.assert_sound().await;
         report.revisions.first().copied()
     }

@@ -102,11 +102,9 @@ fn clearing_away_and_bringing_back_leave_no_trace() {
 }
 
 #[test]
-fn what_was_cleared_away_is_gone_unless_that_is_left_out() {
-    let mut row = row(Some('a'), &[(1, Some('b')), (50, None)]);
+fn what_was_cleared_away_is_gone() {
+    let row = row(Some('a'), &[(1, Some('b')), (50, None)]);
     assert_eq!(standing(&row, &[1]), touched(1, Some('a'), &[50]));
-    row.forget_clearing(|revision| foreign(revision) == Foreign::Unlogged);
-    assert_eq!(standing(&row, &[1]), touched(1, Some('a'), &[]));
 }
 
 #[test]
