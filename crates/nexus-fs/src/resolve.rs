@@ -61,6 +61,8 @@ pub(crate) type Chain = SmallVec<[u64; 16]>;
 pub(crate) struct Link {
     pub path: String,
     pub chain: Chain,
+    /// The whole path that it was met on.
+    pub on: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -136,8 +138,12 @@ pub(crate) async fn resolve<'p>(
             Turn::End(end) => end,
             Turn::Follow(..) if links.len() == LINKS_MAX => End::Circle,
             Turn::Follow(link, target) => {
-                links.push(Link { path: link, chain });
-                path = Cow::Owned(target);
+                let on = std::mem::replace(&mut path, Cow::Owned(target)).into_owned();
+                links.push(Link {
+                    path: link,
+                    chain,
+                    on,
+                });
                 continue;
             }
         };

@@ -173,10 +173,17 @@ impl Session {
     }
 
     /// As [`permit`](Self::permit), of where a path led; first whether each link on the way may
-    /// be seen.
+    /// be seen. One that may not is refused as if nothing were there.
     pub(crate) async fn permit_at(&self, action: Action, place: &Place<'_>) -> Result<()> {
         for link in &place.links {
-            self.permit(Action::Stat, &link.path, &link.chain).await?;
+            let seen = self.permit(Action::Stat, &link.path, &link.chain).await;
+            let Err(refused) = seen else {
+                continue;
+            };
+            if refused.kind() == Kind::PermissionDenied {
+                self.permit(action, &link.on, &link.chain).await?;
+            }
+            return Err(refused);
         }
         match place.asked {
             Some(asked) => {

@@ -165,7 +165,11 @@ async fn a_link_out_of_reach_is_neither_followed_nor_described() {
             .await
             .unwrap();
     }
-    for link in ["/leads", "/round", "/back", "/nothing"] {
+    let through = ["/leads/x", "/round/x", "/back/x", "/nothing/x"];
+    for link in ["/leads", "/round", "/back", "/nothing"]
+        .into_iter()
+        .chain(through)
+    {
         let refused = user.stat(link, At::Latest).await.unwrap_err();
         assert_eq!(refused.kind(), Kind::PermissionDenied, "{link}");
         assert_eq!(refused.fact("path"), Some(link));
