@@ -12,6 +12,9 @@ use crate::records::{DentryRecord, kind_of, unreadable};
 use crate::types::{FileKind, Ino};
 use crate::view::View;
 
+/// Names of a file that are looked at.
+const NAMES: usize = 1_000;
+
 /// A path and the inodes on it.
 pub(super) type Found = (String, Vec<u64>);
 
@@ -142,7 +145,7 @@ impl<'p> Places<'p> {
         }
         let lost: Vec<Name> = moves.map_or_else(Vec::new, |moves| moves.lost.clone());
         let first = (inode.record.parent, inode.record.name.clone());
-        let others = self.other_names(ino, lost.len() + 1).await?;
+        let others = self.other_names(ino).await?;
         for name in [first].into_iter().chain(others) {
             let dentry = self.view.dentry(name.0, &name.1).await?;
             let is_there = dentry.is_some_and(|(dentry, _)| dentry.ino == ino);
@@ -156,8 +159,8 @@ impl<'p> Places<'p> {
         Ok(None)
     }
 
-    async fn other_names(&self, ino: u64, limit: usize) -> Result<Vec<Name>> {
-        let page = self.view.scan(keys::extra_names(ino), limit).await?;
+    async fn other_names(&self, ino: u64) -> Result<Vec<Name>> {
+        let page = self.view.scan(keys::extra_names(ino), NAMES).await?;
         let names = page.entries.iter().map(|entry| {
             let name = keys::parse_extra_name(&entry.key);
             let (parent, name) = name.ok_or_else(|| unreadable("name of an inode"))?;

@@ -1,6 +1,8 @@
 //! Undo of undo, and what cannot be undone.
 
-use nexus_fs::{At, BatchStep, LogQuery, OnConflict, UndoOptions, UndoWhat, WriteOptions};
+use nexus_fs::{
+    At, BatchStep, LogQuery, MkdirOptions, OnConflict, UndoOptions, UndoWhat, WriteOptions,
+};
 use nexus_kernel::{Durability, Kind, Revision};
 
 use crate::common::{World, everything, label, mode, of, operation, refused, remove, rename, undo};
@@ -234,4 +236,28 @@ async fn an_undo_outside_of_the_part_is_not_undone_with_it() {
         Kind::AlreadyExists,
     );
     assert_eq!(error.fact("undone_by"), Some(by.to_string().as_str()));
+}
+
+/// A file that goes with its directory goes as it is, also if one of its names there is undone for
+/// itself, and comes back so.
+#[tokio::test]
+async fn a_file_that_goes_with_its_directory_comes_back_as_it_was() {
+    let world = World::new().await;
+    let made = world.ours.mkdir("/d", MkdirOptions::default()).await;
+    made.unwrap();
+    put(&world.others, "/d/a", "1").await;
+    let linked = world.ours.hard_link("/d/a", "/d/b", Durability::Sync);
+    linked.await.unwrap();
+    put(&world.ours, "/d/a", "2").await;
+    put(&world.others, "/d/a", "3").await;
+    let done = everything(&world.others).await;
+    let force = UndoOptions {
+        on_conflict: OnConflict::Force,
+        ..of("ours")
+    };
+    let by = world.others.undo(force).await.unwrap().revisions[0];
+    assert_eq!(everything(&world.others).await, []);
+    undo(&world.others, by).await;
+    assert_eq!(everything(&world.others).await, done);
+    world.assert_sound().await;
 }
