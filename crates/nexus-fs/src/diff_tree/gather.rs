@@ -65,8 +65,9 @@ pub(super) struct Gather<'a> {
     pub found: Found,
     /// Directories among the names that differ, still to be looked into.
     pending: Vec<(usize, u64)>,
-    /// Directories that were compared with themselves by listing both.
-    pub walked: HashSet<u64>,
+    /// Directories whose listings were compared, with all below that both have: the topmost of
+    /// those.
+    pub(super) walked: HashSet<u64>,
     /// Names that may still be read before this takes too long.
     pub names_left: u64,
 }

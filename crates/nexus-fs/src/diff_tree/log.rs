@@ -82,13 +82,28 @@ impl Gather<'_> {
         }
         // What went as a whole and came back is listed: not all of it need have come back.
         let mut came_back = false;
-        for ino in touched.trees {
-            if self.is_in_both(ino).await? {
+        for ino in &touched.trees {
+            if self.is_in_both(*ino).await? {
                 came_back = true;
-                self.walk(ino, ino).await?;
+                if !self.is_within_another(*ino, &touched.trees).await? {
+                    self.walk(*ino, *ino).await?;
+                }
             }
         }
         self.look_below(came_back).await
+    }
+
+    /// Whether a directory is below another of these that both trees have, and is found from there.
+    async fn is_within_another(&mut self, ino: u64, trees: &HashSet<u64>) -> Result<bool> {
+        let Some(located) = self.sides[NEW].directory(ino).await? else {
+            return Ok(false);
+        };
+        for above in located.chain.iter().filter(|above| **above != ino) {
+            if trees.contains(above) && self.is_in_both(*above).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the top, or a directory that holds it, is among these.

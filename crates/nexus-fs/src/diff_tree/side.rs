@@ -14,6 +14,9 @@ use crate::view::View;
 pub(super) const OLD: usize = 0;
 pub(super) const NEW: usize = 1;
 
+/// Directories kept in mind.
+const DIRECTORIES_MAX: usize = 20_000;
+
 /// A name in a directory; in no directory, the top of the tree itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Name {
@@ -72,11 +75,15 @@ impl<'a> Side<'a> {
             place: Arc::new(Located { path, chain }),
             directories: HashMap::new(),
         };
-        if let Some(directory) = side.top_directory() {
-            let place = Arc::clone(&side.place);
-            side.directories.insert(directory, Some(place));
-        }
+        side.keep_top();
         side
+    }
+
+    fn keep_top(&mut self) {
+        if let Some(directory) = self.top_directory() {
+            let place = Arc::clone(&self.place);
+            self.directories.insert(directory, Some(place));
+        }
     }
 
     pub(super) fn top_ino(&self) -> Option<u64> {
@@ -115,6 +122,10 @@ impl<'a> Side<'a> {
             }
             here = parent;
         };
+        if self.directories.len() + below.len() >= DIRECTORIES_MAX {
+            self.directories.clear();
+            self.keep_top();
+        }
         if found.is_none() {
             self.directories.insert(here, None);
         }

@@ -9,8 +9,8 @@ use nexus_testkit::authorizer::Open;
 use super::gather::Way;
 use super::{DiffTreeOptions, TreeChange, TreeChangeKind, TreeDiff, TreeDiffQuery};
 use crate::{
-    At, ForkOptions, MoveOptions, RemoveOptions, Replace, Session, SetAttributes, Stores,
-    WriteOptions, Zone, ZoneConfig,
+    At, BatchStep, ForkOptions, MkdirOptions, MoveOptions, RemoveOptions, Replace, Session,
+    SetAttributes, Stores, WriteOptions, Zone, ZoneConfig,
 };
 
 mod naive;
@@ -98,6 +98,35 @@ async fn since(files: &Session, revision: Revision) -> Vec<String> {
     let (old, new) = (("/", revision), ("/", now));
     let diff = both_ways(files, old, new, DiffTreeOptions::default()).await;
     diff.changes.iter().map(line).collect()
+}
+
+/// More than a page of directories that are the same, at two levels, with a change below one of
+/// them.
+#[tokio::test]
+async fn what_changed_below_one_of_many_directories_is_found() {
+    let (_zone, files) = fresh().await;
+    let above = "/many/0700";
+    let mkdir = |path: String| BatchStep::Mkdir {
+        path,
+        options: MkdirOptions {
+            parents: true,
+            ..MkdirOptions::default()
+        },
+    };
+    for parent in ["/many", above] {
+        let many = (0..1_500).map(|i| mkdir(format!("{parent}/{i:04}")));
+        files.batch(many.collect(), Durability::Sync).await.unwrap();
+    }
+    let changed = ["/many/0001/f", "/many/0700/1200/f", "/many/1400/f"];
+    for path in changed {
+        put(&files, path, "old").await;
+    }
+    let before = files.revision().await.unwrap();
+    for path in changed {
+        put(&files, path, "newer").await;
+    }
+    let lines = changed.map(|path| format!("modified {path} content"));
+    assert_eq!(since(&files, before).await, lines);
 }
 
 #[tokio::test]

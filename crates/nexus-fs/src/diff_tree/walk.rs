@@ -32,30 +32,34 @@ impl Gather<'_> {
     }
 
     /// Compares a directory of the old tree with one of the new, and so on below where both
-    /// are the same; says whether there was time.
+    /// are the same; says whether there was time. Keeps a page of names in mind for each level,
+    /// however many directories there are.
     pub(super) async fn walk(&mut self, old: u64, new: u64) -> Result<bool> {
-        let mut stack = vec![(old, new)];
-        while let Some((old, new)) = stack.pop() {
-            if !self.walked.insert(new) {
+        if !self.walked.insert(new) {
+            return Ok(true);
+        }
+        let mut levels = vec![Level::new(old, new)];
+        while let Some(level) = levels.last_mut() {
+            if let Some((old, new)) = level.below.pop() {
+                levels.push(Level::new(old, new));
                 continue;
             }
-            let dirs = [old, new];
-            let mut merged = Merged::new(old, new);
-            loop {
-                let views = [self.sides[OLD].view, self.sides[NEW].view];
-                let names = merged.next_page(views).await?;
-                self.session.check_goes_on()?;
-                if names.is_empty() {
-                    break;
-                }
-                if !self.spend(names.len()) {
-                    return Ok(false);
-                }
-                let same = self.compare_names(dirs, names)?;
-                let directories = same.iter().filter(|(_, both)| is_directory(&both[NEW]));
-                stack.extend(directories.map(|(_, [old, new])| (old.ino, new.ino)));
-                self.keep_changed(dirs, same).await?;
+            let views = [self.sides[OLD].view, self.sides[NEW].view];
+            let names = level.names.next_page(views).await?;
+            self.session.check_goes_on()?;
+            if names.is_empty() {
+                levels.pop();
+                continue;
             }
+            if !self.spend(names.len()) {
+                return Ok(false);
+            }
+            let dirs = level.dirs;
+            let same = self.compare_names(dirs, names)?;
+            let directories = same.iter().filter(|(_, both)| is_directory(&both[NEW]));
+            let below = directories.map(|(_, [old, new])| (old.ino, new.ino));
+            level.below = below.collect();
+            self.keep_changed(dirs, same).await?;
         }
         Ok(true)
     }
@@ -127,6 +131,24 @@ impl Gather<'_> {
         // Whatever changes an inode changes this time.
         let (before, after) = (&before.record, &after.record);
         Ok((before.changed, &before.etag) != (after.changed, &after.etag))
+    }
+}
+
+/// Two directories that are being compared.
+struct Level {
+    dirs: [u64; 2],
+    names: Merged,
+    /// Those of the last page that both have, still to be looked into.
+    below: Vec<(u64, u64)>,
+}
+
+impl Level {
+    fn new(old: u64, new: u64) -> Self {
+        Self {
+            dirs: [old, new],
+            names: Merged::new(old, new),
+            below: Vec::new(),
+        }
     }
 }
 
