@@ -3,7 +3,7 @@
 use nexus_kernel::{Kind, Result};
 use nexus_service_api::{Action, Target};
 
-use crate::log::{Change, ChangeKind, Record};
+use crate::log::{Change, ChangeKind, Record, UNDO};
 use crate::session::Session;
 use crate::types::Ino;
 
@@ -25,13 +25,23 @@ impl Session {
         }
     }
 
-    /// The changes of a record as this caller may see them; none if there are none.
+    /// The changes of a record as this caller may see them; none if there are none. What an undo has
+    /// undone is told only with all of them: those operations may be out of sight as well.
     pub(crate) async fn visible_part(&self, mut record: Record) -> Result<Option<Record>> {
         let mut seen = Vec::with_capacity(record.changes.len());
+        let mut is_whole = true;
         for change in record.changes {
-            seen.extend(self.near_side(change).await?);
+            let (kind, moved) = (change.kind, change.old_path.is_some());
+            let near = self.near_side(change).await?;
+            is_whole &= near
+                .as_ref()
+                .is_some_and(|near| near.kind == kind && near.old_path.is_some() == moved);
+            seen.extend(near);
         }
         record.changes = seen;
+        if !is_whole && record.operation.as_deref() == Some(UNDO) {
+            record.about.clear();
+        }
         Ok(Some(record).filter(|record| !record.changes.is_empty()))
     }
 

@@ -67,13 +67,18 @@ impl World {
 
     /// Nothing stored contradicts anything else.
     pub(crate) async fn assert_sound(&self) {
-        self.cleared().await;
-        let verified = self.others.verify();
-        let problems = verified.filter_map(|item| async { item.unwrap().problem });
-        let mut problems: Vec<String> = problems.collect().await;
-        problems.extend(rows::problems(&*self.stores.metastore).await);
-        assert!(problems.is_empty(), "{problems:#?}");
+        assert_sound(&self.stores, &self.others).await;
     }
+}
+
+/// Nothing stored contradicts anything else.
+pub(crate) async fn assert_sound(stores: &Stores, files: &Session) {
+    cleared(stores).await;
+    let verified = files.verify();
+    let problems = verified.filter_map(|item| async { item.unwrap().problem });
+    let mut problems: Vec<String> = problems.collect().await;
+    problems.extend(rows::problems(&*stores.metastore).await);
+    assert!(problems.is_empty(), "{problems:#?}");
 }
 
 /// Waits until every tree that was deleted has been cleared away.

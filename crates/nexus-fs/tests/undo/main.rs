@@ -18,6 +18,7 @@ mod tree;
 #[path = "../model/zone.rs"]
 mod zone;
 
+mod bound;
 mod common;
 mod conflicts;
 mod holes;
