@@ -22,6 +22,7 @@ mod collect;
 mod engine;
 mod groups;
 mod judge;
+mod marks;
 mod places;
 mod plan;
 mod regrow;

@@ -4,14 +4,13 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use nexus_kernel::{Entry, Error, Freshness, Guard, KeyRange, Op, Result, Revision, Scan, Value};
+use nexus_kernel::{Entry, Error, Freshness, KeyRange, Result, Revision, Scan};
 
 use super::{UNDO_OPERATIONS_MAX, UndoOptions, UndoWhat};
 use crate::keys;
-use crate::log::{self, Change, ChangeKind, Record, UNDO};
+use crate::log::{self, Change, ChangeKind, Record, Whole};
 use crate::path;
 use crate::session::Session;
-use crate::tx::Tx;
 use crate::types::At;
 use crate::view::next_key;
 
@@ -23,6 +22,11 @@ const LOOK_MAX: usize = 1_000_000;
 /// Most changes of the operations of one undo. No commit holds the undoing of so many, unless they
 /// are of the same few files.
 const CHANGES_MAX: usize = 1_000_000;
+
+/// Most bytes of records, as they are stored, of what is undone at once.
+const BYTES_MAX: usize = 128 << 20;
+/// Records that are looked up at a time.
+pub(super) const RECORDS: usize = 8;
 
 /// A name in a directory.
 pub(super) type Name = (u64, String);
@@ -149,16 +153,20 @@ impl Session {
         options: &UndoOptions,
         prefix: Option<&str>,
     ) -> Result<Operations> {
-        let records = match &options.what {
-            UndoWhat::Operation(revision) => self.one_operation(*revision).await?,
+        let mut gathered = Gathered::new(prefix);
+        match &options.what {
+            UndoWhat::Operation(revision) => {
+                self.zone.check_reached(*revision).await?;
+                self.check_reaches_back_to(*revision).await?;
+                self.take_all_in_sight(&[*revision], &mut gathered).await?;
+            }
             UndoWhat::Range { from, to } => {
                 check_range(*from, *to)?;
                 let before = Revision(from.0.saturating_sub(1));
-                let records = self.logged(before, *to, |_| true).await?;
+                self.logged(before, *to, |_| true, &mut gathered).await?;
                 self.check_log_reaches(before)?;
-                records
             }
-            UndoWhat::OfSession(session) => self.of_session(session).await?,
+            UndoWhat::OfSession(session) => self.of_session(session, &mut gathered).await?,
             UndoWhat::OfActor {
                 actor,
                 since,
@@ -168,12 +176,11 @@ impl Session {
                 let newest = self.zone.revision().await?;
                 let until = self.point_or(until.as_ref(), newest).await?;
                 let is_wanted = |record: &Record| record.actor == *actor;
-                let records = self.logged(since, until, is_wanted).await?;
+                self.logged(since, until, is_wanted, &mut gathered).await?;
                 self.check_log_reaches(since)?;
-                records
             }
-        };
-        let mut operations = self.in_sight(records, prefix).await?;
+        }
+        let mut operations = gathered.operations;
         if let (UndoWhat::Operation(revision), true) =
             (&options.what, operations.records.is_empty())
         {
@@ -189,12 +196,6 @@ impl Session {
             Some(at) => self.point(at).await,
             None => Ok(otherwise),
         }
-    }
-
-    async fn one_operation(&self, revision: Revision) -> Result<BTreeMap<Revision, Record>> {
-        self.zone.check_reached(revision).await?;
-        self.check_reaches_back_to(revision).await?;
-        self.records(&[revision]).await
     }
 
     /// Refuses to undo what history does not tell any more.
@@ -217,24 +218,48 @@ impl Session {
         .with("oldest_readable", floor))
     }
 
-    pub(super) async fn records(
-        &self,
-        revisions: &[Revision],
-    ) -> Result<BTreeMap<Revision, Record>> {
+    /// The records of these revisions, as far as there are any, a few at a time: each can have
+    /// megabytes.
+    pub(super) async fn some_records(&self, revisions: &[Revision]) -> Result<Vec<Whole>> {
+        self.check_goes_on()?;
+        debug_assert!(revisions.len() <= RECORDS, "they are read at once");
         let keys: Vec<Bytes> = revisions.iter().map(|r| keys::log(*r)).collect();
-        let mut records = BTreeMap::new();
         let metastore = &self.zone.metastore;
-        for keys in keys.chunks(metastore.limits().txn_items_max) {
-            let values = metastore.get_many(keys, Freshness::Linearizable).await?;
-            for (key, value) in keys.iter().zip(values) {
-                let Some(value) = value else { continue };
-                let head = log::decode(key, value.bytes)?;
-                if let Some(whole) = head.whole(&**metastore).await? {
-                    records.insert(whole.record.revision, whole.record);
-                }
-            }
+        let values = metastore.get_many(&keys, Freshness::Linearizable).await?;
+        let mut records = Vec::new();
+        for (key, value) in keys.iter().zip(values) {
+            let Some(value) = value else { continue };
+            let head = log::decode(key, value.bytes)?;
+            records.extend(head.whole(&**metastore).await?);
         }
         Ok(records)
+    }
+
+    /// What is kept of the records of these revisions, as far as there are any.
+    pub(super) async fn of_records<T>(
+        &self,
+        revisions: &[Revision],
+        keep: impl Fn(Record) -> T,
+    ) -> Result<BTreeMap<Revision, T>> {
+        let mut kept = BTreeMap::new();
+        for revisions in revisions.chunks(RECORDS) {
+            let records = self.some_records(revisions).await?.into_iter();
+            kept.extend(records.map(|whole| (whole.record.revision, keep(whole.record))));
+        }
+        Ok(kept)
+    }
+
+    async fn take_all_in_sight(
+        &self,
+        revisions: &[Revision],
+        gathered: &mut Gathered<'_>,
+    ) -> Result<()> {
+        for revisions in revisions.chunks(RECORDS) {
+            for whole in self.some_records(revisions).await? {
+                self.take_in_sight(whole, gathered).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The records after one revision and up to another that are wanted.
@@ -243,8 +268,8 @@ impl Session {
         after: Revision,
         until: Revision,
         wanted: impl Fn(&Record) -> bool,
-    ) -> Result<BTreeMap<Revision, Record>> {
-        let mut gathered = Gathered::default();
+        gathered: &mut Gathered<'_>,
+    ) -> Result<()> {
         let mut looked = 0;
         let mut rest = Some(keys::log_between(after, until));
         while let Some(range) = rest.take() {
@@ -260,15 +285,15 @@ impl Session {
                 if wanted(&head.record)
                     && let Some(whole) = head.whole(&*self.zone.metastore).await?
                 {
-                    gathered.add(whole.record)?;
+                    self.take_in_sight(whole, gathered).await?;
                 }
             }
             rest = next;
         }
-        Ok(gathered.records)
+        Ok(())
     }
 
-    async fn of_session(&self, session: &str) -> Result<BTreeMap<Revision, Record>> {
+    async fn of_session(&self, session: &str, gathered: &mut Gathered<'_>) -> Result<()> {
         let range = keys::session_log_between(session, Revision::ZERO, Revision(u64::MAX - 1));
         let mut rest = Some(range);
         let mut revisions = Vec::new();
@@ -278,24 +303,18 @@ impl Session {
             check_count(revisions.len())?;
             rest = next;
         }
-        let mut gathered = Gathered::default();
-        for revisions in revisions.chunks(PAGE) {
-            let records = self.records(revisions).await?.into_values();
-            for record in records {
-                gathered.add(record)?;
-            }
-        }
+        self.take_all_in_sight(&revisions, gathered).await?;
         // The last that was collected of a run is still in its index.
         if let Some(first) = revisions.first() {
             self.check_log_reaches(Revision(first.0.saturating_sub(1)))?;
         }
-        Ok(gathered.records)
+        Ok(())
     }
 
     /// Some rows of a range, and the rest of it.
     async fn rows(&self, mut range: KeyRange) -> Result<(Vec<Entry>, Option<KeyRange>)> {
         self.check_goes_on()?;
-        let scan = Scan::forward(range.clone(), PAGE);
+        let scan = Scan::forward(range.clone(), PAGE).bytes_max(log::HEADS_BYTES_MAX);
         let page = self.zone.metastore.scan(scan, Freshness::Linearizable);
         let page = page.await?;
         let last = page.entries.last().filter(|_| page.more);
@@ -304,24 +323,6 @@ impl Session {
             range
         });
         Ok((page.entries, rest))
-    }
-
-    /// Which of these are undone already, and by which commit.
-    async fn marks(
-        &self,
-        revisions: impl Iterator<Item = &Revision>,
-    ) -> Result<BTreeMap<Revision, Revision>> {
-        let revisions: Vec<Revision> = revisions.copied().collect();
-        let keys: Vec<Bytes> = revisions.iter().map(|r| keys::undo_mark(*r)).collect();
-        let mut marks = BTreeMap::new();
-        let metastore = &self.zone.metastore;
-        let items_max = metastore.limits().txn_items_max;
-        for (revisions, keys) in revisions.chunks(items_max).zip(keys.chunks(items_max)) {
-            let found = metastore.get_many(keys, Freshness::Linearizable).await?;
-            let found = revisions.iter().zip(found);
-            marks.extend(found.filter_map(|(of, mark)| Some((*of, marked_by(&mark?)))));
-        }
-        Ok(marks)
     }
 
     fn check_not_undone(&self, options: &UndoOptions, operations: &Operations) -> Result<()> {
@@ -335,37 +336,23 @@ impl Session {
         }
     }
 
-    /// Leaves out of operations what is not the caller's to see or was not asked for.
-    async fn in_sight(
-        &self,
-        records: BTreeMap<Revision, Record>,
-        prefix: Option<&str>,
-    ) -> Result<Operations> {
-        let mut operations = Operations {
-            records: BTreeMap::new(),
-            marks: BTreeMap::new(),
-            hidden: BTreeMap::new(),
-        };
-        for (revision, mut record) in records {
-            let (mut seen, mut hidden) = (Vec::new(), BTreeSet::new());
-            let changes = std::mem::take(&mut record.changes).into_iter();
-            for change in changes.filter(|change| !change.kind.leaves_files()) {
-                if self.is_in_sight(&change, prefix).await? {
-                    seen.push(change);
-                } else {
-                    hidden.insert(change.ino.0);
-                }
-            }
-            if seen.is_empty() {
-                continue;
-            }
-            record.changes = seen;
-            operations.records.insert(revision, record);
-            if !hidden.is_empty() {
-                operations.hidden.insert(revision, hidden);
+    /// Takes of an operation what is the caller's to see and was asked for; the rest is not kept.
+    async fn take_in_sight(&self, whole: Whole, gathered: &mut Gathered<'_>) -> Result<()> {
+        let Whole { mut record, bytes } = whole;
+        let (mut seen, mut hidden) = (Vec::new(), BTreeSet::new());
+        let changes = std::mem::take(&mut record.changes).into_iter();
+        for change in changes.filter(|change| !change.kind.leaves_files()) {
+            if self.is_in_sight(&change, gathered.prefix).await? {
+                seen.push(change);
+            } else {
+                hidden.insert(change.ino.0);
             }
         }
-        Ok(operations)
+        if seen.is_empty() {
+            return Ok(());
+        }
+        record.changes = seen;
+        gathered.add(record, hidden, bytes)
     }
 
     /// Whether all of a change is, not only one side of a move.
@@ -454,117 +441,44 @@ fn check_count(operations: usize) -> Result<()> {
 }
 
 /// Operations, as many as are undone at once.
-#[derive(Default)]
-struct Gathered {
-    records: BTreeMap<Revision, Record>,
+struct Gathered<'p> {
+    prefix: Option<&'p str>,
+    operations: Operations,
     changes: usize,
+    bytes: usize,
 }
 
-impl Gathered {
-    fn add(&mut self, record: Record) -> Result<()> {
+impl<'p> Gathered<'p> {
+    const fn new(prefix: Option<&'p str>) -> Self {
+        Self {
+            prefix,
+            operations: Operations {
+                records: BTreeMap::new(),
+                marks: BTreeMap::new(),
+                hidden: BTreeMap::new(),
+            },
+            changes: 0,
+            bytes: 0,
+        }
+    }
+
+    fn add(&mut self, record: Record, hidden: BTreeSet<u64>, bytes: usize) -> Result<()> {
         self.changes += record.changes.len();
-        self.records.insert(record.revision, record);
-        if self.changes > CHANGES_MAX {
+        self.bytes += bytes;
+        if !hidden.is_empty() {
+            self.operations.hidden.insert(record.revision, hidden);
+        }
+        let records = &mut self.operations.records;
+        records.insert(record.revision, record);
+        if self.changes > CHANGES_MAX || self.bytes > BYTES_MAX {
             return Err(Error::limit(
                 "these operations changed too much to be undone at once; undo ranges of them, the last \
                  first",
             )
-            .with("operations", self.records.len())
-            .with("changes_max", CHANGES_MAX));
+            .with("operations", records.len())
+            .with("changes_max", CHANGES_MAX)
+            .with("record_bytes_max", BYTES_MAX));
         }
-        check_count(self.records.len())
-    }
-}
-
-/// The commit that undid an operation: a mark says so itself where it was written again.
-fn marked_by(mark: &Value) -> Revision {
-    match mark.bytes.is_empty() {
-        true => mark.revision,
-        false => Revision(keys::last_number(&mark.bytes)),
-    }
-}
-
-/// What becomes of an operation.
-#[derive(Clone, Copy, PartialEq)]
-enum Becomes {
-    /// Undone by this commit.
-    Undone,
-    /// Undone by an undo that stands again.
-    UndoneAgain(Revision),
-    /// What had undone it is undone.
-    Standing,
-}
-
-impl Tx<'_> {
-    /// Remembers what this commit undoes, in the commit: who undoes the same at the same time
-    /// must not. What an undo had undone that is undone itself stands again, and so on.
-    pub(super) async fn mark_undone(
-        &mut self,
-        operations: &Operations,
-        wholly: bool,
-    ) -> Result<()> {
-        let mut all: BTreeMap<Revision, Becomes> = BTreeMap::new();
-        let mut work: Vec<(Record, bool)> = Vec::new();
-        for (revision, record) in &operations.records {
-            all.insert(*revision, Becomes::Undone);
-            work.push((record.clone(), false));
-        }
-        while let Some((record, stands)) = work.pop() {
-            // What undid only some of it has marked none of it.
-            if record.operation.as_deref() != Some(UNDO) || record.partly {
-                continue;
-            }
-            let about: Vec<Revision> = record.about.clone();
-            let about = about.into_iter().filter(|of| !all.contains_key(of));
-            let about: Vec<Revision> = about.collect();
-            let marks = self.session.marks(about.iter()).await?;
-            let by_it = |of: &Revision| marks.get(of) == Some(&record.revision);
-            let turned = about.into_iter().filter(|of| by_it(of) != stands);
-            let turned: Vec<Revision> = turned.collect();
-            let becomes = match stands {
-                true => Becomes::UndoneAgain(record.revision),
-                false => Becomes::Standing,
-            };
-            all.extend(turned.iter().map(|of| (*of, becomes)));
-            let records = self.session.records(&turned).await?;
-            work.extend(records.into_values().map(|record| (record, !stands)));
-        }
-        if !wholly {
-            self.leaves_some();
-        }
-        self.write_marks(&all, wholly).await
-    }
-
-    async fn write_marks(&mut self, all: &BTreeMap<Revision, Becomes>, wholly: bool) -> Result<()> {
-        let keys: Vec<Bytes> = all.keys().map(|of| keys::undo_mark(*of)).collect();
-        let rows = self.get_many(&keys).await?;
-        let mut absent: Vec<Revision> = Vec::new();
-        for ((key, row), of) in keys.iter().zip(&rows).zip(all.keys()) {
-            match row {
-                // Who undoes what wrote a mark changes rows that it changed, and all of these are
-                // insisted on; of a part of them, not all are.
-                Some(_) if wholly => {}
-                Some(row) => self.insist(Guard::RevisionIs(key.clone(), row.revision)),
-                None => absent.push(*of),
-            }
-        }
-        // One guard for operations that follow each other, as those of a run mostly do.
-        for run in absent.chunk_by(|one, other| one.next() == *other) {
-            let range = keys::undo_marks(run[0], run[run.len() - 1]);
-            self.insist(Guard::RangeEmpty(range));
-        }
-        for (key, becomes) in keys.into_iter().zip(all.values()) {
-            match becomes {
-                // Some of it still stands.
-                Becomes::Undone | Becomes::UndoneAgain(_) if !wholly => {}
-                Becomes::Undone => self.also(Op::Put(key, Bytes::new())),
-                Becomes::UndoneAgain(by) => {
-                    let by = Bytes::copy_from_slice(&by.0.to_be_bytes());
-                    self.also(Op::Put(key, by));
-                }
-                Becomes::Standing => self.also(Op::Delete(key)),
-            }
-        }
-        Ok(())
+        check_count(records.len())
     }
 }

@@ -115,18 +115,15 @@ impl Others {
     }
 
     pub(super) async fn of(session: &Session, revisions: Vec<Revision>) -> Result<Self> {
-        let records = session.records(&revisions).await?;
-        let foreign = revisions.into_iter().map(|revision| {
-            let foreign = match records.get(&revision) {
-                None => Foreign::Unlogged,
-                Some(record) => match record.operation.as_deref() {
-                    Some(UNDO | RESTORE) => Foreign::Return(record.about.clone()),
-                    _ => Foreign::Change,
-                },
-            };
-            (revision, foreign)
+        let found = session.of_records(&revisions, |record| match record.operation.as_deref() {
+            Some(UNDO | RESTORE) => Foreign::Return(record.about),
+            _ => Foreign::Change,
         });
-        Ok(Self(foreign.collect()))
+        let mut foreign = found.await?;
+        for revision in revisions {
+            foreign.entry(revision).or_insert(Foreign::Unlogged);
+        }
+        Ok(Self(foreign))
     }
 
     pub(super) fn foreign(&self, revision: Revision) -> Foreign {

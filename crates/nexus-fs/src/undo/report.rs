@@ -1,9 +1,11 @@
 //! What an undo tells, and whether the caller may do it.
 
+use std::collections::BTreeMap;
+
 use nexus_kernel::{Kind, Result, Revision};
 use nexus_service_api::Action;
 
-use super::collect::Name;
+use super::collect::{Name, RECORDS};
 use super::engine::{Settled, Work};
 use super::places::{Found, Places};
 use super::plan::{Moves, Plan};
@@ -165,6 +167,22 @@ pub(super) async fn permit_one(
     Err(error)
 }
 
+/// Who did these operations, if the caller may see something of them.
+async fn visible_actors(
+    session: &Session,
+    revisions: &[Revision],
+) -> Result<BTreeMap<Revision, Option<String>>> {
+    let mut actors = BTreeMap::new();
+    for revisions in revisions.chunks(RECORDS) {
+        for whole in session.some_records(revisions).await? {
+            let revision = whole.record.revision;
+            let seen = session.visible_part(whole.record).await?;
+            actors.insert(revision, seen.map(|record| record.actor));
+        }
+    }
+    Ok(actors)
+}
+
 impl Work<'_> {
     /// The conflicts as this caller may know them.
     pub(super) async fn conflicts(
@@ -179,7 +197,7 @@ impl Work<'_> {
         let mut revisions: Vec<Revision> = revisions.filter_map(|cause| cause.by).collect();
         revisions.sort_unstable();
         revisions.dedup();
-        let records = session.records(&revisions).await?;
+        let actors = visible_actors(session, &revisions).await?;
         let mut now = Places::now(tx.view());
         let mut told = Vec::new();
         for (ino, by) in conflicts {
@@ -188,18 +206,14 @@ impl Work<'_> {
             };
             for cause in by {
                 let revision = match &cause.by {
-                    Some(by) if !records.contains_key(by) => tx.view().removal_of(*ino).await?,
+                    Some(by) if !actors.contains_key(by) => tx.view().removal_of(*ino).await?,
                     by => *by,
                 };
-                let record = revision.and_then(|by| records.get(&by).cloned());
-                let seen = match record {
-                    Some(record) => session.visible_part(record).await?,
-                    None => None,
-                };
+                let actor = revision.and_then(|by| actors.get(&by).cloned()).flatten();
                 told.push(UndoConflict {
                     path: path.clone(),
-                    revision: seen.as_ref().map(|record| record.revision),
-                    actor: seen.map(|record| record.actor),
+                    revision: revision.filter(|_| actor.is_some()),
+                    actor,
                     can_force: cause.can_force,
                     collected: cause.collected,
                 });

@@ -119,10 +119,11 @@ struct Comparison<'c> {
     now: View<'c>,
     since: Revision,
     touched: Touched,
-    /// Directories of then, still to be compared.
-    stack: Vec<u64>,
+    /// Directories of then, still to be compared, with their paths: only of what is touched they are
+    /// kept.
+    stack: Vec<(u64, String)>,
     /// Directories of now alone, still to be looked through.
-    added: Vec<u64>,
+    added: Vec<(u64, String)>,
     /// What has come from elsewhere, and the name that it had.
     came: Vec<(u64, Name)>,
     seen: BTreeSet<u64>,
@@ -188,7 +189,7 @@ impl<'c> Comparison<'c> {
             self.enter(dentry, path);
         }
         if let End::Found(dentry) = now.end {
-            self.came(dentry).await?;
+            self.came(dentry, path).await?;
         }
         Ok(())
     }
@@ -201,62 +202,58 @@ impl<'c> Comparison<'c> {
 
     fn enter(&mut self, dentry: DentryRecord, path: &str) {
         if is_dir(&dentry) && self.seen.insert(dentry.ino) {
-            let known = self.touched.paths.entry(dentry.ino);
-            known.or_insert_with(|| path.to_owned());
-            self.stack.push(dentry.ino);
+            self.stack.push((dentry.ino, path.to_owned()));
         }
     }
 
     async fn walk(mut self) -> Result<Self> {
-        while let Some(dir) = self.stack.pop() {
+        while let Some((dir, path)) = self.stack.pop() {
             self.session.check_goes_on()?;
-            self.compare(dir).await?;
+            self.compare(dir, &path).await?;
         }
-        while let Some(dir) = self.added.pop() {
+        while let Some((dir, path)) = self.added.pop() {
             self.session.check_goes_on()?;
-            self.look_through(dir).await?;
+            self.look_through(dir, &path).await?;
         }
         self.send_back().await?;
         Ok(self)
     }
 
     /// What was elsewhere then does not go with a directory that it has come into since.
-    async fn look_through(&mut self, dir: u64) -> Result<()> {
-        let path = self.touched.paths.get(&dir).cloned().unwrap_or_default();
+    async fn look_through(&mut self, dir: u64, path: &str) -> Result<()> {
         for (name, dentry) in self.children(self.now, dir).await? {
-            let path = path::join(&path, &name);
-            if self.came(dentry).await? {
+            let path = path::join(path, &name);
+            if self.came(dentry, &path).await? {
                 self.differs(dir, &name, &path);
                 self.touch(dentry.ino);
+                self.touched.paths.entry(dentry.ino).or_insert(path);
             }
-            self.touched.paths.entry(dentry.ino).or_insert(path);
         }
         Ok(())
     }
 
-    async fn compare(&mut self, dir: u64) -> Result<()> {
+    async fn compare(&mut self, dir: u64, path: &str) -> Result<()> {
         let was = self.children(self.then, dir).await?;
         let is = self.children(self.now, dir).await?;
-        let path = self.touched.paths.get(&dir).cloned().unwrap_or_default();
         for (name, dentry) in &was {
-            let path = path::join(&path, name);
+            let path = path::join(path, name);
             if is.get(name).map(|now| now.ino) != Some(dentry.ino) {
                 self.differs(dir, name, &path);
                 self.displaced(*dentry).await?;
+                self.touched.paths.insert(dentry.ino, path.clone());
             }
-            self.touched.paths.insert(dentry.ino, path.clone());
             self.enter(*dentry, &path);
         }
         for (name, dentry) in &is {
             if was.get(name).map(|then| then.ino) != Some(dentry.ino) {
-                let path = path::join(&path, name);
+                let path = path::join(path, name);
                 self.differs(dir, name, &path);
-                self.touched.paths.entry(dentry.ino).or_insert(path);
                 self.touch(dentry.ino);
-                self.came(*dentry).await?;
+                self.came(*dentry, &path).await?;
+                self.touched.paths.entry(dentry.ino).or_insert(path);
             }
         }
-        self.changed(was.values()).await
+        self.changed(&was, path).await
     }
 
     fn differs(&mut self, dir: u64, name: &str, path: &str) {
@@ -296,11 +293,11 @@ impl<'c> Comparison<'c> {
     }
 
     /// Something has come; answers whether it was there then, perhaps elsewhere.
-    async fn came(&mut self, dentry: DentryRecord) -> Result<bool> {
+    async fn came(&mut self, dentry: DentryRecord, path: &str) -> Result<bool> {
         let ino = dentry.ino;
         let Some(inode) = self.then.inode(ino).await? else {
             if is_dir(&dentry) {
-                self.added.push(ino);
+                self.added.push((ino, path.to_owned()));
             }
             return Ok(false);
         };
@@ -334,12 +331,17 @@ impl<'c> Comparison<'c> {
     }
 
     /// Touches those inodes that have changed since.
-    async fn changed<'d>(&mut self, entries: impl Iterator<Item = &'d DentryRecord>) -> Result<()> {
-        let inos: Vec<u64> = entries.map(|dentry| dentry.ino).collect();
-        let found = self.now.inodes(&inos).await?;
-        for (ino, inode) in inos.into_iter().zip(found) {
-            if inode.is_none_or(|inode| inode.revision >= self.since) {
-                self.touch(ino);
+    async fn changed(&mut self, was: &BTreeMap<String, DentryRecord>, path: &str) -> Result<()> {
+        let entries: Vec<(&String, u64)> = was.iter().map(|(name, d)| (name, d.ino)).collect();
+        for entries in entries.chunks(PAGE) {
+            let inos: Vec<u64> = entries.iter().map(|(_, ino)| *ino).collect();
+            let found = self.now.inodes(&inos).await?;
+            for ((name, ino), inode) in entries.iter().zip(found) {
+                if inode.is_none_or(|inode| inode.revision >= self.since) {
+                    self.touch(*ino);
+                    let known = self.touched.paths.entry(*ino);
+                    known.or_insert_with(|| path::join(path, name));
+                }
             }
         }
         Ok(())

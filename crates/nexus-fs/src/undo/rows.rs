@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use nexus_kernel::{Error, KeyRange, Result, Revision};
+use nexus_kernel::{Error, Freshness, KeyRange, Page, Result, Revision, Scan};
 
 use super::collect::{Name, Touched};
 use super::timeline::{Known, Span, Timeline};
@@ -16,8 +16,12 @@ use crate::view::{View, next_key};
 
 /// History rows read at a time.
 const PAGE: usize = 1_000;
-/// Most states of one row that are looked at.
+/// And of their bytes, but for the last one.
+const PAGE_BYTES: usize = 1 << 20;
+/// Most states of one file that are looked at.
 const STATES_MAX: usize = 100_000;
+/// Most bytes of states, of all that is undone at once.
+const BYTES_MAX: usize = 256 << 20;
 
 /// A revision that no operation has.
 const RETURN: Revision = Revision(u64::MAX - 1);
@@ -35,6 +39,8 @@ pub(super) struct InodeRows {
     pub metadata: BTreeMap<String, Timeline<Known<Bytes>>>,
     /// The newest version there was.
     pub newest_version: u64,
+    /// How large this is, as stored.
+    bytes: usize,
     /// What is to be undone may have changed more than names.
     pub more_than_names: bool,
 }
@@ -92,6 +98,7 @@ impl Rows {
         let named = named.map(|dentry| dentry.ino);
         let all: Vec<u64> = inodes.keys().copied().chain(named).collect();
         tx.preload(all, []).await?;
+        let mut bytes = 0;
         for (ino, first) in inodes {
             tx.session.check_goes_on()?;
             let more_than_names = touched.values.contains(&ino) || replaced.contains(&ino);
@@ -102,8 +109,12 @@ impl Rows {
             let of_ours = metadata.contains(&ino);
             if of_ours || found.timeline.writes.iter().any(foreign) {
                 let own = own.filter(|_| of_ours);
-                found.metadata = read_metadata(tx.view(), ino, first, own).await?;
+                let (metadata, more) = read_metadata(tx.view(), ino, first, own).await?;
+                found.metadata = metadata;
+                found.bytes += more;
             }
+            bytes += found.bytes;
+            check_bytes(bytes)?;
             rows.inodes.insert(ino, found);
         }
         Ok(rows)
@@ -210,6 +221,7 @@ pub(super) async fn read_inode(
     Ok(InodeRows {
         timeline: Timeline::new(&states, first),
         newest_version: newest.unwrap_or_default().max(ended.collected_version),
+        bytes: ended.bytes,
         states,
         metadata: BTreeMap::new(),
         more_than_names: true,
@@ -259,6 +271,7 @@ pub(super) fn before(revision: Revision) -> Revision {
 struct Ends<M> {
     spans: Vec<Span<Known<M>>>,
     collected_version: u64,
+    bytes: usize,
 }
 
 /// The ended states in a range, as their end is in the keys.
@@ -266,10 +279,11 @@ async fn ended<M: prost::Message + Default>(
     view: View<'_>,
     mut range: KeyRange,
 ) -> Result<Ends<M>> {
-    let (mut spans, mut collected_version) = (Vec::new(), 0);
+    let (mut spans, mut collected_version, mut bytes) = (Vec::new(), 0, 0);
     loop {
-        let page = view.scan(range.clone(), PAGE).await?;
+        let page = states(view, &range).await?;
         for entry in &page.entries {
+            bytes += entry.value.bytes.len();
             let ended: Ended = records::decode(entry.value.bytes.clone())?;
             collected_version = collected_version.max(ended.collected().unwrap_or_default());
             spans.push(Span {
@@ -282,16 +296,35 @@ async fn ended<M: prost::Message + Default>(
             });
         }
         check_states(spans.len())?;
+        check_bytes(bytes)?;
         match page.entries.last().filter(|_| page.more) {
             Some(last) => range.start = next_key(&last.key),
             None => {
                 return Ok(Ends {
                     spans,
                     collected_version,
+                    bytes,
                 });
             }
         }
     }
+}
+
+/// Some states of a range, however large they are.
+async fn states(view: View<'_>, range: &KeyRange) -> Result<Page> {
+    let scan = Scan::forward(range.clone(), PAGE).bytes_max(PAGE_BYTES);
+    let metastore = &view.zone.metastore;
+    metastore.scan(scan, Freshness::Linearizable).await
+}
+
+fn check_bytes(bytes: usize) -> Result<()> {
+    if bytes <= BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::limit(
+        "what these files were since is too much to be looked at at once; undo or restore fewer of them",
+    )
+    .with("history_bytes_max", BYTES_MAX))
 }
 
 fn check_states(states: usize) -> Result<()> {
@@ -309,16 +342,19 @@ async fn read_metadata(
     ino: u64,
     first: Revision,
     own: Option<Revision>,
-) -> Result<BTreeMap<String, Timeline<Known<Bytes>>>> {
+) -> Result<(BTreeMap<String, Timeline<Known<Bytes>>>, usize)> {
+    let (mut count, mut bytes) = (0, 0);
     let mut spans: BTreeMap<String, Vec<Span<Known<Bytes>>>> = BTreeMap::new();
     let mut range = keys::all_metadata_history(ino);
     loop {
-        let page = view.scan(range.clone(), PAGE).await?;
+        let page = states(view, &range).await?;
         for entry in &page.entries {
             let end = Revision(keys::last_number(&entry.key));
             if end < first {
                 continue;
             }
+            count += 1;
+            bytes += entry.value.bytes.len();
             let key = &entry.key[9..entry.key.len() - 9];
             let key = std::str::from_utf8(key).map_err(|_| unreadable("metadata key"))?;
             let ended: Ended = records::decode(entry.value.bytes.clone())?;
@@ -331,7 +367,8 @@ async fn read_metadata(
                 },
             });
         }
-        check_states(spans.len())?;
+        check_states(count)?;
+        check_bytes(bytes)?;
         match page.entries.last().filter(|_| page.more) {
             Some(last) => range.start = next_key(&last.key),
             None => break,
@@ -364,7 +401,7 @@ async fn read_metadata(
     if is_forked(ino) {
         add_shown(view, ino, first, &mut timelines).await?;
     }
-    Ok(timelines)
+    Ok((timelines, bytes))
 }
 
 /// Adds the values that a fork showed without rows, until the first of them changed.

@@ -73,6 +73,16 @@ pub(super) struct Findings {
     whole: bool,
 }
 
+impl Findings {
+    /// So many guards are not kept: they become the one of everything.
+    fn bound(&mut self) {
+        self.whole |= self.guards.len() > TREE_ROWS_MAX;
+        if self.whole {
+            self.guards.clear();
+        }
+    }
+}
+
 impl Structure<'_, '_> {
     pub(super) async fn check(&self) -> Result<Findings> {
         let view = self.tx.view();
@@ -107,7 +117,8 @@ impl Structure<'_, '_> {
             let problem = self.of_metadata(*ino, &changed.metadata).await?;
             findings.problems.extend(problem);
         }
-        if findings.guards.len() > TREE_ROWS_MAX || findings.whole {
+        findings.bound();
+        if findings.whole {
             let later = keys::log_between(newest, Revision(u64::MAX - 1));
             findings.guards = vec![Guard::RangeEmpty(later)];
         }
@@ -297,6 +308,7 @@ impl Structure<'_, '_> {
         let mut after: Option<String> = None;
         let mut rest = keys::dentries(dir, None);
         loop {
+            findings.bound();
             let (children, last) = self.tx.view().children(dir, after.as_deref(), PAGE).await?;
             let names = children.iter().map(|child| keys::dentry(dir, &child.name));
             let names: Vec<Bytes> = names.collect();

@@ -7,10 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_driver_memory::MemoryMetastore;
-use nexus_fs::{At, NewSnapshot, RestoreOptions, RetentionLimits, Stores};
+use nexus_fs::{
+    At, BatchStep, NewSnapshot, RestoreOptions, RetentionLimits, Stores, UndoOptions, UndoWhat,
+    VALUE_BYTES_MAX, WriteOptions,
+};
 use nexus_kernel::{
-    Commit, FlushBarrier, Freshness, KeyRange, Kind, Limits, Metastore, MetastoreSnapshot, Op,
-    Page, RestoreStep, Restoring, Result, Revision, Scan, Timestamp, Txn, Value,
+    Commit, Durability, FlushBarrier, Freshness, KeyRange, Kind, Limits, Metastore,
+    MetastoreSnapshot, Op, Page, RestoreStep, Restoring, Result, Revision, Scan, Timestamp, Txn,
+    Value,
 };
 use nexus_service_api::{Clock, SystemClock};
 use parking_lot::Mutex;
@@ -68,10 +72,16 @@ impl Stop {
 #[derive(Default)]
 struct Stopping {
     inner: MemoryMetastore,
+    /// The most bytes that a read has answered.
+    largest: AtomicUsize,
     stops: Mutex<Vec<Arc<Stop>>>,
 }
 
 impl Stopping {
+    fn count(&self, bytes: usize) {
+        self.largest.fetch_max(bytes, Ordering::Relaxed);
+    }
+
     /// Stops the next call of this kind.
     fn stop(
         &self,
@@ -121,12 +131,17 @@ impl Metastore for Stopping {
     }
 
     async fn get_many(&self, keys: &[Bytes], freshness: Freshness) -> Result<Vec<Option<Value>>> {
-        self.inner.get_many(keys, freshness).await
+        let answer = self.inner.get_many(keys, freshness).await?;
+        self.count(answer.iter().flatten().map(|value| value.bytes.len()).sum());
+        Ok(answer)
     }
 
     async fn scan(&self, scan: Scan, freshness: Freshness) -> Result<Page> {
         let answer = self.inner.scan(scan.clone(), freshness);
-        self.call(Call::Scan(&scan), answer).await
+        let page = self.call(Call::Scan(&scan), answer).await?;
+        let bytes = page.entries.iter().map(|entry| entry.value.bytes.len());
+        self.count(bytes.sum());
+        Ok(page)
     }
 
     async fn commit(&self, txn: Txn) -> Result<Commit> {
@@ -290,5 +305,48 @@ async fn a_restore_brings_all_back_while_that_is_cleared_away() {
         restore.await.unwrap().unwrap();
         assert_eq!(everything(&world.others).await, was, "all: {all}");
         world.assert_sound().await;
+    }
+}
+
+/// However much operations changed, it is read a few megabytes at a time.
+#[tokio::test]
+async fn an_undo_reads_a_few_megabytes_at_a_time() {
+    const READ_BYTES_MAX: usize = 2 << 20;
+    let (store, world) = stopping().await;
+    let step = |batch: usize, n: usize| BatchStep::Write {
+        path: format!("/{batch}/{n:0>200}"),
+        content: Bytes::new(),
+        options: WriteOptions {
+            parents: true,
+            ..WriteOptions::default()
+        },
+    };
+    for batch in 0..16 {
+        let steps = (0..1_000).map(|n| step(batch, n)).collect();
+        world.ours.batch(steps, Durability::Relaxed).await.unwrap();
+    }
+    put(&world.ours, "/f", "1").await;
+    for n in 0..40 {
+        let value = Bytes::from(vec![n; VALUE_BYTES_MAX]);
+        let set = vec![("key".to_owned(), Some(value))];
+        let set = world.ours.set_metadata("/f", set, Durability::Relaxed);
+        set.await.unwrap();
+    }
+    let of_actor = UndoWhat::OfActor {
+        actor: "system:system".to_owned(),
+        since: None,
+        until: None,
+    };
+    for what in [of_actor, UndoWhat::OfSession("ours".to_owned())] {
+        store.largest.store(0, Ordering::Relaxed);
+        let dry_run = UndoOptions {
+            dry_run: true,
+            path_prefix: Some("/f".to_owned()),
+            ..UndoOptions::new(what.clone())
+        };
+        let told = world.others.undo(dry_run).await.unwrap();
+        assert_eq!(told.operations.len(), 41);
+        let largest = store.largest.load(Ordering::Relaxed);
+        assert!(largest < READ_BYTES_MAX, "{largest} bytes of {what:?}");
     }
 }
