@@ -9,9 +9,11 @@ mod barrier;
 pub mod clauses;
 mod faulty;
 pub mod support;
+mod watched;
 
 pub use barrier::TestBarrier;
 pub use faulty::{Faults, FaultyMetastore};
+pub use watched::{Call, WatchedMetastore, Watcher};
 
 /// Expands to one `#[tokio::test]` per clause of the contract of
 /// [`Metastore`](nexus_kernel::Metastore).

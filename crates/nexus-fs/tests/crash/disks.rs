@@ -4,16 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use nexus_driver_local::{LocalConfig, LocalObjectStore, Power, SimDisk, Trouble};
 use nexus_driver_redb::{RedbConfig, RedbMetastore};
 use nexus_fs::Stores;
-use nexus_kernel::{
-    Commit, FlushBarrier, Freshness, Limits, Metastore, MetastoreSnapshot, Page, RestoreStep,
-    Restoring, Result, Revision, Scan, Txn, Value,
-};
+use nexus_kernel::{Limits, Metastore, Result};
 use nexus_service_api::Clock;
+use nexus_testkit::metastore::{WatchedMetastore, Watcher};
 use nexus_testkit::power_loss::SimulatedDisk;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -104,71 +100,30 @@ impl Disks {
             power: self.power.clone(),
         };
         let store = RedbMetastore::with_backend(&config, disk)?;
-        Ok(Arc::new(Altered {
-            store,
+        let altered = Altered {
             is_ordered: self.lie != Lie::OfTheOrder,
             value_bytes_max: self.value_bytes_max,
-        }))
+        };
+        Ok(Arc::new(WatchedMetastore::new(store, altered)))
     }
 }
 
 /// A store with a limit of its own, or one that waits for nobody's barrier.
 struct Altered {
-    store: Arc<RedbMetastore>,
     is_ordered: bool,
     value_bytes_max: usize,
 }
 
-#[async_trait]
-impl Metastore for Altered {
-    fn limits(&self) -> Limits {
+impl Watcher for Altered {
+    fn limits(&self, inner: Limits) -> Limits {
         Limits {
             value_bytes_max: self.value_bytes_max,
-            ..self.store.limits()
+            ..inner
         }
     }
 
-    async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Value>> {
-        self.store.get(key, freshness).await
-    }
-
-    async fn get_many(&self, keys: &[Bytes], freshness: Freshness) -> Result<Vec<Option<Value>>> {
-        self.store.get_many(keys, freshness).await
-    }
-
-    async fn scan(&self, scan: Scan, freshness: Freshness) -> Result<Page> {
-        self.store.scan(scan, freshness).await
-    }
-
-    async fn commit(&self, txn: Txn) -> Result<Commit> {
-        self.limits().check_txn(&txn)?;
-        self.store.commit(txn).await
-    }
-
-    async fn changed(&self, after: Revision) -> Result<Revision> {
-        self.store.changed(after).await
-    }
-
-    async fn sync(&self) -> Result<Revision> {
-        self.store.sync().await
-    }
-
-    fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>) {
-        if self.is_ordered {
-            self.store.set_barrier(barrier);
-        }
-    }
-
-    async fn snapshot(&self) -> Result<Arc<dyn MetastoreSnapshot>> {
-        self.store.snapshot().await
-    }
-
-    async fn restore(&self, step: RestoreStep) -> Result<()> {
-        self.store.restore(step).await
-    }
-
-    async fn restoring(&self) -> Result<Option<Restoring>> {
-        self.store.restoring().await
+    fn takes_barrier(&self) -> bool {
+        self.is_ordered
     }
 }
 

@@ -10,18 +10,15 @@ use nexus_fs::{
     At, BatchStep, ForkOptions, KEYS_MAX, ListOptions, LogQuery, RemoveOptions, Session, Stores,
     UndoOptions, UndoWhat, WriteOptions, Zone,
 };
-use nexus_kernel::{
-    Commit, Durability, FlushBarrier, Freshness, Kind, Limits, Metastore, MetastoreSnapshot, Page,
-    RestoreStep, Restoring, Result, Revision, Scan, Txn, Value,
-};
+use nexus_kernel::{Durability, Entry, Kind, Limits};
 use nexus_service_api::Context;
+use nexus_testkit::metastore::{Call, WatchedMetastore, Watcher};
 
 use crate::support::{memory_stores, open, put, text};
 
-/// A store that counts the rows that scans answer and the bytes of the largest page, with limits of
-/// its own.
-pub(crate) struct Counting {
-    inner: MemoryMetastore,
+/// Counts the rows that scans of a store answer, the bytes of the largest page, and how often it is
+/// asked to flush; the store has limits of its own.
+pub(crate) struct Counter {
     limits: Limits,
     scanned: AtomicUsize,
     largest: AtomicUsize,
@@ -29,58 +26,22 @@ pub(crate) struct Counting {
 }
 
 #[async_trait]
-impl Metastore for Counting {
-    fn limits(&self) -> Limits {
+impl Watcher for Counter {
+    fn limits(&self, _inner: Limits) -> Limits {
         self.limits
     }
 
-    async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Value>> {
-        self.inner.get(key, freshness).await
-    }
-
-    async fn get_many(&self, keys: &[Bytes], freshness: Freshness) -> Result<Vec<Option<Value>>> {
-        self.inner.get_many(keys, freshness).await
-    }
-
-    async fn scan(&self, scan: Scan, freshness: Freshness) -> Result<Page> {
-        let page = self.inner.scan(scan, freshness).await?;
-        self.scanned
-            .fetch_add(page.entries.len(), Ordering::Relaxed);
-        let bytes = page.entries.iter().map(nexus_kernel::Entry::bytes).sum();
+    async fn after(&self, call: Call<'_>, rows: &[Entry]) {
+        if matches!(call, Call::Sync) {
+            self.synced.fetch_add(1, Ordering::Relaxed);
+        }
+        self.scanned.fetch_add(rows.len(), Ordering::Relaxed);
+        let bytes = rows.iter().map(Entry::bytes).sum();
         self.largest.fetch_max(bytes, Ordering::Relaxed);
-        Ok(page)
-    }
-
-    async fn commit(&self, txn: Txn) -> Result<Commit> {
-        self.limits.check_txn(&txn)?;
-        self.inner.commit(txn).await
-    }
-
-    async fn changed(&self, after: Revision) -> Result<Revision> {
-        self.inner.changed(after).await
-    }
-
-    async fn sync(&self) -> Result<Revision> {
-        self.synced.fetch_add(1, Ordering::Relaxed);
-        self.inner.sync().await
-    }
-
-    fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>) {
-        self.inner.set_barrier(barrier);
-    }
-
-    async fn snapshot(&self) -> Result<Arc<dyn MetastoreSnapshot>> {
-        self.inner.snapshot().await
-    }
-
-    async fn restore(&self, step: RestoreStep) -> Result<()> {
-        self.inner.restore(step).await
-    }
-
-    async fn restoring(&self) -> Result<Option<Restoring>> {
-        self.inner.restoring().await
     }
 }
+
+pub(crate) type Counting = WatchedMetastore<Counter>;
 
 async fn counting() -> (Arc<Counting>, Zone, Session) {
     limited(Limits::STANDARD).await
@@ -88,13 +49,13 @@ async fn counting() -> (Arc<Counting>, Zone, Session) {
 
 /// A store with other limits.
 pub(crate) fn limited_store(limits: Limits) -> Arc<Counting> {
-    Arc::new(Counting {
-        inner: MemoryMetastore::new(),
+    let counter = Counter {
         limits,
         scanned: AtomicUsize::new(0),
         largest: AtomicUsize::new(0),
         synced: AtomicUsize::new(0),
-    })
+    };
+    Arc::new(Counting::new(Arc::new(MemoryMetastore::new()), counter))
 }
 
 pub(crate) async fn limited(limits: Limits) -> (Arc<Counting>, Zone, Session) {
@@ -108,7 +69,7 @@ pub(crate) async fn limited(limits: Limits) -> (Arc<Counting>, Zone, Session) {
     (store, zone, files)
 }
 
-impl Counting {
+impl Counter {
     /// How often it was asked to flush since the last call.
     pub(crate) fn take_synced(&self) -> usize {
         self.synced.swap(0, Ordering::Relaxed)

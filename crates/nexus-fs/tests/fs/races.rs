@@ -11,21 +11,19 @@ use nexus_fs::{
     Session, SetAttributes, Stores, WriteOptions, Zone,
 };
 use nexus_kernel::{
-    Commit, Durability, Error, FlushBarrier, Freshness, Kind, Limits, Metastore, MetastoreSnapshot,
-    Op, Outcome, Page, RestoreStep, Restoring, Result, Revision, Scan, Txn, Value,
+    Commit, Durability, Entry, Error, Freshness, Kind, Metastore, Op, Outcome, Result, Txn, Value,
 };
 use nexus_service_api::Context;
-use nexus_testkit::metastore::{Faults, FaultyMetastore};
+use nexus_testkit::metastore::{Call, Faults, FaultyMetastore, WatchedMetastore, Watcher};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::support::{memory_stores, open, put, text, text_at, tree};
 
-/// A store that can keep the next commit back, or the answer to it.
+/// Can keep the next commit of a store back, or the answer to it.
 #[derive(Default)]
-struct SlowAnswers {
-    inner: MemoryMetastore,
+struct Holds {
     holds_commit: AtomicBool,
     holds: AtomicBool,
     /// How the key begins of which the next read is kept back, once it has been read.
@@ -35,69 +33,34 @@ struct SlowAnswers {
 }
 
 #[async_trait]
-impl Metastore for SlowAnswers {
-    fn limits(&self) -> Limits {
-        self.inner.limits()
-    }
-
-    async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Option<Value>> {
-        let found = self.inner.get(key, freshness).await;
-        let held = { self.holds_read.lock() }.take_if(|prefix| key.starts_with(prefix.as_bytes()));
-        if held.is_some() {
-            self.applied.notify_one();
-            self.released.notified().await;
+impl Watcher for Holds {
+    async fn before(&self, call: Call<'_>) -> Result<()> {
+        if matches!(call, Call::Commit(_)) && self.holds_commit.swap(false, Ordering::Relaxed) {
+            self.hold().await;
         }
-        found
+        Ok(())
     }
 
-    async fn get_many(&self, keys: &[Bytes], freshness: Freshness) -> Result<Vec<Option<Value>>> {
-        self.inner.get_many(keys, freshness).await
-    }
-
-    async fn scan(&self, scan: Scan, freshness: Freshness) -> Result<Page> {
-        self.inner.scan(scan, freshness).await
-    }
-
-    async fn commit(&self, txn: Txn) -> Result<Commit> {
-        if self.holds_commit.swap(false, Ordering::Relaxed) {
-            self.applied.notify_one();
-            self.released.notified().await;
+    async fn after(&self, call: Call<'_>, _rows: &[Entry]) {
+        let holds = match call {
+            Call::Commit(_) => self.holds.swap(false, Ordering::Relaxed),
+            Call::Get(key) => {
+                let is_it = |prefix: &mut &str| key.starts_with(prefix.as_bytes());
+                { self.holds_read.lock() }.take_if(is_it).is_some()
+            }
+            _ => false,
+        };
+        if holds {
+            self.hold().await;
         }
-        let answer = self.inner.commit(txn).await;
-        if self.holds.swap(false, Ordering::Relaxed) {
-            self.applied.notify_one();
-            self.released.notified().await;
-        }
-        answer
-    }
-
-    async fn changed(&self, after: Revision) -> Result<Revision> {
-        self.inner.changed(after).await
-    }
-
-    async fn sync(&self) -> Result<Revision> {
-        self.inner.sync().await
-    }
-
-    fn set_barrier(&self, barrier: Arc<dyn FlushBarrier>) {
-        self.inner.set_barrier(barrier);
-    }
-
-    async fn snapshot(&self) -> Result<Arc<dyn MetastoreSnapshot>> {
-        self.inner.snapshot().await
-    }
-
-    async fn restore(&self, step: RestoreStep) -> Result<()> {
-        self.inner.restore(step).await
-    }
-
-    async fn restoring(&self) -> Result<Option<Restoring>> {
-        self.inner.restoring().await
     }
 }
 
+type SlowAnswers = WatchedMetastore<Holds>;
+
 async fn slow() -> (Arc<SlowAnswers>, Zone, Session) {
-    let store = Arc::new(SlowAnswers::default());
+    let inner = Arc::new(MemoryMetastore::new());
+    let store = Arc::new(SlowAnswers::new(inner, Holds::default()));
     let stores = Stores {
         metastore: store.clone(),
         ..memory_stores()
@@ -107,7 +70,12 @@ async fn slow() -> (Arc<SlowAnswers>, Zone, Session) {
     (store, zone, files)
 }
 
-impl SlowAnswers {
+impl Holds {
+    async fn hold(&self) {
+        self.applied.notify_one();
+        self.released.notified().await;
+    }
+
     /// Begins something that commits, and comes back when the commit has applied and its
     /// answer is on the way.
     async fn begin<T: Send + 'static>(
@@ -119,9 +87,7 @@ impl SlowAnswers {
         self.applied.notified().await;
         task
     }
-}
 
-impl SlowAnswers {
     /// Begins something that reads a row, and comes back when it has been read.
     async fn begin_read<T: Send + 'static>(
         &self,
@@ -331,8 +297,8 @@ async fn a_file_that_closes_while_it_is_removed_goes() {
     store.released.notify_one();
     removal.await.unwrap().unwrap();
     for _ in 0..1000 {
-        if store.raw(b'i', ino).await.is_none() {
-            assert_eq!(store.raw(b'o', ino).await, None);
+        if raw(&store, b'i', ino).await.is_none() {
+            assert_eq!(raw(&store, b'o', ino).await, None);
             return;
         }
         tokio::task::yield_now().await;
@@ -352,7 +318,7 @@ async fn a_flush_of_a_file_that_is_gone_says_so() {
         ops: vec![Op::Delete(row(b'i', ino))],
         ..Txn::default()
     };
-    let deleted = store.inner.commit(txn).await.unwrap();
+    let deleted = store.inner().commit(txn).await.unwrap();
     assert!(matches!(deleted, Commit::Applied(_)));
     assert_eq!(handle.flush().await.unwrap_err().kind(), Kind::NotFound);
 }
@@ -361,11 +327,9 @@ fn row(tag: u8, ino: Ino) -> Bytes {
     [&[tag][..], &ino.0.to_be_bytes()].concat().into()
 }
 
-impl SlowAnswers {
-    async fn raw(&self, tag: u8, ino: Ino) -> Option<Value> {
-        let found = self.get(&row(tag, ino), Freshness::Linearizable).await;
-        found.unwrap()
-    }
+async fn raw(store: &SlowAnswers, tag: u8, ino: Ino) -> Option<Value> {
+    let found = store.get(&row(tag, ino), Freshness::Linearizable).await;
+    found.unwrap()
 }
 
 fn faulty() -> (Arc<FaultyMetastore>, Stores) {
