@@ -389,27 +389,23 @@ impl<'a> Tx<'a> {
     /// The first of the names that an inode has beyond its first.
     pub(crate) async fn other_name(&self, ino: u64) -> Result<Option<(u64, String)>> {
         let range = (ino, 0, String::new())..(ino + 1, 0, String::new());
-        let pending: BTreeMap<_, _> = self
+        let mut names: BTreeMap<_, _> = self
             .other_names
             .range(range)
             .map(|((_, parent, name), there)| ((*parent, name.clone()), *there))
             .collect();
-        if let Some(names) = self.forked.names.get(&ino) {
-            let mut names = names
-                .iter()
-                .filter(|name| pending.get(name) != Some(&false));
-            return Ok(names.next().cloned());
-        }
-        // One of so many is not removed here, if there are so many.
-        let page = self
-            .view
-            .scan(keys::extra_names(ino), pending.len() + 1)
-            .await?;
-        let mut names = pending.clone();
-        for entry in &page.entries {
-            let name = keys::parse_extra_name(&entry.key);
-            let (parent, name) = name.ok_or_else(|| unreadable("name of an inode"))?;
-            names.entry((parent, name.to_owned())).or_insert(true);
+        if let Some(shown) = self.forked.names.get(&ino) {
+            for name in shown {
+                names.entry(name.clone()).or_insert(true);
+            }
+        } else {
+            // One of so many is not removed here, if there are so many.
+            let range = keys::extra_names(ino);
+            for entry in &self.view.scan(range, names.len() + 1).await?.entries {
+                let name = keys::parse_extra_name(&entry.key);
+                let (parent, name) = name.ok_or_else(|| unreadable("name of an inode"))?;
+                names.entry((parent, name.to_owned())).or_insert(true);
+            }
         }
         let mut names = names.into_iter().filter(|(_, there)| *there);
         Ok(names.next().map(|(name, _)| name))

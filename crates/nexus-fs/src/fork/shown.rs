@@ -167,22 +167,34 @@ impl<'a> View<'a> {
         Ok(names)
     }
 
-    /// Whether a directory is another one, or below it.
+    /// Whether a directory is another one, or in the tree below it.
     pub(crate) async fn is_below(&self, dir: u64, top: u64) -> Result<bool> {
         let mut here = dir;
         for _ in 0..=crate::path::DEPTH_MAX {
             if here == top {
                 return Ok(true);
             }
-            if here == Ino::ROOT.0 {
-                return Ok(false);
+            match self.directory_above(here).await? {
+                Some(above) => here = above,
+                None => return Ok(false),
             }
-            let Some(inode) = Box::pin(self.inode(here)).await? else {
-                return Ok(false);
-            };
-            here = inode.record.parent;
         }
         Ok(false)
+    }
+
+    /// The directory that a directory is in; none for the root, and for one that was deleted and is
+    /// still to be cleared away.
+    pub(crate) async fn directory_above(&self, dir: u64) -> Result<Option<u64>> {
+        if dir == Ino::ROOT.0 {
+            return Ok(None);
+        }
+        let Some(inode) = Box::pin(self.inode(dir)).await? else {
+            return Ok(None);
+        };
+        let InodeRecord { parent, name, .. } = &inode.record;
+        let named = self.dentry(*parent, name).await?;
+        let leads_here = named.is_some_and(|(dentry, _)| dentry.ino == dir);
+        Ok(leads_here.then_some(*parent))
     }
 
     /// Where names of an inode beyond its first are, or have been.

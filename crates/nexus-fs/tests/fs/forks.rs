@@ -3,10 +3,10 @@
 
 use bytes::Bytes;
 use nexus_fs::{
-    At, ForkOptions, MergeOptions, MkdirOptions, MoveOptions, OpenMode, RemoveOptions, Session,
-    SetAttributes, Stores,
+    At, BatchStep, ForkOptions, MergeOptions, MkdirOptions, MoveOptions, OpenMode, RemoveOptions,
+    Session, SetAttributes, Stores,
 };
-use nexus_kernel::{Durability, Freshness, KeyRange, Kind, Scan};
+use nexus_kernel::{Commit, Durability, Freshness, KeyRange, Kind, Op, Scan, Txn};
 use nexus_service_api::Context;
 
 use crate::support::{fresh, memory_stores, open, put, text, text_at};
@@ -398,4 +398,60 @@ async fn an_empty_directory_can_be_forked_and_both_removed() {
         files.remove(path, RemoveOptions::default()).await.unwrap();
         assert!(!files.exists(path, At::Latest).await.unwrap());
     }
+}
+
+/// Which of its names a file loses first makes no difference, within one commit neither.
+#[tokio::test]
+async fn a_file_of_a_fork_keeps_the_name_it_has_left() {
+    let (_zone, files) = fresh().await;
+    put(&files, "/a/x", "1").await;
+    let linked = files.hard_link("/a/x", "/a/y", Durability::Sync);
+    linked.await.unwrap();
+    fork(&files, "/a", "/b").await;
+    let ino = files.stat("/b/x", At::Latest).await.unwrap().ino;
+    let moved = BatchStep::Rename {
+        from: "/b/y".to_owned(),
+        to: "/b/z".to_owned(),
+        options: MoveOptions::default(),
+    };
+    let removed = BatchStep::Remove {
+        path: "/b/x".to_owned(),
+        recursive: false,
+        if_match: None,
+    };
+    let done = files.batch(vec![moved, removed], Durability::Sync);
+    done.await.unwrap();
+    assert_eq!(files.path_of(ino).await.unwrap(), "/b/z");
+    assert_eq!(names(&files, "/b").await, ["", "/z"]);
+}
+
+/// A name in a directory that has been deleted is none of a fork that is made then, though the
+/// directory is not yet cleared away.
+#[tokio::test]
+async fn a_fork_has_no_names_of_what_was_deleted_before() {
+    let stores = memory_stores();
+    let zone = open(&stores).await;
+    let files = zone.session(Context::system());
+    put(&files, "/a/x", "1").await;
+    put(&files, "/a/d/e/file", "1").await;
+    let linked = files.hard_link("/a/x", "/a/d/e/y", Durability::Sync);
+    linked.await.unwrap();
+    // What cannot be read is not cleared away.
+    let top = files.stat("/a/d", At::Latest).await.unwrap().ino.0;
+    let damaged = [&b"d"[..], &top.to_be_bytes(), b"z"].concat();
+    let damage = Txn {
+        ops: vec![Op::Put(damaged.into(), Bytes::from_static(b"\xff"))],
+        ..Txn::default()
+    };
+    let damaged = stores.metastore.commit(damage).await.unwrap();
+    assert!(matches!(damaged, Commit::Applied(_)));
+    files.remove("/a/d", RECURSIVE).await.unwrap();
+    fork(&files, "/a", "/b").await;
+    assert_eq!(files.stat("/a/x", At::Latest).await.unwrap().links, 2);
+    let shown = files.stat("/b/x", At::Latest).await.unwrap();
+    assert_eq!(shown.links, 1);
+    let one = RemoveOptions::default();
+    files.remove("/b/x", one).await.unwrap();
+    let gone = files.getattr(shown.ino).await.unwrap_err();
+    assert_eq!(gone.kind(), Kind::NotFound);
 }
