@@ -59,6 +59,10 @@ pub(crate) const FORMAT: &[u8] = b"vformat";
 /// before it can be told from one resolved after.
 pub(crate) const TOPOLOGY: &[u8] = b"vtopology";
 
+/// Rewritten by every change that gives a file a name in a directory of another part, so that a
+/// fork that is being made does not miss it. Directories that come void paths besides.
+pub(crate) const FILES_CROSSED: &[u8] = b"vfiles-crossed";
+
 /// The oldest readable revision, as 8 bytes; none while all are.
 pub(crate) const COMPACTED: &[u8] = b"vcompacted";
 /// The next part of an inode number that a fork takes.

@@ -1,6 +1,6 @@
 //! Making a fork: one commit of a few rows, whatever is below the directory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use nexus_kernel::{Error, Guard, Op, Result, Revision};
@@ -16,8 +16,8 @@ use crate::resolve::End;
 use crate::session::Session;
 use crate::steps::{Slot, exists, not_a_directory};
 use crate::tx::Tx;
-use crate::types::{Changed, FileKind, ForkOptions};
-use crate::view::next_key;
+use crate::types::{Changed, FileKind, ForkOptions, Ino};
+use crate::view::{View, next_key};
 use crate::zone::newest_format;
 
 /// Most parts of one fork: it has one for itself, and one for each fork, and each fork of a fork,
@@ -26,7 +26,9 @@ const PARTS_MAX: usize = 1_000;
 /// How many forks can lie on each other. What nobody has changed is looked for in all of them.
 const DEPTH_MAX: u32 = 64;
 /// Names read at a time.
-const PAGE: usize = 1_000;
+const PAGE: usize = 250;
+/// Directories kept in mind of which it is known where they are.
+const KNOWN_MAX: usize = 100_000;
 
 impl Session {
     /// Makes `to` a fork of the directory `from`: all that is below it now, to be changed without
@@ -77,6 +79,7 @@ pub(crate) async fn fork(
     };
     // No directory moves between this and the commit, and nothing comes from one part to another.
     tx.moves_directory();
+    insist_on_files(tx).await?;
     // Nor does the origin go.
     tx.inode(origin).await?;
     let base = tx.zone().revision().await?;
@@ -127,6 +130,17 @@ pub(crate) async fn fork(
     Ok(())
 }
 
+/// Insists that no file comes from one part to another before the commit.
+async fn insist_on_files(tx: &mut Tx<'_>) -> Result<()> {
+    let key = Bytes::from_static(keys::FILES_CROSSED);
+    let crossed = tx.view().get(&key).await?;
+    tx.insist(match crossed {
+        Some(row) => Guard::RevisionIs(key, row.revision),
+        None => Guard::Absent(key),
+    });
+    Ok(())
+}
+
 /// What the fork shows stays readable.
 async fn pin_bases(tx: &mut Tx<'_>, record: &PartRecord) -> Result<()> {
     let mut bases = BTreeSet::from([record.base]);
@@ -148,23 +162,63 @@ async fn parts_below(tx: &Tx<'_>, dir: u64) -> Result<Vec<u64>> {
     let view = tx.view();
     let mut parts = vec![part_of(dir)];
     add_fork_of(tx, part_of(dir), &mut parts).await?;
+    let mut below = Below::of(view, dir);
     let mut range = keys::all_borders();
     loop {
         let page = view.scan(range.clone(), PAGE).await?;
-        for row in &page.entries {
-            let (part, parent) =
-                keys::parse_border(&row.key).ok_or_else(|| unreadable("name in another part"))?;
-            if parts.contains(&part) || !view.is_below(parent, dir).await? {
+        for row in page.entries.iter() {
+            if row.key < range.start {
                 continue;
             }
-            parts.push(part);
-            add_fork_of(tx, part, &mut parts).await?;
+            let (part, parent) =
+                keys::parse_border(&row.key).ok_or_else(|| unreadable("name in another part"))?;
+            range.start = next_key(&row.key);
+            if !parts.contains(&part) {
+                if !below.has(parent).await? {
+                    continue;
+                }
+                parts.push(part);
+                add_fork_of(tx, part, &mut parts).await?;
+            }
+            // One name that leads into it is enough.
+            range.start = keys::borders_into(part).end;
         }
         tx.session.check_goes_on()?;
-        match page.entries.last().filter(|_| page.more) {
-            Some(last) => range.start = next_key(&last.key),
-            None => return Ok(parts),
+        if !page.more {
+            return Ok(parts);
         }
+    }
+}
+
+/// What is known of which directories are below another.
+struct Below<'v> {
+    view: View<'v>,
+    known: HashMap<u64, bool>,
+}
+
+impl<'v> Below<'v> {
+    fn of(view: View<'v>, top: u64) -> Self {
+        let known = HashMap::from([(top, true), (Ino::ROOT.0, top == Ino::ROOT.0)]);
+        Self { view, known }
+    }
+
+    async fn has(&mut self, dir: u64) -> Result<bool> {
+        let mut passed = Vec::new();
+        let mut here = dir;
+        let is_below = loop {
+            if let Some(known) = self.known.get(&here) {
+                break *known;
+            }
+            passed.push(here);
+            match self.view.directory_above(here).await? {
+                Some(above) if passed.len() <= path::DEPTH_MAX => here = above,
+                _ => break false,
+            }
+        };
+        let room = KNOWN_MAX.saturating_sub(self.known.len());
+        let told = passed.into_iter().take(room).map(|dir| (dir, is_below));
+        self.known.extend(told);
+        Ok(is_below)
     }
 }
 

@@ -167,6 +167,7 @@ impl Tx<'_> {
         self.assemble_shown_names(txn);
         self.assemble_shown_metadata(txn);
         self.assemble_watched_names(txn);
+        let mut files_come = false;
         for ((parent, name), slot) in self.dentries.iter().filter(|(_, slot)| slot.is_changed()) {
             let crosses = |dentry: &DentryRecord| part_of(dentry.ino) != part_of(*parent);
             let before = slot.base.map(|(dentry, _)| dentry).filter(crosses);
@@ -175,11 +176,19 @@ impl Tx<'_> {
                 continue;
             }
             // A fork that is being made must know of all of them.
-            self.moves_directory = true;
+            if let Some(dentry) = now {
+                let is_dir = dentry.kind == kind_code(FileKind::Directory);
+                self.moves_directory |= is_dir;
+                files_come |= !is_dir;
+            }
             let key = |dentry: DentryRecord| keys::border(part_of(dentry.ino), *parent, name);
             txn.ops.extend(before.map(|dentry| Op::Delete(key(dentry))));
             let put = now.map(|dentry| Op::Put(key(dentry), records::encode(&dentry)));
             txn.ops.extend(put);
+        }
+        if files_come {
+            let crossed = Bytes::from_static(keys::FILES_CROSSED);
+            txn.ops.push(Op::Put(crossed, Bytes::new()));
         }
     }
 

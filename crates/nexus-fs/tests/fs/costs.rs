@@ -7,19 +7,20 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use nexus_driver_memory::MemoryMetastore;
 use nexus_fs::{
-    At, BatchStep, ForkOptions, KEYS_MAX, ListOptions, LogQuery, RemoveOptions, Session, Stores,
-    UndoOptions, UndoWhat, WriteOptions, Zone,
+    At, BatchStep, ForkOptions, KEYS_MAX, ListOptions, LogQuery, MoveOptions, RemoveOptions,
+    Session, Stores, UndoOptions, UndoWhat, WriteOptions, Zone, ZoneConfig,
 };
 use nexus_kernel::{Durability, Entry, Kind, Limits};
 use nexus_service_api::Context;
 use nexus_testkit::metastore::{Call, WatchedMetastore, Watcher};
 
-use crate::support::{memory_stores, open, put, text};
+use crate::support::{memory_stores, open, open_with, put, text};
 
-/// Counts the rows that scans of a store answer, the bytes of the largest page, and how often it is
-/// asked to flush; the store has limits of its own.
+/// Counts the calls of a store, the rows that its scans answer, the bytes of the largest page, and
+/// how often it is asked to flush; the store has limits of its own.
 pub(crate) struct Counter {
     limits: Limits,
+    called: AtomicUsize,
     scanned: AtomicUsize,
     largest: AtomicUsize,
     synced: AtomicUsize,
@@ -32,6 +33,7 @@ impl Watcher for Counter {
     }
 
     async fn after(&self, call: Call<'_>, rows: &[Entry]) {
+        self.called.fetch_add(1, Ordering::Relaxed);
         if matches!(call, Call::Sync) {
             self.synced.fetch_add(1, Ordering::Relaxed);
         }
@@ -52,6 +54,7 @@ pub(crate) fn limited_store(limits: Limits) -> Arc<Counting> {
     let counter = Counter {
         limits,
         scanned: AtomicUsize::new(0),
+        called: AtomicUsize::new(0),
         largest: AtomicUsize::new(0),
         synced: AtomicUsize::new(0),
     };
@@ -83,6 +86,11 @@ impl Counter {
     /// How many rows scans answered since the last call.
     fn take(&self) -> usize {
         self.scanned.swap(0, Ordering::Relaxed)
+    }
+
+    /// How many calls there were since the last time this was asked.
+    fn take_calls(&self) -> usize {
+        self.called.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -372,5 +380,51 @@ async fn a_directory_of_a_fork_is_removed_after_much_was_deleted() {
         let rows = store.take();
         assert!(rows < 10 * FILES, "{rows} rows for {FILES} names");
         assert!(!files.exists("/b", At::Latest).await.unwrap());
+    }
+}
+
+/// A fork is made as fast where very many files have left forks, to the directory or elsewhere.
+#[tokio::test]
+async fn a_fork_looks_no_further_than_it_has_to() {
+    const FILES: usize = 600;
+    for place in ["/a/d/e", "/c/d/e"] {
+        let store = limited_store(Limits::STANDARD);
+        let stores = Stores {
+            metastore: store.clone(),
+            ..memory_stores()
+        };
+        let config = ZoneConfig {
+            metadata_cache_bytes: 0,
+            ..ZoneConfig::default()
+        };
+        let zone = open_with(&stores, config).await;
+        let files = zone.session(Context::system());
+        put(&files, &format!("{place}/file"), "1").await;
+        put(&files, "/a/file", "1").await;
+        let made = files.fork("/a", "/b", ForkOptions::default());
+        made.await.unwrap();
+        let all: Vec<usize> = (0..FILES).collect();
+        for some in all.chunks(100) {
+            let steps = some.iter().flat_map(|n| {
+                let moves = BatchStep::Rename {
+                    from: format!("/b/{n}"),
+                    to: format!("{place}/{n}"),
+                    options: MoveOptions::default(),
+                };
+                [write(format!("/b/{n}")), moves]
+            });
+            let done = files.batch(steps.collect(), Durability::Sync).await;
+            done.unwrap();
+        }
+        store.take();
+        store.take_calls();
+        let made = files.fork("/a", "/f", ForkOptions::default());
+        made.await.unwrap();
+        let (rows, calls) = (store.take(), store.take_calls());
+        assert!(calls < 100, "{place}: {calls} calls");
+        let is_below = place.starts_with("/a/");
+        assert!(rows < FILES || !is_below, "{place}: {rows} rows");
+        let shown = files.exists("/f/d/e/7", At::Latest).await.unwrap();
+        assert_eq!(shown, is_below);
     }
 }

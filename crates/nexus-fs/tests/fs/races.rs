@@ -437,3 +437,31 @@ async fn a_directory_of_a_fork_is_not_removed_with_what_comes_meanwhile() {
         assert_eq!(text(&files, "/b/d/y").await, "2");
     }
 }
+
+/// A file that comes from another fork while one is made is in it, or comes later; whoever is busy
+/// with another path hears nothing of it.
+#[tokio::test]
+async fn a_fork_has_the_files_that_came_while_it_was_made() {
+    let (store, zone, files) = slow().await;
+    put(&files, "/a/x", "1").await;
+    put(&files, "/from/y", "1").await;
+    let made = files.fork("/from", "/b", ForkOptions::default());
+    made.await.unwrap();
+    put(&files, "/b/new", "2").await;
+    let late = files.clone();
+    let late = async move { late.fork("/a", "/c", ForkOptions::default()).await };
+    let late = store.begin_late(late).await;
+    let moved = files.rename("/b/new", "/a/new", MoveOptions::default());
+    moved.await.unwrap();
+    store.released.notify_one();
+    late.await.unwrap().unwrap();
+    assert_eq!(text(&files, "/c/new").await, "2");
+
+    let retries = zone.stats().retries;
+    let late = store.begin_late(write(files.clone(), "/a/x", "2")).await;
+    let moved = files.rename("/b/y", "/y", MoveOptions::default());
+    moved.await.unwrap();
+    store.released.notify_one();
+    late.await.unwrap().unwrap();
+    assert_eq!(zone.stats().retries, retries);
+}
