@@ -497,6 +497,12 @@ pub(crate) fn undo_marks(from: Revision, to: Revision) -> KeyRange {
     }
 }
 
+/// The directory in the key of a detached tree.
+pub(crate) fn purged(key: &[u8]) -> u64 {
+    let top = key.get(1..).and_then(|key| key.first_chunk());
+    top.map_or(0, |top| u64::from_be_bytes(*top))
+}
+
 pub(crate) fn purge_queue() -> KeyRange {
     KeyRange::prefix(&b"q"[..])
 }

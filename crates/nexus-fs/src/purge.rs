@@ -80,8 +80,7 @@ impl Session {
     }
 
     async fn clear_queued(&self, queued: Bytes) -> Result<()> {
-        let top = queued.get(1..).and_then(|key| key.first_chunk::<8>());
-        let top = top.map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let top = keys::purged(&queued);
         match self.clear_tree(top, &queued).await? {
             Cleared::Yes => self.commit_clear(&queued, || Work::Done { top }).await,
             Cleared::TakenBack => Ok(Cleared::TakenBack),
@@ -175,9 +174,6 @@ impl Session {
                 return Ok(Cleared::TakenBack);
             }
         }
-        if is_forked(*dir) && (*dir == top || part_of(*parent) != part_of(*dir)) {
-            self.release_fork(part_of(*dir)).await?;
-        }
         Ok(Cleared::Yes)
     }
 
@@ -266,11 +262,18 @@ async fn clear(tx: &mut Tx<'_>, work: Work, queued: &Bytes) -> Result<()> {
             tx.set_name(parent, &name, None).await?;
             clear_metadata(tx, dir).await?;
             tx.remove_inode(dir).await?;
+            if is_forked(dir) && part_of(parent) != part_of(dir) {
+                let name = keys::border(part_of(dir), parent, &name);
+                tx.release_fork(part_of(dir), &name).await?;
+            }
         }
         Work::Done { top } => {
             must_be_clear(tx, top);
             clear_metadata(tx, top).await?;
             tx.remove_inode(top).await?;
+            if is_forked(top) {
+                tx.release_fork(part_of(top), queued).await?;
+            }
         }
     }
     Ok(())

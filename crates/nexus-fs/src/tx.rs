@@ -518,9 +518,11 @@ impl<'a> Tx<'a> {
     }
 
     /// Leaves an inode without a name for as long as it is open.
-    pub(crate) fn leave_orphan(&mut self, ino: u64) {
+    pub(crate) async fn leave_orphan(&mut self, ino: u64) -> Result<()> {
+        self.outlives_fork(ino).await?;
         self.ops.push(Op::Put(keys::orphan(ino), Bytes::new()));
         self.orphans.push(ino);
+        Ok(())
     }
 
     /// Says in the log what the commit is as a whole, and which revisions it is about.

@@ -110,6 +110,12 @@ impl Part {
         self.record.pairs.first().map_or(0, |pair| pair.part)
     }
 
+    /// Whether an inode belongs to the fork that this is a part of.
+    pub(crate) fn is_of_same_fork(&self, ino: u64) -> bool {
+        let mut pairs = self.record.pairs.iter();
+        pairs.any(|pair| pair.part == part_of(ino))
+    }
+
     /// The inode of the origin that an inode of this part shows.
     pub(crate) fn source_of(&self, ino: u64) -> u64 {
         in_part(self.source, ino)

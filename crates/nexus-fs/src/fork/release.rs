@@ -1,14 +1,12 @@
 //! When a fork has gone, what it was made from need not stay readable for it.
 
 use bytes::Bytes;
-use nexus_kernel::{Durability, Error, Freshness, Op, Result, Revision, Scan};
+use nexus_kernel::{Freshness, Op, Result, Revision, Scan};
 
 use super::merge::MergedRecord;
-use super::parts::{Part, part_of};
+use super::parts::Part;
 use crate::keys;
 use crate::records::{self, DentryRecord, Pin, kind_code};
-use crate::session::Session;
-use crate::steps::ATTEMPTS_MAX;
 use crate::tx::Tx;
 use crate::types::FileKind;
 use crate::view::next_key;
@@ -46,46 +44,46 @@ impl Shared {
     }
 }
 
-impl Session {
-    /// Lets history before now go that only a fork needed, if none of its directories is in the
-    /// tree any more.
-    pub(crate) async fn release_fork(&self, number: u64) -> Result<()> {
-        let Some(part) = self.zone.part(number).await? else {
+impl Tx<'_> {
+    /// Lets history before now go that only a fork needed, if with this commit none of its
+    /// directories is in the tree any more, nor in one that is still to be cleared away. `going` is
+    /// the row of a name, or of the queue of such trees, that goes with it.
+    pub(crate) async fn release_fork(&mut self, number: u64, going: &Bytes) -> Result<()> {
+        let Some(part) = self.zone().part(number).await? else {
             return Ok(());
         };
-        for attempt in 0..ATTEMPTS_MAX {
-            let mut tx = Tx::begin(self, attempt);
-            // A name that leads into the fork from outside voids paths when it comes.
-            tx.depends_on_path();
-            if self.is_reachable(&tx, &part).await? {
-                return Ok(());
-            }
-            let until = self.zone.revision().await?;
-            for (_, pin) in self.zone.pins_of_fork(&part).await? {
-                tx.also(Op::Put(pin, records::encode(&Pin { until: until.0 })));
-            }
-            if tx.commit(Durability::Relaxed).await?.is_some() {
-                return Ok(());
+        // A name that leads into the fork from outside voids paths when it comes, and so does a
+        // tree that goes into the queue.
+        self.depends_on_path();
+        if self.leads_into(&part, going).await? || self.is_being_cleared(&part, going).await? {
+            return Ok(());
+        }
+        let until = self.zone().revision().await?;
+        let pins = self.zone().pins_of_fork(&part).await?;
+        let keys: Vec<Bytes> = pins.into_iter().map(|(_, pin)| pin).collect();
+        let metastore = &self.zone().metastore;
+        let held = metastore.get_many(&keys, Freshness::Linearizable).await?;
+        for (pin, held) in keys.into_iter().zip(held) {
+            // What has lapsed has no history any more.
+            if held.is_some() {
+                self.also(Op::Put(pin, records::encode(&Pin { until: until.0 })));
             }
         }
-        Err(Error::conflict(
-            "others kept moving directories first; it is tried again later",
-        ))
+        Ok(())
     }
 
-    /// Whether the name of a directory leads into a fork from outside it.
-    async fn is_reachable(&self, tx: &Tx<'_>, part: &Part) -> Result<bool> {
-        let parts = part.record.pairs.iter().map(|pair| pair.part);
-        for number in parts.clone() {
-            let mut range = keys::borders_into(number);
+    /// Whether the name of a directory, but for `going`, leads into a fork from outside it.
+    async fn leads_into(&self, part: &Part, going: &Bytes) -> Result<bool> {
+        for pair in &part.record.pairs {
+            let mut range = keys::borders_into(pair.part);
             loop {
-                let page = tx.view().scan(range.clone(), PAGE).await?;
-                for row in &page.entries {
+                let page = self.view().scan(range.clone(), PAGE).await?;
+                for row in page.entries.iter().filter(|row| row.key != going) {
                     let (_, parent) = keys::parse_border(&row.key)
                         .ok_or_else(|| records::unreadable("name in another part"))?;
                     let dentry: DentryRecord = records::decode(row.value.bytes.clone())?;
-                    let inside = parts.clone().any(|own| own == part_of(parent));
-                    if dentry.kind == kind_code(FileKind::Directory) && !inside {
+                    let is_dir = dentry.kind == kind_code(FileKind::Directory);
+                    if is_dir && !part.is_of_same_fork(parent) {
                         return Ok(true);
                     }
                 }
@@ -96,5 +94,22 @@ impl Session {
             }
         }
         Ok(false)
+    }
+
+    /// Whether a directory of a fork, but for `going`, is at the top of a tree that is still to be
+    /// cleared away, which reads what the fork is made from.
+    async fn is_being_cleared(&self, part: &Part, going: &Bytes) -> Result<bool> {
+        let mut range = keys::purge_queue();
+        loop {
+            let page = self.view().scan(range.clone(), PAGE).await?;
+            let mut others = page.entries.iter().filter(|entry| entry.key != going);
+            if others.any(|entry| part.is_of_same_fork(keys::purged(&entry.key))) {
+                return Ok(true);
+            }
+            match page.entries.last().filter(|_| page.more) {
+                Some(last) => range.start = next_key(&last.key),
+                None => return Ok(false),
+            }
+        }
     }
 }

@@ -157,7 +157,7 @@ pub(crate) async fn unlink(
     }
     if !tx.begin_removal(dentry.ino) {
         // The last close removes it; see `handles`.
-        tx.leave_orphan(dentry.ino);
+        tx.leave_orphan(dentry.ino).await?;
         return Ok(());
     }
     clear_metadata(tx, dentry.ino).await?;

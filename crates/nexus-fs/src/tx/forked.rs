@@ -21,8 +21,8 @@ pub(super) struct Forked {
     metadata: BTreeMap<u64, Option<BTreeMap<String, Bytes>>>,
     /// Of the forks into which names of this transaction lead.
     pins: BTreeSet<Bytes>,
-    /// Files that get a name outside of their fork. They may outlive what it is made from, so they
-    /// get rows of their own for all that it shows of them.
+    /// Files that may outlive what their fork is made from, so they get rows of their own for all
+    /// that it shows of them.
     leaving: BTreeSet<u64>,
 }
 
@@ -103,8 +103,7 @@ impl Tx<'_> {
             return Ok(());
         }
         if dentry.kind != kind_code(FileKind::Directory) {
-            self.shown_metadata(ino).await?;
-            self.forked.leaving.insert(ino);
+            self.outlives_fork(ino).await?;
         }
         let Some(part) = self.zone().part(part_of(ino)).await? else {
             return Ok(());
@@ -113,6 +112,15 @@ impl Tx<'_> {
             if self.forked.pins.insert(pin.clone()) {
                 self.hold_revision(revision, pin).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Notes that a file may be there when its fork and what that is made from have gone: it has a
+    /// name outside, or none and is open.
+    pub(super) async fn outlives_fork(&mut self, ino: u64) -> Result<()> {
+        if self.shown_metadata(ino).await?.is_some() {
+            self.forked.leaving.insert(ino);
         }
         Ok(())
     }

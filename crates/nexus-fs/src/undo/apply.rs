@@ -103,7 +103,7 @@ async fn move_inode(tx: &mut Tx<'_>, ino: u64, moves: &Moves, rows: &Rows) -> Re
 
 async fn remove_file(tx: &mut Tx<'_>, ino: u64) -> Result<()> {
     if !tx.begin_removal(ino) {
-        tx.leave_orphan(ino);
+        tx.leave_orphan(ino).await?;
         return Ok(());
     }
     clear_metadata(tx, ino).await?;

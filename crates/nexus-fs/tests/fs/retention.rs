@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use nexus_fs::{
-    At, ChangeKind, CompactReport, ForkOptions, GrepQuery, ListOptions, LogQuery, MoveOptions,
-    NewSnapshot, RemoveOptions, RetentionLimits, Session, SetAttributes, SnapshotUpdate, Stores,
-    VersionAt, WriteOptions, Zone, ZoneConfig,
+    At, ChangeKind, CompactReport, GrepQuery, ListOptions, LogQuery, NewSnapshot, RemoveOptions,
+    RetentionLimits, Session, SetAttributes, SnapshotUpdate, Stores, VersionAt, WriteOptions, Zone,
+    ZoneConfig,
 };
 use nexus_kernel::{Durability, Error, Freshness, KeyRange, Kind, Revision, Scan, Timestamp};
 use nexus_service_api::{Clock, Context};
@@ -18,6 +18,7 @@ use crate::rights::confined;
 use crate::support::{memory_stores, open_with, put, text, text_at};
 
 mod contents;
+mod forks;
 mod lineage;
 mod passes;
 mod together;
@@ -52,6 +53,10 @@ impl Kept {
     /// Nothing lies inline, so that every content is counted.
     async fn with(stores: Stores, config: ZoneConfig) -> Self {
         let clock = Arc::new(Hand(AtomicI64::new(1_000_000_000)));
+        Self::by(clock, stores, config).await
+    }
+
+    async fn by(clock: Arc<Hand>, stores: Stores, config: ZoneConfig) -> Self {
         let config = ZoneConfig {
             clock: clock.clone(),
             inline_bytes_max: 0,
@@ -64,6 +69,30 @@ impl Kept {
             stores,
             clock,
             zone,
+        }
+    }
+
+    /// The zone, opened anew.
+    async fn reopened(self) -> Self {
+        let Self { stores, clock, .. } = self;
+        Self::by(clock, stores, ZoneConfig::default()).await
+    }
+
+    /// How many rows there are of a kind.
+    async fn rows(&self, prefix: &'static str) -> usize {
+        let scan = Scan::forward(KeyRange::prefix(prefix), 1_000);
+        let rows = self.stores.metastore.scan(scan, Freshness::Linearizable);
+        rows.await.unwrap().entries.len()
+    }
+
+    /// What was a pin or a past state goes that nothing needs.
+    async fn let_go(&self) {
+        // The pins of a fork lapse one after the other.
+        for _ in 0..4 {
+            self.write("/later", "x").await;
+            self.pass(HOUR * 2);
+            self.write("/later", "y").await;
+            self.compact().await;
         }
     }
 
@@ -322,45 +351,6 @@ async fn what_a_snapshot_needs_stays() {
     assert!(kept.problems().await.is_empty());
 }
 
-/// What a fork is made from stays for as long as the fork does.
-#[tokio::test]
-async fn what_a_fork_needs_stays() {
-    let kept = Kept::new().await;
-    let recursive = RemoveOptions {
-        recursive: true,
-        ..RemoveOptions::default()
-    };
-    kept.write("/d/f", "one").await;
-    let forked = kept.files.fork("/d", "/fork", ForkOptions::default()).await;
-    forked.unwrap();
-    kept.write("/d/f", "two").await;
-    kept.files.remove("/d", recursive).await.unwrap();
-    kept.cleared().await;
-    kept.keep("/**", Some(HOUR), Some(1)).await;
-    for path in ["/x", "/y"] {
-        kept.pass(2 * HOUR);
-        kept.write(path, path).await;
-    }
-    kept.files.gc(false).await.unwrap();
-    assert_eq!(text(&kept.files, "/fork/f").await, "one");
-    assert!(kept.problems().await.is_empty());
-
-    kept.files.remove("/fork", recursive).await.unwrap();
-    kept.cleared().await;
-    for path in ["/x", "/y"] {
-        kept.pass(2 * HOUR);
-        kept.write(path, path).await;
-    }
-    kept.files.gc(false).await.unwrap();
-    let pins = Scan::forward(KeyRange::prefix("P"), 10);
-    let pins = kept.stores.metastore.scan(pins, Freshness::Linearizable);
-    let pins = pins.await.unwrap().entries;
-    assert!(pins.is_empty(), "{pins:?}");
-    let blobs = kept.stores.objects.list("b/", None, 100).await.unwrap();
-    assert_eq!(blobs.objects.len(), 2);
-    assert!(kept.problems().await.is_empty());
-}
-
 /// History is collected now and then, without being asked for.
 #[tokio::test(start_paused = true)]
 async fn history_is_collected_now_and_then() {
@@ -549,49 +539,4 @@ async fn the_floor_outlives_a_zone() {
     let again = Kept::on(kept.stores.clone()).await;
     assert_eq!(again.zone.stats().oldest_readable, floor);
     oldest(&again.files.stat("/", at(first)).await.unwrap_err());
-}
-
-/// What left a fork outlives it, and what the fork was made from, with all that it shows.
-#[tokio::test]
-async fn a_file_that_left_a_fork_is_whole_when_that_has_gone() {
-    for by_parts in [false, true] {
-        let kept = Kept::new().await;
-        kept.write("/a/x", "x").await;
-        let tag = || vec!["kept".to_owned()];
-        kept.files
-            .set_tags("/a/x", &tag(), &[], Durability::Sync)
-            .await
-            .unwrap();
-        let forked = ForkOptions::default();
-        kept.files.fork("/a", "/b", forked).await.unwrap();
-        kept.write("/b/new", "new").await;
-        for name in ["x", "new"] {
-            let (from, to) = (format!("/b/{name}"), format!("/{name}"));
-            let moved = kept.files.rename(&from, &to, MoveOptions::default());
-            moved.await.unwrap();
-        }
-        let recursive = RemoveOptions {
-            recursive: !by_parts,
-            ..RemoveOptions::default()
-        };
-        kept.files.remove("/b", recursive).await.unwrap();
-        kept.files
-            .remove("/a/x", RemoveOptions::default())
-            .await
-            .unwrap();
-        kept.keep("/**", Some(HOUR), None).await;
-        for _ in 0..4 {
-            kept.write("/later", "x").await;
-            kept.pass(HOUR * 2);
-            kept.write("/later", "y").await;
-            kept.compact().await;
-        }
-        assert_eq!(kept.files.tags("/x", At::Latest).await.unwrap(), tag());
-        assert_eq!(text(&kept.files, "/new").await, "new");
-        for path in ["/x", "/new"] {
-            let removed = kept.files.remove(path, RemoveOptions::default()).await;
-            removed.unwrap();
-        }
-        assert_eq!(kept.problems().await, [""; 0]);
-    }
 }
