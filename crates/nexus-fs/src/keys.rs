@@ -423,10 +423,12 @@ pub(crate) fn former_names(ino: u64) -> KeyRange {
     KeyRange::prefix(Key::tag(b'w', 9).text("r").number(ino).done())
 }
 
-/// The parent and name in the key of a former name.
-pub(crate) fn parse_former_name(key: &[u8]) -> Option<(u64, &str)> {
-    let (parent, name) = key.get(10..)?.split_first_chunk::<8>()?;
-    Some((u64::from_be_bytes(*parent), std::str::from_utf8(name).ok()?))
+/// The inode, the parent and the name in the key of a former name.
+pub(crate) fn parse_former_name(key: &[u8]) -> Option<(u64, u64, &str)> {
+    let (ino, rest) = key.get(2..)?.split_first_chunk::<8>()?;
+    let (parent, name) = rest.split_first_chunk::<8>()?;
+    let name = std::str::from_utf8(name).ok()?;
+    Some((u64::from_be_bytes(*ino), u64::from_be_bytes(*parent), name))
 }
 
 /// The reference count of a blob.

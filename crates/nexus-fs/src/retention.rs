@@ -40,6 +40,7 @@ mod contents;
 mod floor;
 mod inodes;
 mod lineage;
+mod names;
 mod pinning;
 mod places;
 mod plan;

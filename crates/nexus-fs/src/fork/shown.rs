@@ -205,7 +205,9 @@ impl<'a> View<'a> {
                 keys::extra_names(ino),
                 keys::parse_extra_name as fn(&[u8]) -> Option<(u64, &str)>,
             ),
-            (keys::former_names(ino), keys::parse_former_name),
+            (keys::former_names(ino), |key| {
+                keys::parse_former_name(key).map(|(_, parent, name)| (parent, name))
+            }),
         ] {
             let mut range = range;
             loop {

@@ -289,7 +289,7 @@ impl Shared {
             locked: _locked,
         } = step.released.into_release(self).await?;
         let mut txn = Txn {
-            guards,
+            guards: [guards, step.guards].concat(),
             ops: step.ops,
             durability: Durability::Relaxed,
             ..Txn::default()

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use nexus_kernel::{Entry, Freshness, KeyRange, Op, Result, Revision, Scan, Timestamp};
+use nexus_kernel::{
+    Entry, Freshness, Guard, KeyRange, Op, Result, Revision, Scan, Timestamp,
+};
 
 use super::contents::Released;
 use super::pinning::{Pins, has_lapsed};
@@ -17,8 +19,8 @@ use crate::view::next_key;
 use crate::zone::Shared;
 
 /// What is gone over, in the order of the keys: pins, lineage, names, inodes, the log, what of it is
-/// undone, metadata.
-const PARTS: [u8; 7] = *b"Paehluz";
+/// undone, where further names of inodes have been, metadata.
+const PARTS: [&[u8]; 8] = [b"P", b"a", b"e", b"h", b"l", b"u", b"wr", b"z"];
 /// Rows that a step goes over. A record of the log can have a megabyte, an inode's 64 KiB.
 const ROWS: usize = 256;
 const LOG_ROWS: usize = 32;
@@ -39,6 +41,8 @@ pub(super) struct Pass<'a> {
 /// What a page of rows loses.
 #[derive(Default)]
 pub(super) struct Step {
+    /// What it goes by besides how far the pass has come.
+    pub guards: Vec<Guard>,
     pub ops: Vec<Op>,
     pub released: Released,
     /// Rows that go, but for those that only tell of what went earlier.
@@ -56,7 +60,7 @@ impl Pass<'_> {
         let Some((part, range)) = self.part_from(from) else {
             return Ok((step, None));
         };
-        let limit = if part == b'l' { LOG_ROWS } else { ROWS };
+        let limit = if part == b"l" { LOG_ROWS } else { ROWS };
         let scan = Scan::forward(range.clone(), limit);
         let page = self
             .zone
@@ -65,36 +69,37 @@ impl Pass<'_> {
             .await?;
         let next = match page.entries.last().filter(|_| page.more) {
             Some(last) => next_key(&last.key),
-            None => KeyRange::prefix(vec![part]).end,
+            None => KeyRange::prefix(part).end,
         };
         match part {
-            b'P' => self.pins(page.entries, &mut step).await?,
-            b'a' => self.derivations(page.entries, &mut step).await?,
-            b'e' => self.names(page.entries, &mut step).await?,
-            b'h' => self.inodes(page, &mut step).await?,
-            b'l' => self.log_records(page.entries, &mut step).await?,
-            b'u' => marks(page.entries, &mut step),
+            b"P" => self.pins(page.entries, &mut step).await?,
+            b"a" => self.derivations(page.entries, &mut step).await?,
+            b"e" => self.names(page.entries, &mut step).await?,
+            b"h" => self.inodes(page, &mut step).await?,
+            b"l" => self.log_records(page.entries, &mut step).await?,
+            b"u" => marks(page.entries, &mut step),
+            b"wr" => self.former_names(page.entries, &mut step).await?,
             _ => self.values(page.entries, &mut step).await?,
         }
         Ok((step, Some(next)))
     }
 
     /// The part that a key lies in, from there on; what cannot lose anything is left out.
-    fn part_from(&self, from: &Bytes) -> Option<(u8, KeyRange)> {
-        let parts = PARTS.into_iter().filter(|part| match part {
-            b'h' | b'z' => true,
+    fn part_from(&self, from: &Bytes) -> Option<(&'static [u8], KeyRange)> {
+        let parts = PARTS.into_iter().filter(|part| match *part {
+            b"h" | b"z" => true,
             _ => self.plan.floor > Revision::ZERO,
         });
         let mut rest = parts.map(|part| (part, self.range(part, from)));
         rest.find(|(_, range)| range.start < range.end)
     }
 
-    fn range(&self, part: u8, from: &Bytes) -> KeyRange {
-        let mut range = KeyRange::prefix(vec![part]);
+    fn range(&self, part: &'static [u8], from: &Bytes) -> KeyRange {
+        let mut range = KeyRange::prefix(part);
         match part {
             // The record at the floor stays: it tells which time that is.
-            b'l' => range.end = keys::log(self.plan.floor),
-            b'u' => range.end = keys::undo_mark(self.plan.floor),
+            b"l" => range.end = keys::log(self.plan.floor),
+            b"u" => range.end = keys::undo_mark(self.plan.floor),
             _ => {}
         }
         range.start = range.start.max(from.clone());
@@ -112,18 +117,6 @@ impl Pass<'_> {
                 self.left_out.insert(entry.key.clone());
             }
             step.remove(entry.key);
-        }
-        Ok(())
-    }
-
-    async fn names(&self, entries: Vec<Entry>, step: &mut Step) -> Result<()> {
-        let rows = entries.into_iter().map(Row::plain);
-        let rows: Vec<Row> = rows.collect::<Result<_>>()?;
-        let pins = self.pins_of(&rows).await?;
-        for row in rows {
-            if row.end <= self.plan.floor && !pins.need(row.since, row.end) {
-                step.remove(row.key);
-            }
         }
         Ok(())
     }
@@ -188,7 +181,7 @@ impl Pass<'_> {
 }
 
 impl Step {
-    fn remove(&mut self, key: Bytes) {
+    pub(super) fn remove(&mut self, key: Bytes) {
         self.ops.push(Op::Delete(key));
         self.rows += 1;
     }

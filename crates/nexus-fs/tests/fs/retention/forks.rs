@@ -256,3 +256,67 @@ async fn a_fork_is_held_until_the_last_tree_of_it_has_been_cleared_away() {
     let kept = kept.reopened().await;
     assert_all_goes(&kept, "two trees").await;
 }
+
+async fn link(kept: &Kept, name: &str, other: &str) {
+    let linked = kept.files.hard_link(name, other, Durability::Sync);
+    linked.await.unwrap();
+}
+
+async fn unlink(kept: &Kept, name: &str) {
+    let options = RemoveOptions::default();
+    kept.files.remove(name, options).await.unwrap();
+}
+
+/// A file that had many names leaves nothing of them behind for ever.
+#[tokio::test]
+async fn names_that_a_file_had_go_with_history() {
+    let kept = Kept::new().await;
+    kept.write("/new/x", "x").await;
+    for i in 0..300 {
+        let name = format!("/new/{i}");
+        link(&kept, "/new/x", &name).await;
+        unlink(&kept, &name).await;
+    }
+    // Of the two that stay, the second becomes the first.
+    kept.write("/new/y", "y").await;
+    link(&kept, "/new/y", "/new/z").await;
+    unlink(&kept, "/new/y").await;
+    kept.keep("/**", Some(HOUR), None).await;
+    assert_eq!(kept.rows("wr").await, 301);
+    kept.let_go().await;
+    assert_eq!(kept.rows("wr").await, 1, "that of a name that is there");
+    unlink(&kept, "/new/z").await;
+    kept.let_go().await;
+    assert_eq!(kept.rows("wr").await, 0);
+}
+
+/// As long as a fork shows a file with several names, it is known which these were.
+#[tokio::test]
+async fn names_that_a_file_had_stay_as_long_as_a_fork_shows_them() {
+    for unlinked in [["/a/x", "/a/d/y"], ["/a/d/y", "/a/x"]] {
+        let kept = Kept::new().await;
+        kept.write("/a/x", "x").await;
+        kept.write("/a/d/file", "1").await;
+        link(&kept, "/a/x", "/a/d/y").await;
+        link(&kept, "/a/x", "/a/d/z").await;
+        fork(&kept.files, "/a", "/b").await;
+        for name in unlinked {
+            unlink(&kept, name).await;
+        }
+        kept.keep("/**", Some(HOUR), None).await;
+        kept.let_go().await;
+        let kept = kept.reopened().await;
+        let shown = kept.files.stat("/b/x", At::Latest).await.unwrap();
+        assert_eq!(shown.links, 3);
+        unlink(&kept, "/b/x").await;
+        unlink(&kept, "/b/d/z").await;
+        assert_eq!(kept.files.path_of(shown.ino).await.unwrap(), "/b/d/y");
+        for top in ["/a", "/b"] {
+            kept.files.remove(top, RECURSIVE).await.unwrap();
+        }
+        kept.cleared().await;
+        kept.let_go().await;
+        assert_eq!(kept.rows("wr").await, 0, "{unlinked:?}");
+        assert_eq!(kept.problems().await, [""; 0]);
+    }
+}
