@@ -19,5 +19,5 @@ pub use merge::{
     MergeConflict, MergeConflictKind, MergeOptions, MergeReport, MergeStrategy,
 };
 pub(crate) use parts::{
-    PART_SHIFT, PARTS_KEPT, Part, PartPair, PartRecord, WHITEOUT, in_part, is_forked, part_of,
+    PART_SHIFT, PARTS_KEPT, Part, PartRecord, WHITEOUT, in_part, is_forked, part_of,
 };

@@ -174,9 +174,9 @@ pub(crate) struct Counters {
 /// The stored layout that a new zone has.
 const FORMAT_VERSION: u32 = 1;
 /// That of a zone with forks, or with records of the log in several rows: who does not know them
-/// would take a directory of one for empty, and the first row of the other for all of it. 2 was that
-/// of zones with forks alone.
-const FORMAT_VERSION_NEWEST: u32 = 3;
+/// would take a directory of one for empty, and the first row of the other for all of it. In 3 each
+/// part of a fork has all that is known of the fork, and 2 was that of zones with forks alone.
+const FORMAT_VERSION_NEWEST: u32 = 4;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct FormatRecord {

@@ -10,7 +10,7 @@ use prost::Message;
 
 use crate::content::CONTENT_BYTES_MAX;
 use crate::etag::{Etag, HashAlgorithm};
-use crate::fork::{MergedRecord, PartPair, PartRecord, in_part, is_forked};
+use crate::fork::{MergedRecord, PartRecord, in_part, is_forked};
 use crate::lineage::DerivedRecord;
 use crate::locks::is_lock_name;
 use crate::log::RECORD_ROWS_MAX;
@@ -36,6 +36,8 @@ pub(super) struct ZoneRows {
     has_next_ino: bool,
     /// Of records of the log that have been met only in part: how many further rows there are.
     log_rows: BTreeMap<Revision, u32>,
+    /// What was last told of a fork as a whole.
+    last_fork: Option<PartRecord>,
 }
 
 /// Why a row cannot be one of a zone.
@@ -58,6 +60,7 @@ impl ZoneRows {
             has_topology: false,
             has_next_ino: false,
             log_rows: BTreeMap::new(),
+            last_fork: None,
         })
     }
 
@@ -194,8 +197,27 @@ impl ZoneRows {
         }
     }
 
+    /// A part of a fork: all that is known of it, or which fork it is of, whose own row comes before.
+    fn part(&mut self, number: u64, value: &Bytes) -> Result<(), Why> {
+        let record: PartRecord = decode(value)?;
+        let of = record.of;
+        if of == 0 {
+            self.revision(record.base)?;
+            self.last_fork = Some(record);
+        } else if record != PartRecord::further(of) {
+            return Err("a part that refers to a fork and tells of one");
+        }
+        let fork = self.last_fork.as_ref();
+        let fork = fork.filter(|fork| of == 0 || of == fork.fork());
+        let mut pairs = fork.iter().flat_map(|fork| &fork.pairs);
+        match pairs.any(|pair| pair.part == number) {
+            true => Ok(()),
+            false => Err("a part that is none of its fork"),
+        }
+    }
+
     /// What is written of forks and workspaces: three kinds of row have a name.
-    fn fork(&self, key: &[u8], value: &Bytes) -> Result<(), Why> {
+    fn fork(&mut self, key: &[u8], value: &Bytes) -> Result<(), Why> {
         let (kind, key) = key.split_first().ok_or(NO_KIND_OF_FORK)?;
         match kind {
             b'b' => number_then(key).and_then(|(_, name)| {
@@ -210,15 +232,7 @@ impl ZoneRows {
                 number_then(key).and_then(|(_, target)| number(target).map(drop))
             }
             b'n' => number(key).and_then(|_| workspaces::check_row(value)),
-            b'p' => {
-                let record: PartRecord = decode(value)?;
-                self.revision(record.base)?;
-                let is_of_it = |pair: &PartPair| pair.part == number(key).unwrap_or(0);
-                match record.pairs.iter().any(is_of_it) {
-                    true => number(key).map(drop),
-                    false => Err("a part that is none of its fork"),
-                }
-            }
+            b'p' => number(key).and_then(|number| self.part(number, value)),
             _ => Err(NO_KIND_OF_FORK),
         }
     }

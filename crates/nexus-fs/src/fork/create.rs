@@ -96,6 +96,7 @@ pub(crate) async fn fork(
         time: tx.now.0,
         owner: tx.session.actor(),
         depth,
+        of: 0,
     };
     let root = in_part(number, origin);
     let dentry = DentryRecord {
@@ -104,8 +105,10 @@ pub(crate) async fn fork(
     };
     tx.set_name(parent, &name, Some(dentry)).await?;
     pin_bases(tx, &record).await?;
-    for pair in &record.pairs {
-        tx.also(Op::Put(keys::part(pair.part), records::encode(&record)));
+    tx.also(Op::Put(keys::part(number), records::encode(&record)));
+    for pair in &record.pairs[1..] {
+        let further = PartRecord::further(number);
+        tx.also(Op::Put(keys::part(pair.part), records::encode(&further)));
     }
     // As it is made, merges go by it.
     tx.also(Op::PutStamped(

@@ -6,7 +6,7 @@
 //! without a row for either. What is made in a fork gets a number of the fork's part. Low bits
 //! are handed out once in a zone, so none of these numbers meets another.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -42,7 +42,8 @@ pub(crate) const fn in_part(part: u64, ino: u64) -> u64 {
     part << PART_SHIFT | ino & ((1 << PART_SHIFT) - 1)
 }
 
-/// What each part of a fork is made from. Written with the fork, and never again.
+/// What a fork is made from, under its number. Its further parts refer to that; each has all of it
+/// in zones of format 3. Written with the fork, and never again.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct PartRecord {
     /// The origin is as of this revision.
@@ -66,13 +67,31 @@ pub(crate) struct PartRecord {
     /// How many forks lie on each other here: 1 for one whose origin is none.
     #[prost(uint32, tag = "8")]
     pub depth: u32,
+    /// Of a further part, and then all that is told: the number of the fork.
+    #[prost(uint64, tag = "9")]
+    pub of: u64,
 }
 
 impl PartRecord {
+    /// That of a further part of a fork.
+    pub(crate) fn further(fork: u64) -> Self {
+        Self {
+            of: fork,
+            ..Self::default()
+        }
+    }
+
+    /// The number of the fork.
+    pub(crate) fn fork(&self) -> u64 {
+        match self.pairs.first() {
+            Some(first) => first.part,
+            None => self.of,
+        }
+    }
+
     /// The directory at the top of the fork.
     pub(crate) fn root(&self) -> u64 {
-        let fork = self.pairs.first().map_or(0, |pair| pair.part);
-        in_part(fork, self.origin)
+        in_part(self.fork(), self.origin)
     }
 }
 
@@ -92,7 +111,11 @@ pub(crate) struct Part {
     pub since: Revision,
     /// The part of the origin's tree that this one shows.
     source: u64,
-    pub record: PartRecord,
+    /// The same for all parts of the fork, and so are the next two.
+    pub record: Arc<PartRecord>,
+    /// The parts of the fork by those of the origin's tree.
+    by_source: Arc<HashMap<u64, u64>>,
+    own: Arc<HashSet<u64>>,
 }
 
 impl Part {
@@ -107,13 +130,12 @@ impl Part {
 
     /// The number of the fork.
     pub(crate) fn fork(&self) -> u64 {
-        self.record.pairs.first().map_or(0, |pair| pair.part)
+        self.record.fork()
     }
 
-    /// Whether an inode belongs to the fork that this is a part of.
-    pub(crate) fn is_of_same_fork(&self, ino: u64) -> bool {
-        let mut pairs = self.record.pairs.iter();
-        pairs.any(|pair| pair.part == part_of(ino))
+    /// Whether another part is of the same fork.
+    pub(crate) fn is_with(&self, part: u64) -> bool {
+        self.own.contains(&part)
     }
 
     /// The inode of the origin that an inode of this part shows.
@@ -123,9 +145,32 @@ impl Part {
 
     /// The inode of the fork that shows one of the origin's; none if that is not in its tree.
     pub(crate) fn shown(&self, source: u64) -> Option<u64> {
-        let pairs = self.record.pairs.iter();
-        let mut found = pairs.filter(|pair| pair.source == part_of(source));
-        found.next().map(|pair| in_part(pair.part, source))
+        let part = self.by_source.get(&part_of(source))?;
+        Some(in_part(*part, source))
+    }
+
+    fn first(since: Revision, record: PartRecord) -> Self {
+        let pairs = record.pairs.iter();
+        Self {
+            since,
+            source: record.pairs.first().map_or(0, |pair| pair.source),
+            by_source: Arc::new(pairs.clone().map(|pair| (pair.source, pair.part)).collect()),
+            own: Arc::new(pairs.map(|pair| pair.part).collect()),
+            record: Arc::new(record),
+        }
+    }
+
+    /// A further part of the same fork, if that is one.
+    fn further(&self, number: u64) -> Option<Self> {
+        let pairs = &self.record.pairs;
+        let pair = pairs.iter().find(|pair| pair.part == number)?;
+        Some(Self {
+            since: self.since,
+            source: pair.source,
+            record: Arc::clone(&self.record),
+            by_source: Arc::clone(&self.by_source),
+            own: Arc::clone(&self.own),
+        })
     }
 }
 
@@ -140,13 +185,14 @@ impl Shared {
             return Ok(None);
         };
         let record: PartRecord = records::decode(row.bytes)?;
-        let pair = record.pairs.iter().find(|pair| pair.part == number);
-        let source = pair.ok_or_else(|| records::unreadable("fork"))?.source;
-        let part = Arc::new(Part {
-            since: row.revision,
-            source,
-            record,
-        });
+        let fork = record.fork();
+        let part = if fork == number {
+            Some(Part::first(row.revision, record))
+        } else {
+            let first = Box::pin(self.part(fork)).await?;
+            first.and_then(|first| first.further(number))
+        };
+        let part = Arc::new(part.ok_or_else(|| records::unreadable("fork"))?);
         self.parts.insert(number, Arc::clone(&part));
         Ok(Some(part))
     }
@@ -169,3 +215,6 @@ impl Shared {
         Ok(bases)
     }
 }
+
+#[cfg(test)]
+mod tests;

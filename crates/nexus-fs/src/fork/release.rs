@@ -4,7 +4,7 @@ use bytes::Bytes;
 use nexus_kernel::{Freshness, Op, Result, Revision, Scan};
 
 use super::merge::MergedRecord;
-use super::parts::Part;
+use super::parts::{Part, part_of};
 use crate::keys;
 use crate::records::{self, DentryRecord, Pin, kind_code};
 use crate::tx::Tx;
@@ -42,6 +42,35 @@ impl Shared {
         }
         Ok(pins)
     }
+
+    /// Whether a name that counts, by its row, leads into a fork from outside it.
+    pub(crate) async fn leads_into(
+        &self,
+        part: &Part,
+        counts: impl Fn(&Bytes, DentryRecord) -> bool + Send,
+    ) -> Result<bool> {
+        for pair in &part.record.pairs {
+            let mut range = keys::borders_into(pair.part);
+            loop {
+                let scan = Scan::forward(range.clone(), PAGE);
+                let page = self.metastore.scan(scan, Freshness::Linearizable).await?;
+                let next = page.entries.last().map(|last| next_key(&last.key));
+                for row in page.entries {
+                    let (_, parent) = keys::parse_border(&row.key)
+                        .ok_or_else(|| records::unreadable("name in another part"))?;
+                    let dentry = records::decode(row.value.bytes)?;
+                    if !part.is_with(part_of(parent)) && counts(&row.key, dentry) {
+                        return Ok(true);
+                    }
+                }
+                match next.filter(|_| page.more) {
+                    Some(next) => range.start = next,
+                    None => break,
+                }
+            }
+        }
+        Ok(false)
+    }
 }
 
 impl Tx<'_> {
@@ -55,7 +84,11 @@ impl Tx<'_> {
         // A name that leads into the fork from outside voids paths when it comes, and so does a
         // tree that goes into the queue.
         self.depends_on_path();
-        if self.leads_into(&part, going).await? || self.is_being_cleared(&part, going).await? {
+        let directory = kind_code(FileKind::Directory);
+        let counts = |key: &Bytes, dentry: DentryRecord| dentry.kind == directory && key != going;
+        if self.zone().leads_into(&part, counts).await?
+            || self.is_being_cleared(&part, going).await?
+        {
             return Ok(());
         }
         let until = self.zone().revision().await?;
@@ -72,30 +105,6 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Whether the name of a directory, but for `going`, leads into a fork from outside it.
-    async fn leads_into(&self, part: &Part, going: &Bytes) -> Result<bool> {
-        for pair in &part.record.pairs {
-            let mut range = keys::borders_into(pair.part);
-            loop {
-                let page = self.view().scan(range.clone(), PAGE).await?;
-                for row in page.entries.iter().filter(|row| row.key != going) {
-                    let (_, parent) = keys::parse_border(&row.key)
-                        .ok_or_else(|| records::unreadable("name in another part"))?;
-                    let dentry: DentryRecord = records::decode(row.value.bytes.clone())?;
-                    let is_dir = dentry.kind == kind_code(FileKind::Directory);
-                    if is_dir && !part.is_of_same_fork(parent) {
-                        return Ok(true);
-                    }
-                }
-                match page.entries.last().filter(|_| page.more) {
-                    Some(last) => range.start = next_key(&last.key),
-                    None => break,
-                }
-            }
-        }
-        Ok(false)
-    }
-
     /// Whether a directory of a fork, but for `going`, is at the top of a tree that is still to be
     /// cleared away, which reads what the fork is made from.
     async fn is_being_cleared(&self, part: &Part, going: &Bytes) -> Result<bool> {
@@ -103,7 +112,7 @@ impl Tx<'_> {
         loop {
             let page = self.view().scan(range.clone(), PAGE).await?;
             let mut others = page.entries.iter().filter(|entry| entry.key != going);
-            if others.any(|entry| part.is_of_same_fork(keys::purged(&entry.key))) {
+            if others.any(|entry| part.is_with(part_of(keys::purged(&entry.key)))) {
                 return Ok(true);
             }
             match page.entries.last().filter(|_| page.more) {

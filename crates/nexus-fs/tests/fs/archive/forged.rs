@@ -241,6 +241,14 @@ fn forged_rows_beside_files() -> Vec<(&'static str, Entry)> {
             row(numbered(b"wp", 1, b""), &[8, 1][..]),
         ),
         (
+            "a further part of no fork",
+            row(numbered(b"wp", 2, b""), &[72, 1][..]),
+        ),
+        (
+            "a further part that tells of a fork",
+            row(numbered(b"wp", 2, b""), &[8, 1, 26, 2, 16, 2, 72, 1][..]),
+        ),
+        (
             "an unreadable workspace",
             row(numbered(b"wn", 1, b""), GARBAGE),
         ),
