@@ -38,6 +38,7 @@ mod clock;
 mod collector;
 mod contents;
 mod floor;
+mod forks;
 mod inodes;
 mod lineage;
 mod names;

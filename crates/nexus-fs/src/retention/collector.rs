@@ -118,6 +118,7 @@ impl Session {
             now,
             places: Places::default(),
             left_out: if dry_run { expired } else { BTreeSet::new() },
+            sources: None,
             dry_run,
         };
         let released = self.go_over(&mut pass, progress, manner, &mut report);

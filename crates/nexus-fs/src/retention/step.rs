@@ -1,11 +1,9 @@
 //! One step of the collector: what a page of rows loses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bytes::Bytes;
-use nexus_kernel::{
-    Entry, Freshness, Guard, KeyRange, Op, Result, Revision, Scan, Timestamp,
-};
+use nexus_kernel::{Entry, Freshness, Guard, KeyRange, Op, Result, Revision, Scan, Timestamp};
 
 use super::contents::Released;
 use super::pinning::{Pins, has_lapsed};
@@ -19,8 +17,8 @@ use crate::view::next_key;
 use crate::zone::Shared;
 
 /// What is gone over, in the order of the keys: pins, lineage, names, inodes, the log, what of it is
-/// undone, where further names of inodes have been, metadata.
-const PARTS: [&[u8]; 8] = [b"P", b"a", b"e", b"h", b"l", b"u", b"wr", b"z"];
+/// undone, forks, where further names of inodes have been, metadata.
+const PARTS: [&[u8]; 9] = [b"P", b"a", b"e", b"h", b"l", b"u", b"wp", b"wr", b"z"];
 /// Rows that a step goes over. A record of the log can have a megabyte, an inode's 64 KiB.
 const ROWS: usize = 256;
 const LOG_ROWS: usize = 32;
@@ -34,6 +32,8 @@ pub(super) struct Pass<'a> {
     pub places: Places,
     /// Pins that do not count: in a dry run, those that would go.
     pub left_out: BTreeSet<Bytes>,
+    /// The parts that forks are made from, once that was asked for.
+    pub sources: Option<HashSet<u64>>,
     /// Nothing that goes is gone at the next step.
     pub dry_run: bool,
 }
@@ -78,6 +78,7 @@ impl Pass<'_> {
             b"h" => self.inodes(page, &mut step).await?,
             b"l" => self.log_records(page.entries, &mut step).await?,
             b"u" => marks(page.entries, &mut step),
+            b"wp" => self.forks(page.entries, &mut step).await?,
             b"wr" => self.former_names(page.entries, &mut step).await?,
             _ => self.values(page.entries, &mut step).await?,
         }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nexus_driver_memory::MemoryMetastore;
-use nexus_fs::{At, MoveOptions, OpenMode, RemoveOptions, Session, Stores};
+use nexus_fs::{
+    At, MergeOptions, MoveOptions, NewSnapshot, OpenMode, RemoveOptions, Session, Stores,
+};
 use nexus_kernel::{Durability, Error, Kind, Op, Result, Txn};
 use nexus_testkit::metastore::{Call, WatchedMetastore, Watcher};
 use parking_lot::Mutex;
@@ -14,7 +16,7 @@ use tokio::time::timeout;
 
 use super::{HOUR, Kept};
 use crate::forks::fork;
-use crate::support::{memory_stores, put, text};
+use crate::support::{memory_stores, put, text, text_at};
 
 const RECURSIVE: RemoveOptions = RemoveOptions {
     recursive: true,
@@ -319,4 +321,51 @@ async fn names_that_a_file_had_stay_as_long_as_a_fork_shows_them() {
         assert_eq!(kept.rows("wr").await, 0, "{unlinked:?}");
         assert_eq!(kept.problems().await, [""; 0]);
     }
+}
+
+/// What is known of forks goes with the last that needs it: the fork itself, one that is made from
+/// it, a file that left it, a snapshot of its time.
+#[tokio::test]
+async fn what_is_known_of_a_fork_goes_with_the_last_that_needs_it() {
+    let kept = Kept::new().await;
+    kept.keep("/**", Some(HOUR), None).await;
+    kept.write("/a/x", "x").await;
+    kept.write("/a/y", "y").await;
+    fork(&kept.files, "/a", "/b").await;
+    let options = MergeOptions::default();
+    kept.write("/b/new", "1").await;
+    kept.files.merge("/b", options).await.unwrap();
+    fork(&kept.files, "/b", "/c").await;
+    let new = NewSnapshot {
+        name: Some("then".to_owned()),
+        ..NewSnapshot::default()
+    };
+    kept.files.create_snapshot("/", new).await.unwrap();
+    let moved = kept.files.rename("/c/y", "/y", MoveOptions::default());
+    moved.await.unwrap();
+    let gone = async |top: &str| {
+        kept.files.remove(top, RECURSIVE).await.unwrap();
+        kept.cleared().await;
+        kept.let_go().await;
+        kept.let_go().await;
+        kept.rows("wp").await
+    };
+    assert_eq!(gone("/b").await, 2, "the other is made from it");
+    assert_eq!(text(&kept.files, "/c/x").await, "x");
+    assert_eq!(gone("/c").await, 2, "a snapshot shows both");
+    let then = || At::Snapshot("then".into());
+    for path in ["/b/x", "/c/x"] {
+        assert_eq!(text_at(&kept.files, path, then()).await, "x");
+    }
+    kept.files.delete_snapshot("then").await.unwrap();
+    assert_eq!(gone("/a").await, 2, "a file of it is there");
+    assert_eq!(text(&kept.files, "/y").await, "y");
+    assert_eq!(gone("/y").await, 0);
+    assert_eq!(kept.rows("wm").await, 0);
+    assert_eq!(kept.rows("P").await, 0);
+    assert_eq!(kept.problems().await, [""; 0]);
+    // Its number is not given to another.
+    kept.write("/a/x", "again").await;
+    fork(&kept.files, "/a", "/b").await;
+    assert_eq!(kept.rows("wp\0\0\0\0\0\0\0\x03").await, 1);
 }
