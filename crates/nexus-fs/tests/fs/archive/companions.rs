@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use nexus_fs::{
-    AcquireOptions, At, CursorName, ExportOptions, ForkOptions, LineageQuery, LogQuery,
-    MergeOptions, MoveOptions, NewSnapshot, NewWorkspace, RemoveOptions, RetentionLimits,
-    UndoOptions, UndoWhat,
+    AcquireOptions, At, CursorName, ExportOptions, LineageQuery, LogQuery, MergeOptions,
+    MoveOptions, NewSnapshot, NewWorkspace, RemoveOptions, RetentionLimits, UndoOptions, UndoWhat,
 };
 use nexus_kernel::{Kind, Timestamp};
 
 use super::{export, import, noise, problems, revision_of, same, system, write};
+use crate::forks::fork;
 use crate::support::{fresh, memory_stores, put, text};
 
 /// Snapshots, forks, locks, policies and lineage come along, for whatever gets rows is in an
@@ -27,11 +27,11 @@ async fn all_that_a_zone_has_beside_files_comes_along() {
         ..NewSnapshot::default()
     };
     files.create_snapshot("/d", new).await.unwrap();
-    files
-        .fork("/d", "/f", ForkOptions::default())
-        .await
-        .unwrap();
+    fork(&files, "/d", "/f").await;
     put(&files, "/f/0", "changed in the fork").await;
+    // One of several parts.
+    fork(&files, "/", "/all").await;
+    put(&files, "/all/f/0", "changed in the fork of the fork").await;
     let remove = RemoveOptions::default();
     files.remove("/f/1", remove).await.unwrap();
     let merged = files.merge("/f", MergeOptions::default()).await;
@@ -111,8 +111,7 @@ async fn locks_with_names_that_are_no_paths_come_along() {
 async fn what_was_merged_undone_and_acknowledged_comes_along() {
     let (_zone, files) = fresh().await;
     put(&files, "/d/a", "1").await;
-    let fork = ForkOptions::default();
-    files.fork("/d", "/f", fork).await.unwrap();
+    fork(&files, "/d", "/f").await;
     put(&files, "/f/a", "2").await;
     files.merge("/f", MergeOptions::default()).await.unwrap();
     put(&files, "/f/a", "3").await;
