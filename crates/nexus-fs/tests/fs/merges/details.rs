@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use nexus_fs::{
     At, FileKind, KeyPresence, MergeConflict, MergeConflictKind, MergeStrategy, MkdirOptions,
-    Session, SetAttributes,
+    Session, SetAttributes, Zone,
 };
 use nexus_kernel::Durability;
 
@@ -52,28 +52,39 @@ async fn make_all(files: &Session, top: &str) {
     made.await.unwrap();
 }
 
+/// A directory and a fork of it, in which one of each kind was adorned, or made and adorned.
+async fn all_adorned(is_new: bool) -> (Zone, Session) {
+    let (zone, files) = fresh().await;
+    put(&files, "/t/d/x", "x\n").await;
+    if !is_new {
+        make_all(&files, "/t/d").await;
+    }
+    fork(&files, "/t", "/f").await;
+    if is_new {
+        make_all(&files, "/f/d").await;
+    }
+    for (name, _) in KINDS {
+        adorn(&files, &format!("/f/d/{name}")).await;
+    }
+    (zone, files)
+}
+
+/// That the directory has them as the fork does.
+async fn assert_all_adorned(files: &Session, is_new: bool) {
+    for (name, kind) in KINDS {
+        let found = adorned(files, &format!("/t/d/{name}")).await;
+        assert_eq!(found, Some(kind), "{is_new}");
+    }
+}
+
 /// What is new comes with its mode, owner, group and custom metadata, of whatever kind it is; so
 /// do changes of these to what is not.
 #[tokio::test]
 async fn what_is_new_comes_with_all_that_is_said_of_it() {
     for is_new in [true, false] {
-        let (_zone, files) = fresh().await;
-        put(&files, "/t/d/x", "x\n").await;
-        if !is_new {
-            make_all(&files, "/t/d").await;
-        }
-        fork(&files, "/t", "/f").await;
-        if is_new {
-            make_all(&files, "/f/d").await;
-        }
-        for (name, _) in KINDS {
-            adorn(&files, &format!("/f/d/{name}")).await;
-        }
+        let (_zone, files) = all_adorned(is_new).await;
         assert!(merge(&files, MergeStrategy::Report).await.applied);
-        for (name, kind) in KINDS {
-            let found = adorned(&files, &format!("/t/d/{name}")).await;
-            assert_eq!(found, Some(kind), "{is_new}");
-        }
+        assert_all_adorned(&files, is_new).await;
     }
 }
 
@@ -108,28 +119,14 @@ async fn a_link_is_merged_and_not_what_it_leads_to() {
 #[tokio::test]
 async fn by_the_word_of_the_fork_all_kinds_come_back() {
     for is_new in [true, false] {
-        let (_zone, files) = fresh().await;
-        put(&files, "/t/d/x", "x\n").await;
-        if !is_new {
-            make_all(&files, "/t/d").await;
-        }
-        fork(&files, "/t", "/f").await;
-        if is_new {
-            make_all(&files, "/f/d").await;
-        }
-        for (name, _) in KINDS {
-            adorn(&files, &format!("/f/d/{name}")).await;
-        }
+        let (_zone, files) = all_adorned(is_new).await;
         Remove("d").perform(&files, "/t").await;
         let report = merge(&files, MergeStrategy::Report).await;
         let removed = |conflict: &MergeConflict| conflict.kind == MergeConflictKind::Removed;
         assert_eq!(report.conflicts.len(), 3);
         assert!(report.conflicts.iter().all(removed), "{report:?}");
         assert!(merge(&files, MergeStrategy::Theirs).await.applied);
-        for (name, kind) in KINDS {
-            let found = adorned(&files, &format!("/t/d/{name}")).await;
-            assert_eq!(found, Some(kind), "{is_new}");
-        }
+        assert_all_adorned(&files, is_new).await;
     }
 }
 

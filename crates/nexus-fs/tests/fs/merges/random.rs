@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use nexus_fs::{
     At, FileKind, KeyPresence, ListOptions, MergeConflict, MergeOptions, MergeReport,
-    MergeStrategy, MkdirOptions, MoveOptions, RemoveOptions, Replace, Session, SetAttributes,
+    MergeStrategy, MkdirOptions, MoveOptions, RemoveOptions, Replace, Session, SetAttributes, Zone,
 };
 use nexus_kernel::Durability;
 use rand::rngs::StdRng;
@@ -130,6 +130,15 @@ async fn deeds(files: &Session, random: &mut StdRng, top: &str) {
     }
 }
 
+/// A directory in which something was done, and a fork of it.
+async fn begun(random: &mut StdRng) -> (Zone, Session) {
+    let (zone, files) = fresh().await;
+    put(&files, "/t/a/b/c", "1\n").await;
+    deeds(&files, random, "/t").await;
+    fork(&files, "/t", "/f").await;
+    (zone, files)
+}
+
 /// What a dry run tells, and then what is done.
 async fn planned_and_done(files: &Session, strategy: MergeStrategy) -> [MergeReport; 2] {
     let dry_run = MergeOptions {
@@ -147,10 +156,7 @@ async fn planned_and_done(files: &Session, strategy: MergeStrategy) -> [MergeRep
 async fn a_merge_into_what_stayed_makes_it_the_fork() {
     for seed in 0..STORIES {
         let mut random = StdRng::seed_from_u64(seed);
-        let (_zone, files) = fresh().await;
-        put(&files, "/t/a/b/c", "1\n").await;
-        deeds(&files, &mut random, "/t").await;
-        fork(&files, "/t", "/f").await;
+        let (_zone, files) = begun(&mut random).await;
         for round in 0..2 {
             deeds(&files, &mut random, "/f").await;
             let [planned, report] = planned_and_done(&files, MergeStrategy::Report).await;
@@ -168,10 +174,7 @@ async fn a_merge_into_what_stayed_makes_it_the_fork() {
 async fn a_merge_is_done_or_tells_what_is_in_its_way() {
     for seed in 0..STORIES {
         let mut random = StdRng::seed_from_u64(seed);
-        let (_zone, files) = fresh().await;
-        put(&files, "/t/a/b/c", "1\n").await;
-        deeds(&files, &mut random, "/t").await;
-        fork(&files, "/t", "/f").await;
+        let (_zone, files) = begun(&mut random).await;
         deeds(&files, &mut random, "/f").await;
         deeds(&files, &mut random, "/t").await;
         let before = facts(&files, "/t").await;
@@ -198,10 +201,7 @@ async fn a_merge_is_done_or_tells_what_is_in_its_way() {
 async fn a_merge_by_the_word_of_the_fork_is_done_or_tells_why_not() {
     for seed in 0..STORIES {
         let mut random = StdRng::seed_from_u64(seed);
-        let (_zone, files) = fresh().await;
-        put(&files, "/t/a/b/c", "1\n").await;
-        deeds(&files, &mut random, "/t").await;
-        fork(&files, "/t", "/f").await;
+        let (_zone, files) = begun(&mut random).await;
         deeds(&files, &mut random, "/t").await;
         deeds(&files, &mut random, "/f").await;
         let [planned, report] = planned_and_done(&files, MergeStrategy::Theirs).await;
