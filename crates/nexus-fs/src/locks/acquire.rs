@@ -58,8 +58,7 @@ impl Session {
             Claimed::Taken(..) => {}
         }
         let (place, record) = self.join_queue(&target, &options).await?;
-        self.wait_in_queue(target, &options, place, record, deadline)
-            .await
+        Box::pin(self.wait_in_queue(target, &options, place, record, deadline)).await
     }
 
     fn end_of_wait(&self, wait: Duration) -> Timestamp {
